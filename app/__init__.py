@@ -1,0 +1,1 @@
+"""The outer ring: HTTP, SQL, HTML, the command line and the network. It imports ``ca``, never the other way."""

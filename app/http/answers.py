@@ -1,0 +1,60 @@
+"""Replies of this server: one line of text or the bytes a device asked for, never a page by accident."""
+
+import logging
+import secrets
+from collections.abc import Callable
+
+from bottle import Bottle, HTTPError, HTTPResponse, request
+
+from ca.errors import MalformedMessage, StoreUnavailable
+from ca.journal import log_line
+
+log = logging.getLogger(__name__)
+RETRY_SECONDS = "30"
+
+
+def reply(body: bytes, media_type: str, *, store: bool = True) -> HTTPResponse:
+    """A 200 whose Content-Type is bare, as iOS and sscep compare it."""
+    headers = {"Content-Type": media_type, "X-Content-Type-Options": "nosniff"}
+    if not store:
+        headers["Cache-Control"] = "no-store"
+    return HTTPResponse(body, 200, headers)
+
+
+def refuse(status: int, why: str, **headers: str) -> HTTPResponse:
+    """One line of plain text, with a line in the log."""
+    path = request.path
+    log.info(log_line(http=status, reason=why, method=request.method, path=path, peer=request.remote_addr))
+    plain = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HTTPResponse(f"{why}\n".encode(), status, {"Content-Type": "text/plain", **plain})
+
+
+def guarded(handler: Callable[..., HTTPResponse]) -> Callable[..., HTTPResponse]:
+    """Turn what a handler raises into a reply; the one place where MalformedMessage becomes a 400.
+
+    A bug is a 500 that names an entry in the log and nothing else.
+    """
+
+    def guard(*arguments: str, **named: str) -> HTTPResponse:
+        try:
+            return handler(*arguments, **named)
+        except MalformedMessage as error:
+            return refuse(400, str(error))
+        except StoreUnavailable as error:
+            log.error(log_line(http=503, reason="the store cannot write", detail=error))
+            return refuse(503, "try again later", Retry_After=RETRY_SECONDS)
+        except Exception:
+            error_id = secrets.token_hex(4)
+            log.exception(log_line(http=500, error_id=error_id, path=request.path))
+            return refuse(500, f"internal error {error_id}: the server's log says more")
+
+    return guard
+
+
+class PlainBottle(Bottle):  # type: ignore[misc] # bottle has no types
+    """A Bottle whose own refusals (404, 405) are a line of text as well."""
+
+    def default_error_handler(self, error: HTTPError) -> bytes:
+        """Say what Bottle wants to say, without its page of HTML."""
+        error.content_type = "text/plain"
+        return f"{error.body}\n".encode()

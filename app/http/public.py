@@ -1,0 +1,71 @@
+"""The public pages beside SCEP: what this server is, the CA certificate as a file, and health."""
+
+from collections.abc import Callable
+from html import escape
+
+from bottle import Bottle, HTTPResponse
+
+from app.http.answers import guarded, refuse, reply
+from ca.x509.certificate import Certificate
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{subject}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem; }}
+code {{ overflow-wrap: anywhere; }} dt {{ font-weight: 600; margin-top: 1rem; }} dd {{ margin: 0; }}
+</style></head><body>
+<h1>{subject}</h1>
+<p>This is a certificate authority that devices enrol with by SCEP (RFC 8894).</p>
+<dl>
+<dt>SCEP address</dt><dd><code>{url}</code></dd>
+<dt>SHA-256 fingerprint of the CA certificate</dt><dd><code>{sha256}</code></dd>
+<dt>SHA-1, for devices that ask for it</dt><dd><code>{sha1}</code></dd>
+<dt>Valid until</dt><dd>{not_after:%Y-%m-%d %H:%M} UTC</dd>
+<dt>The CA certificate</dt><dd><a href="/ca.cer">ca.cer</a> (DER), <a href="/ca.pem">ca.pem</a> (PEM)</dd>
+</dl>
+<p>Compare the fingerprint with what the person who runs this server told you before you trust it.</p>
+</body></html>
+"""
+
+
+class PublicPages:
+    """``/``, ``/ca.cer``, ``/ca.pem``, ``/healthz`` and ``/readyz``.
+
+    *is_ready* says whether the store answers; the rest is served whether it does or not.
+    """
+
+    def __init__(self, certificate: Certificate, pem: bytes, is_ready: Callable[[], bool]) -> None:
+        self._certificate = certificate
+        self._pem = pem
+        self._is_ready = is_ready
+        self.url = "/scep"
+
+    def add_to(self, web: Bottle) -> None:
+        """Lay the routes."""
+        web.route("/", "GET", guarded(self._index))
+        web.route("/ca.cer", "GET", guarded(lambda: reply(self._certificate.der, "application/pkix-cert")))
+        web.route("/ca.pem", "GET", guarded(lambda: reply(self._pem, "application/x-pem-file")))
+        web.route("/healthz", "GET", guarded(lambda: reply(b"ok\n", "text/plain", store=False)))
+        web.route("/readyz", "GET", guarded(self._ready))
+
+    def _index(self) -> HTTPResponse:
+        certificate = self._certificate
+        page = _PAGE.format(
+            subject=escape(str(certificate.subject)),
+            url=escape(self.url),
+            sha256=_colons(certificate.fingerprint()),
+            sha1=_colons(certificate.fingerprint_sha1()),
+            not_after=certificate.not_valid_after,
+        )
+        return reply(page.encode(), "text/html; charset=utf-8")
+
+    def _ready(self) -> HTTPResponse:
+        if self._is_ready():
+            return reply(b"ready\n", "text/plain", store=False)
+        return refuse(503, "the store does not answer", Retry_After="5")
+
+
+def _colons(fingerprint: str) -> str:
+    """``AB:CD:...``, as device screens show it."""
+    return ":".join(fingerprint[i : i + 2] for i in range(0, len(fingerprint), 2)).upper()

@@ -1,0 +1,105 @@
+"""The SCEP endpoint (RFC 8894 4): from an HTTP request to a pkiMessage, and the reply's way back."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from bottle import Bottle, HTTPResponse, request
+
+from app.http.answers import guarded, refuse, reply
+from app.http.query import ScepQuery, decode_message, parse_query
+from ca.deviations import DeviationKind, Deviations
+from ca.errors import MalformedMessage
+from ca.ports import Peer
+from ca.profiles import DEFAULT, Profile
+from ca.scep.capabilities import capabilities, encode_capabilities
+
+PkiOperation: TypeAlias = Callable[[bytes, Profile, Peer, Deviations], bytes]
+
+# Where devices look when nobody told them: Cisco IOS, OpenSCEP's clients, Windows.
+DEFAULT_PATHS = (
+    "/scep",
+    "/scep/",
+    "/scep/pkiclient.exe",
+    "/cgi-bin/pkiclient.exe",
+    "/cgi-bin/scep/scep",
+    "/certsrv/mscep/mscep.dll",
+    "/certsrv/mscep/mscep.dll/pkiclient.exe",
+)
+# Whatever a client appends to a profile's path says nothing (RFC 8894 4.1).
+PROFILE_PATHS = ("/scep/<name>", "/scep/<name>/<suffix:path>", "/scep/<name>/")
+MAX_CLIENT_TEXT = 200
+
+
+class ScepEndpoint:
+    """Answers at every SCEP path.
+
+    *respond* maps a pkiMessage to a CertRep; *ca_certificates* is the answer to GetCACert, media
+    type and body, and *ca_chain* the certs-only body for the GetCACertChain of old drafts.
+    """
+
+    def __init__(
+        self,
+        respond: PkiOperation,
+        profiles: Mapping[str, Profile],
+        ca_certificates: tuple[str, bytes],
+        ca_chain: bytes,
+    ) -> None:
+        self._respond = respond
+        self._profiles = profiles
+        self._ca_certificates = ca_certificates
+        self._ca_chain = ca_chain
+
+    def add_to(self, web: Bottle) -> None:
+        """Lay the routes; every method comes here, so that a wrong one is answered here too."""
+        handler = guarded(self._handle)
+        for path in (*DEFAULT_PATHS, *PROFILE_PATHS):
+            web.route(path, "ANY", handler)
+
+    def _handle(self, name: str = DEFAULT, suffix: str = "") -> HTTPResponse:
+        if request.method not in ("GET", "HEAD", "POST"):
+            return refuse(405, "use GET or POST", Allow="GET, HEAD, POST")
+        profile = self._profiles.get(name)
+        if profile is None:
+            return refuse(404, "there is no such profile")
+        query = parse_query(request.environ.get("QUERY_STRING", ""))
+        if request.method == "POST":
+            return self._post(query, profile)
+        return self._get(query, profile)
+
+    def _get(self, query: ScepQuery, profile: Profile) -> HTTPResponse:
+        match query.operation:
+            case "getcacaps":
+                return reply(encode_capabilities(capabilities(profile.crypto)), "text/plain")
+            case "getcacert":
+                # A CA identifier may come as the message; there is one CA here (RFC 8894 4.2).
+                media_type, body = self._ca_certificates
+                return reply(body, media_type)
+            case "getcacertchain" if profile.crypto == "legacy":
+                return reply(self._ca_chain, "application/x-x509-ca-ra-cert-chain")
+            case "getnextcacert":
+                return refuse(404, "no next CA certificate is prepared")
+            case "pkioperation" if request.method == "HEAD":
+                return refuse(405, "PKIOperation takes GET or POST", Allow="GET, POST")
+            case "pkioperation":
+                deviations = Deviations()
+                if not query.message:
+                    raise MalformedMessage("PKIOperation by GET needs a message")
+                return self._operate(decode_message(query.message, deviations), profile, deviations)
+        raise MalformedMessage("operation is missing or unknown")
+
+    def _post(self, query: ScepQuery, profile: Profile) -> HTTPResponse:
+        deviations = Deviations()
+        if query.operation not in ("", "pkioperation"):
+            raise MalformedMessage("only PKIOperation is sent by POST")
+        if not query.operation:
+            deviations.add(DeviationKind.POST_WITHOUT_OPERATION, "http.query")
+        # The media type is not asked: sscep and strongSwan send none, jscep octet-stream.
+        return self._operate(request.body.read(), profile, deviations)
+
+    def _operate(self, message: bytes, profile: Profile, deviations: Deviations) -> HTTPResponse:
+        if not message:
+            raise MalformedMessage("the message is empty")
+        client = request.environ.get("HTTP_USER_AGENT", "")[:MAX_CLIENT_TEXT]
+        peer = Peer(request.environ.get("REMOTE_ADDR", ""), client)
+        body = self._respond(message, profile, peer, deviations)
+        return reply(body, "application/x-pki-message", store=False)

@@ -1,0 +1,38 @@
+"""Opening the database with what durability asks of SQLite."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import ConnectionPoolEntry
+
+# Another process that writes (the command line beside the server) is waited for this long.
+BUSY_SECONDS = 30
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for *url*, each of whose transactions takes SQLite's write lock from its start.
+
+    A transaction that began by reading could not be turned into a writing one while another
+    writes. WAL with ``synchronous=FULL`` makes a commit survive a power failure.
+    """
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def database_path(url: str) -> Path | None:
+    """The file of a SQLite URL, None for one in memory."""
+    name = make_url(url).database
+    return Path(name) if name and name != ":memory:" else None
+
+
+def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:
+    # The driver's own idea of when a transaction begins is switched off.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

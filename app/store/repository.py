@@ -1,0 +1,243 @@
+"""The repository: every statement that enrolling and administering needs. Commits nothing itself."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal, or_, select, update
+
+from app.store import tables
+from app.store.records import Challenge, NewChallenge
+from ca.errors import ChallengeRejected
+from ca.ports import AnsweredRequest, RequestRecord, SpentChallenge, StoredCertificate
+
+# Refusals are anybody's to cause, so only the newest are kept.
+MAX_REFUSALS = 100_000
+PRUNE_EVERY = 1_000
+
+_cert, _challenge, _request = tables.certificate, tables.challenge, tables.request
+
+# Built once: SQLAlchemy finds the compiled text of a statement by its identity.
+_FIND_ANSWERED = (
+    select(_request.c.request_key, _request.c.renewal_of, _cert)
+    .join(_cert, _cert.c.serial == _request.c.serial)
+    .where(
+        or_(
+            _request.c.request_key == bindparam("request_key"),
+            _request.c.transaction_key == bindparam("transaction_key"),
+        ),
+        _cert.c.revoked_at.is_(None),
+        _cert.c.not_after > bindparam("now"),
+    )
+    .order_by(_request.c.id.desc())
+)
+_FIND_CERTIFICATE = select(_cert).where(_cert.c.serial == bindparam("serial"))
+_FIND_CHALLENGE = select(_challenge).where(_challenge.c.mac == bindparam("mac"))
+_SPEND_CHALLENGE = (
+    update(_challenge)
+    .where(_challenge.c.id == bindparam("challenge"), _challenge.c.uses_left > 0)
+    .values(uses_left=_challenge.c.uses_left - 1)
+)
+_ADD_CERTIFICATE = insert(_cert)
+_ADD_REQUEST = insert(_request)
+
+
+class SqlRepository:
+    """The store inside one transaction (see :class:`ca.ports.Repository`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find_answered(
+        self, request_key: bytes, transaction_key: bytes, now: datetime
+    ) -> list[AnsweredRequest]:
+        """Requests with either key whose certificate is neither revoked nor expired, newest first."""
+        parameters = {
+            "request_key": request_key,
+            "transaction_key": transaction_key,
+            "now": _seconds(now),
+        }
+        rows = self._connection.execute(_FIND_ANSWERED, parameters)
+        return [AnsweredRequest(row.request_key, row.renewal_of, _certificate(row)) for row in rows]
+
+    def find_certificate(self, serial: str) -> StoredCertificate | None:
+        """The certificate of that serial number, in lower-case hexadecimal."""
+        row = self._connection.execute(_FIND_CERTIFICATE, {"serial": serial}).first()
+        return _certificate(row) if row else None
+
+    def spend_challenge(self, mac: bytes, profile: str, now: datetime) -> SpentChallenge:
+        """Use up a challenge password (see :class:`ca.ports.Repository`).
+
+        One UPDATE decides: of two requests that race for the last use, one sees a row count of one.
+        """
+        row = self._connection.execute(_FIND_CHALLENGE, {"mac": mac}).first()
+        if row is None:
+            raise ChallengeRejected(detail="unknown challenge password")
+        if row.profile != profile:
+            raise ChallengeRejected(detail=f"challenge {row.id} is for profile {row.profile}")
+        if row.expires_at is not None and row.expires_at <= _seconds(now):
+            raise ChallengeRejected(detail=f"challenge {row.id} has expired")
+        if row.uses_left is not None:
+            spent = self._connection.execute(_SPEND_CHALLENGE, {"challenge": row.id})
+            if spent.rowcount != 1:
+                # RFC 8894 7.3: someone presents it who should not know it, or a device is confused.
+                raise ChallengeRejected(detail=f"challenge {row.id} was used already: a possible breach")
+        names = None if row.subject_alt_names is None else tuple(json.loads(row.subject_alt_names))
+        return SpentChallenge(row.id, row.subject, names)
+
+    def add_certificate(self, certificate: StoredCertificate) -> None:
+        """Keep an issued certificate."""
+        self._connection.execute(
+            _ADD_CERTIFICATE,
+            {
+                "serial": certificate.serial,
+                "der": certificate.der,
+                "subject": certificate.subject,
+                "subject_alt_names": json.dumps(certificate.subject_alt_names),
+                "profile": certificate.profile,
+                "not_before": _seconds(certificate.not_before),
+                "not_after": _seconds(certificate.not_after),
+                "transaction_id": certificate.transaction_id,
+                "renewed_from": certificate.renewed_from,
+            },
+        )
+
+    def add_request(self, request: RequestRecord) -> None:
+        """Keep a request; of refused ones the newest alone."""
+        result = self._connection.execute(
+            _ADD_REQUEST,
+            {
+                "received_at": _seconds(request.received_at),
+                "remote": request.peer.remote,
+                "client": request.peer.client,
+                "transaction_id": request.transaction_id,
+                "message_type": request.message_type,
+                "profile": request.profile,
+                "status": request.status,
+                "subject": request.subject,
+                "serial": request.serial,
+                "renewal_of": request.renewal_of,
+                "request_key": request.request_key if request.serial else None,
+                "transaction_key": request.transaction_key if request.serial else None,
+                "challenge_id": request.challenge_id,
+                "fail_info": request.fail_info,
+                "reason": request.reason,
+                "deviations": ",".join(request.deviations),
+            },
+        )
+        key = result.inserted_primary_key
+        if request.status == "refused" and key and key[0] % PRUNE_EVERY == 0:
+            self._prune_refusals()
+
+    def _prune_refusals(self) -> None:
+        refused = _request.c.status == "refused"
+        newest = select(_request.c.id).where(refused).order_by(_request.c.id.desc())
+        oldest_kept = self._connection.scalar(newest.offset(MAX_REFUSALS).limit(1))
+        if oldest_kept is not None:
+            self._connection.execute(delete(_request).where(refused, _request.c.id <= oldest_kept))
+
+    def add_challenge(self, challenge: NewChallenge) -> int | None:
+        """Keep a new challenge password and return its number; None if there is one with that secret."""
+        if self._connection.execute(_FIND_CHALLENGE, {"mac": challenge.mac}).first():
+            return None
+        names = challenge.subject_alt_names
+        result = self._connection.execute(
+            insert(_challenge),
+            {
+                "mac": challenge.mac,
+                "profile": challenge.profile,
+                "uses_left": challenge.uses_left,
+                "expires_at": _seconds(challenge.expires_at) if challenge.expires_at else None,
+                "subject": challenge.subject,
+                "subject_alt_names": None if names is None else json.dumps(names),
+                "note": challenge.note,
+                "created_at": _seconds(challenge.created_at),
+            },
+        )
+        key = result.inserted_primary_key
+        return int(key[0]) if key else None
+
+    def list_challenges(self) -> list[Challenge]:
+        """All challenge passwords that were not revoked, oldest first, without their secrets."""
+        rows = self._connection.execute(select(_challenge).order_by(_challenge.c.id))
+        return [
+            Challenge(
+                id=row.id,
+                profile=row.profile,
+                uses_left=row.uses_left,
+                expires_at=None if row.expires_at is None else _time(row.expires_at),
+                subject=row.subject,
+                subject_alt_names=tuple(json.loads(row.subject_alt_names or "[]")),
+                note=row.note,
+                created_at=_time(row.created_at),
+            )
+            for row in rows
+        ]
+
+    def revoke_challenge(self, challenge_id: int) -> bool:
+        """Forget a challenge password. False where there is none of that number."""
+        gone = self._connection.execute(delete(_challenge).where(_challenge.c.id == challenge_id))
+        return gone.rowcount == 1
+
+    def list_certificates(
+        self,
+        now: datetime,
+        *,
+        status: str = "all",
+        subject: str | None = None,
+        ends_before: datetime | None = None,
+    ) -> Iterable[StoredCertificate]:
+        """Certificates, the one that ends first in front.
+
+        *status* is ``valid``, ``expired``, ``revoked`` or ``all``; *subject* is a part of the
+        subject or of an alternative name, whatever its case.
+        """
+        query = select(_cert).order_by(_cert.c.not_after, _cert.c.serial)
+        alive = _cert.c.not_after > _seconds(now)
+        match status:
+            case "valid":
+                query = query.where(alive, _cert.c.revoked_at.is_(None))
+            case "expired":
+                query = query.where(~alive)
+            case "revoked":
+                query = query.where(_cert.c.revoked_at.is_not(None))
+        if subject is not None:
+            part = subject.lower()
+            query = query.where(
+                or_(
+                    func.lower(_cert.c.subject).contains(part, autoescape=True),
+                    func.lower(_cert.c.subject_alt_names).contains(part, autoescape=True),
+                )
+            )
+        if ends_before is not None:
+            query = query.where(alive, _cert.c.not_after <= _seconds(ends_before))
+        return map(_certificate, self._connection.execute(query))
+
+    def is_alive(self) -> bool:
+        """Whether the database answers."""
+        return self._connection.scalar(select(literal(1))) == 1
+
+
+def _seconds(time: datetime) -> int:
+    return int(time.timestamp())
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _certificate(row: Row[Any]) -> StoredCertificate:
+    return StoredCertificate(
+        serial=row.serial,
+        der=row.der,
+        subject=row.subject,
+        subject_alt_names=tuple(json.loads(row.subject_alt_names)),
+        profile=row.profile,
+        not_before=_time(row.not_before),
+        not_after=_time(row.not_after),
+        transaction_id=row.transaction_id,
+        renewed_from=row.renewed_from,
+        revoked_at=None if row.revoked_at is None else _time(row.revoked_at),
+        reason=row.reason,
+    )

@@ -1,0 +1,109 @@
+"""The store: transactions that share a durable commit."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from app.store.engine import open_engine
+from app.store.migrate import migrate
+from app.store.repository import SqlRepository
+from ca.errors import StoreUnavailable
+
+T = TypeVar("T")
+MAX_BATCH = 64
+
+
+class _Job(Generic[T]):
+    """One caller's work, and how it ended."""
+
+    def __init__(self, work: Callable[[SqlRepository], T]) -> None:
+        self._work = work
+        self._result: T
+        self._error: BaseException | None = None
+        self.done = False
+
+    def run(self, connection: Connection, repository: SqlRepository) -> None:
+        """Run inside a savepoint, so that a failure undoes this work and no other."""
+        connection.exec_driver_sql("SAVEPOINT job")
+        try:
+            self._result = self._work(repository)
+        except Exception as error:
+            # A database that fails fails everybody; anything else is this work's own.
+            if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError | DataError):
+                raise
+            self._error = error
+            connection.exec_driver_sql("ROLLBACK TO job")
+        connection.exec_driver_sql("RELEASE job")
+
+    def fail(self, error: BaseException) -> None:
+        self._error = error
+
+    def outcome(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class SqlStore:
+    """The database behind the program.
+
+    Callers of :meth:`transact` queue up; whoever gets the lock first does the work of all who
+    wait, each in a savepoint of its own, and commits once for all of them. Nobody returns before
+    that commit is on the disk.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._waiting: deque[_Job[Any]] = deque()
+
+    def transact(self, work: Callable[[SqlRepository], T]) -> T:
+        """Run *work* as one durable transaction (see :class:`ca.ports.Store`)."""
+        job = _Job(work)
+        self._waiting.append(job)
+        with self._lock:
+            # Someone before us may have done it.
+            if not job.done:
+                self._lead()
+        return job.outcome()
+
+    def _lead(self) -> None:
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
+        try:
+            with self._engine.begin() as connection:
+                repository = SqlRepository(connection)
+                for job in batch:
+                    job.run(connection, repository)
+        except SQLAlchemyError as error:
+            for job in batch:
+                job.fail(StoreUnavailable(str(error.__cause__ or error)))
+        except BaseException as error:
+            for job in batch:
+                job.fail(error)
+            raise
+        finally:
+            for job in batch:
+                job.done = True
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+
+def open_store(url: str) -> SqlStore:
+    """Open the database at *url*, made or brought to the newest schema where needed.
+
+    Raises:
+        StoreUnavailable: It cannot be opened, or is of a newer program.
+    """
+    engine = open_engine(url)
+    try:
+        migrate(engine)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise StoreUnavailable(str(error.__cause__ or error)) from error
+    return SqlStore(engine)

@@ -1,0 +1,70 @@
+"""The tables. Times are UTC seconds since 1970; lists of names are JSON."""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("serial", Text, primary_key=True),
+    Column("der", LargeBinary, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("subject_alt_names", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("not_after", BigInteger, nullable=False),
+    Column("transaction_id", Text, nullable=False),
+    Column("renewed_from", Text),
+    Column("revoked_at", BigInteger),
+    Column("reason", Text),
+)
+Index("ix_certificate_not_after", certificate.c.not_after)
+
+challenge = Table(
+    "challenge",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # HMAC-SHA-256 of the secret: looking it up compares in constant time.
+    Column("mac", LargeBinary, nullable=False, unique=True),
+    Column("profile", Text, nullable=False),
+    # NULL: without limit.
+    Column("uses_left", Integer),
+    # NULL: for ever.
+    Column("expires_at", BigInteger),
+    Column("subject", Text),
+    Column("subject_alt_names", Text),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+request = Table(
+    "request",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("remote", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("transaction_id", Text, nullable=False),
+    Column("message_type", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("serial", Text, ForeignKey("certificate.serial")),
+    Column("renewal_of", Text),
+    # NULL where nothing was issued: such a request is not one to repeat.
+    Column("request_key", LargeBinary),
+    Column("transaction_key", LargeBinary),
+    Column("challenge_id", Integer),
+    Column("fail_info", Text),
+    Column("reason", Text, nullable=False),
+    Column("deviations", Text, nullable=False),
+)
+Index("ix_request_request_key", request.c.request_key)
+Index("ix_request_transaction_key", request.c.transaction_key)

@@ -1,0 +1,159 @@
+"""Every way a request can be refused.
+
+* ScepError                a CertRep FAILURE; its class says which failInfo
+  x BadAlgorithm           badAlg           a digest, cipher, key type or size we do not accept
+  x BadMessageCheck        badMessageCheck  the CMS signature does not hold
+  x BadRequest             badRequest       understood, and refused
+    - BadContent                            the signed content is not what the messageType says
+    - EnvelopeUnreadable                    whatever went wrong behind the encryption
+    - UnknownMessageType
+    - OperationNotOffered
+    - TransactionInUse
+    - BadCsr                                a CSR that no policy could save
+    - WishRefused                           an extension that is not given to those who ask
+    - SubjectRefused
+    - ChallengeRejected
+    - RenewalRefused
+  x BadTime                badTime          signingTime too far off
+  x BadCertId              badCertId        no such certificate or transaction
+* MalformedMessage         HTTP 400: too broken to name a transaction to answer
+* StoreUnavailable         HTTP 503: nothing could be written, so nothing was done
+* InvalidReply             our own client's refusal of what a server answered
+
+The text of each is safe to send: it holds no secret and nothing that the sender did not know.
+What only the operator may read goes into ``detail``.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class FailInfo(StrEnum):
+    """Why a request failed (RFC 8894 3.2.1.4)."""
+
+    BAD_ALG = "0"
+    BAD_MESSAGE_CHECK = "1"
+    BAD_REQUEST = "2"
+    BAD_TIME = "3"
+    BAD_CERT_ID = "4"
+
+    @property
+    def label(self) -> str:
+        """The name that the RFC gives it, such as ``badAlg``."""
+        first, *rest = self.name.split("_")
+        return first.lower() + "".join(word.title() for word in rest)
+
+
+class ScepError(Exception):
+    """A refusal that the client hears about. Raise a subclass, never this.
+
+    *detail* is for the log alone.
+    """
+
+    fail_info: ClassVar[FailInfo]
+
+    def __init__(self, text: str, *, detail: str = "") -> None:
+        super().__init__(text)
+        self.detail = detail
+
+
+class BadAlgorithm(ScepError):
+    """An algorithm, key type or key size that is unknown or not allowed at this level."""
+
+    fail_info = FailInfo.BAD_ALG
+
+
+class BadMessageCheck(ScepError):
+    """The signature, digest, contentType or signer certificate of the CMS message is wrong."""
+
+    fail_info = FailInfo.BAD_MESSAGE_CHECK
+
+
+class BadRequest(ScepError):
+    """Understood, and refused."""
+
+    fail_info = FailInfo.BAD_REQUEST
+
+
+class BadContent(BadRequest):
+    """The signed content is no pkcsPKIEnvelope that can be read at all."""
+
+
+class EnvelopeUnreadable(BadRequest):
+    """The envelope did not open, or what was in it is not what its messageType promises.
+
+    One class, one text and one amount of work for a wrong recipient, a bad RSA block, bad padding,
+    bad ASN.1 and a CSR that is not signed by its key: whoever can tell them apart can decrypt
+    what he captured (RFC 3218).
+    """
+
+    def __init__(self, *, detail: str = "") -> None:
+        super().__init__("the envelope cannot be read with this CA's key", detail=detail)
+
+
+class UnknownMessageType(BadRequest):
+    """RFC 8894 3.2.1.2: a messageType that is not defined is an error."""
+
+    def __init__(self, message_type: str) -> None:
+        super().__init__("this messageType is not one a client may send", detail=message_type)
+
+
+class OperationNotOffered(BadRequest):
+    """A message of the RFC that this server has not switched on."""
+
+
+class TransactionInUse(BadRequest):
+    """The same key sends another CSR under a transactionID that was answered already."""
+
+    def __init__(self) -> None:
+        super().__init__("this transactionID already belongs to another request of this key")
+
+
+class BadCsr(BadRequest):
+    """The CSR is signed rightly but breaks a rule of PKCS #10 or X.509."""
+
+
+class WishRefused(BadRequest):
+    """The CSR asks for an extension that is never given on request."""
+
+
+class SubjectRefused(BadRequest):
+    """The subject or a subjectAltName is not one this profile certifies."""
+
+
+class ChallengeRejected(BadRequest):
+    """The challengePassword is absent, wrong, used, expired or bound to another name.
+
+    One class and one text for all of them: a client must not learn which.
+    """
+
+    def __init__(self, *, detail: str = "") -> None:
+        super().__init__("challenge password not accepted", detail=detail)
+
+
+class RenewalRefused(BadRequest):
+    """The certificate that signed the renewal does not authorise it."""
+
+
+class BadTime(ScepError):
+    """The signingTime is further from our clock than policy allows (RFC 8894 3.2.1.4)."""
+
+    fail_info = FailInfo.BAD_TIME
+
+
+class BadCertId(ScepError):
+    """No certificate or transaction of that name is known here."""
+
+    fail_info = FailInfo.BAD_CERT_ID
+
+
+class MalformedMessage(Exception):
+    """Too broken to name a transaction and a nonce, so that no CertRep can answer it."""
+
+
+class StoreUnavailable(Exception):
+    """The store could not write; the request was not carried out and may be sent again."""
+
+
+class InvalidReply(Exception):
+    """A server's answer that a client must not act on (RFC 8894 3.2.1, 4.2, 4.3)."""

@@ -1,0 +1,114 @@
+"""The CA that signs certificates (RFC 5280 4.1, 4.2).
+
+The TBSCertificate is put together here and not by a builder, so that subject and issuer keep the
+very bytes of the CSR and of the CA certificate, whatever string types those use.
+"""
+
+import os
+from datetime import datetime, timedelta
+
+from ca.algorithms.digests import SHA256
+from ca.algorithms.keys import PrivateKey
+from ca.algorithms.signatures import certificate_identifier, sign
+from ca.asn1 import tags, writer
+from ca.errors import OperationNotOffered
+from ca.ports import StoredCertificate
+from ca.profiles import CertificateContent, Profile
+from ca.x509 import oids
+from ca.x509.certificate import Certificate, key_identifier
+from ca.x509.extensions import Extension, encode_key_usage
+from ca.x509.general_names import encode_general_names
+from ca.x509.request import CertificationRequest
+
+# Devices come out of the box with clocks that are slow by minutes.
+BACKDATE = timedelta(minutes=5)
+SERIAL_OCTETS = 16
+_VERSION_3 = writer.explicit(0, writer.integer(2))
+# RFC 5280 4.2.1.9: an empty SEQUENCE is cA FALSE, the default.
+_NOT_A_CA = Extension(oids.BASIC_CONSTRAINTS, True, writer.sequence()).encode()
+
+
+class Authority:
+    """A CA certificate with its private key."""
+
+    def __init__(self, certificate: Certificate, key: PrivateKey) -> None:
+        self.certificate = certificate
+        self.not_after = certificate.not_valid_after
+        self._not_before = certificate.not_valid_before
+        self._key = key
+        self._algorithm = certificate_identifier(key, SHA256)
+        identifier = writer.encode(tags.CONTEXT_0, certificate.subject_key_identifier)
+        aki = Extension(oids.AUTHORITY_KEY_IDENTIFIER, False, writer.sequence(identifier))
+        self._fixed_extensions = _NOT_A_CA + aki.encode()
+
+    def sign_certificate(
+        self,
+        csr: CertificationRequest,
+        content: CertificateContent,
+        profile: Profile,
+        transaction_id: str,
+        now: datetime,
+        *,
+        renewed_from: str | None = None,
+    ) -> StoredCertificate:
+        """Issue a certificate for the key of *csr*.
+
+        It starts some minutes before *now* and ends with the profile's validity or with this CA,
+        whichever is first.
+
+        Raises:
+            OperationNotOffered: The CA certificate itself has expired.
+        """
+        now = now.replace(microsecond=0)
+        if now >= self.not_after:
+            raise OperationNotOffered("this CA's own certificate has expired")
+        not_before = max(now - BACKDATE, self._not_before)
+        not_after = min(now + timedelta(days=profile.validity_days), self.not_after)
+        serial = new_serial_number()
+        tbs = writer.sequence(
+            _VERSION_3,
+            writer.integer(serial),
+            self._algorithm,
+            # RFC 5280 4.1.2.4: chains are compared by these bytes.
+            self.certificate.subject_der,
+            writer.sequence(writer.time(not_before), writer.time(not_after)),
+            content.subject.der,
+            csr.spki,
+            writer.explicit(3, writer.sequence(self._fixed_extensions, *_extensions(csr, content))),
+        )
+        signature = sign(self._key, tbs, SHA256)
+        return StoredCertificate(
+            serial=f"{serial:x}",
+            der=writer.sequence(tbs, self._algorithm, writer.bit_string(signature)),
+            subject=str(content.subject),
+            subject_alt_names=tuple(map(str, content.subject_alt_names)),
+            profile=profile.name,
+            not_before=not_before,
+            not_after=not_after,
+            transaction_id=transaction_id,
+            renewed_from=renewed_from,
+        )
+
+
+def _extensions(csr: CertificationRequest, content: CertificateContent) -> list[bytes]:
+    identifier = writer.octet_string(key_identifier(csr.spki))
+    purposes = writer.sequence(*map(writer.oid, content.key_purposes))
+    extensions = [
+        Extension(oids.SUBJECT_KEY_IDENTIFIER, False, identifier),
+        Extension(oids.KEY_USAGE, True, encode_key_usage(content.key_usage)),
+        Extension(oids.EXTENDED_KEY_USAGE, False, purposes),
+    ]
+    if content.subject_alt_names:
+        names = encode_general_names(content.subject_alt_names)
+        # RFC 5280 4.2.1.6: critical where the subject is empty.
+        extensions.append(Extension(oids.SUBJECT_ALT_NAME, not content.subject, names))
+    return [extension.encode() for extension in extensions]
+
+
+def new_serial_number() -> int:
+    """128 random bits, positive and never short (RFC 5280 4.1.2.2)."""
+    while (serial := int.from_bytes(os.urandom(SERIAL_OCTETS), "big")) < 1 << 64:
+        pass
+    return serial
+
+

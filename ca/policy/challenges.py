@@ -1,0 +1,48 @@
+"""Challenge passwords (RFC 8894 2.4, 7.3): making them, keeping them as a MAC, and their bounds."""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+
+from ca.errors import ChallengeRejected
+from ca.ports import SpentChallenge
+from ca.profiles import CertificateContent
+from ca.x509.general_names import GeneralName
+from ca.x509.name import Name
+
+# 144 random bits, in characters that every string type and every device's keyboard has.
+CHALLENGE_OCTETS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeKey:
+    """The key under which challenge passwords are kept."""
+
+    _key: bytes
+
+    def mac(self, challenge_password: str) -> bytes:
+        """HMAC-SHA-256 of the UTF-8 text: case and every space count."""
+        return hmac.digest(self._key, b"challenge\0" + challenge_password.encode(), sha256)
+
+
+def new_challenge() -> str:
+    """A challenge password that nobody can guess."""
+    return secrets.token_urlsafe(CHALLENGE_OCTETS)
+
+
+def check_bounds(challenge: SpentChallenge, content: CertificateContent) -> None:
+    """Check that the certificate will name just what the challenge was made for.
+
+    A challenge bound to a subject certifies no subjectAltName beyond those it was bound to.
+
+    Raises:
+        ChallengeRejected: It is for other names.
+    """
+    if challenge.subject is not None and not Name.from_text(challenge.subject).matches(content.subject):
+        raise ChallengeRejected(detail=f"challenge {challenge.id} is bound to {challenge.subject}")
+    if challenge.subject is None and challenge.subject_alt_names is None:
+        return
+    bound = {GeneralName.from_text(text) for text in challenge.subject_alt_names or ()}
+    if set(content.subject_alt_names) - bound:
+        raise ChallengeRejected(detail=f"challenge {challenge.id} is bound to other subjectAltNames")

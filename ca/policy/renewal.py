@@ -1,0 +1,74 @@
+"""Renewal by the old certificate (RFC 8894 2.3): is it ours, alive, due, and for the same names?"""
+
+from datetime import datetime, timedelta
+from hmac import compare_digest
+
+from OpenSSL import crypto
+
+from ca.algorithms.digests import SHA1
+from ca.algorithms.levels import CryptoLevel
+from ca.errors import BadAlgorithm, RenewalRefused, ScepError
+from ca.ports import Repository, StoredCertificate
+from ca.profiles import CertificateContent, Profile
+from ca.scep.messages import EnrolmentRequest
+from ca.x509.certificate import Certificate
+
+
+def find_renewed(signer: Certificate, issuer: Certificate, repository: Repository) -> StoredCertificate | None:
+    """The certificate of ours that signed a message, None where the signer is anybody else.
+
+    The whole certificate is compared: issuer and serial number alone can be written into any.
+    """
+    if signer.issuer_der != issuer.subject_der:
+        return None
+    stored = repository.find_certificate(f"{signer.serial_number:x}")
+    return stored if stored and compare_digest(stored.der, signer.der) else None
+
+
+def renewal_objection(
+    request: EnrolmentRequest,
+    renewed: StoredCertificate,
+    issuer: Certificate,
+    content: CertificateContent,
+    profile: Profile,
+    now: datetime,
+) -> ScepError | None:
+    """Why *renewed* does not authorise another certificate; None where it does.
+
+    The objection is returned and not raised, because it ends a RenewalReq but only sends a
+    PKCSReq with a challenge password on to the next check.
+    """
+    due = renewed.not_after - timedelta(days=profile.renewal_days)
+    if renewed.revoked_at is not None:
+        return RenewalRefused("the certificate that signed this renewal is revoked")
+    if not renewed.not_before <= now <= renewed.not_after:
+        return RenewalRefused("the certificate that signed this renewal is not valid now")
+    if not _verifies(request.signer, issuer, now):
+        return RenewalRefused("the certificate that signed this renewal does not verify")
+    if renewed.profile != profile.name:
+        return RenewalRefused("the certificate to renew is of another profile", detail=renewed.profile)
+    if profile.renewal_days and now < due:
+        return RenewalRefused(f"it is too early to renew: from {due:%Y-%m-%d} on")
+    if not request.signer.subject.matches(content.subject):
+        return RenewalRefused("a renewal keeps the subject of the old certificate")
+    if set(request.signer.subject_alt_names) != set(content.subject_alt_names):
+        return RenewalRefused("a renewal keeps the subjectAltNames of the old certificate")
+    # RFC 8894 7.9 excuses SHA-1 by the other checks there are; here there is none.
+    if request.message.digest is SHA1 and profile.crypto is not CryptoLevel.LEGACY:
+        return BadAlgorithm("a renewal must be signed over SHA-256 or better")
+    return None
+
+
+def _verifies(signer: Certificate, issuer: Certificate, now: datetime) -> bool:
+    """Let OpenSSL confirm that the CA's key signed the old certificate."""
+    store = crypto.X509Store()
+    store.add_cert(crypto.load_certificate(crypto.FILETYPE_ASN1, issuer.der))
+    # The issuer may be an intermediate: what is asked is its signature, not its own chain.
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    store.set_time(now)
+    renewed = crypto.load_certificate(crypto.FILETYPE_ASN1, signer.der)
+    try:
+        crypto.X509StoreContext(store, renewed).verify_certificate()
+    except crypto.X509StoreContextError:
+        return False
+    return True

@@ -1,0 +1,25 @@
+"""Between bytes and messages, in both directions: the server's side and the client's.
+
+Nothing else in the program calls ``ca.pkcs7``.
+"""
+
+from ca.pkcs7 import SignedData
+from ca.scep.codec.cert_rep import encode_cert_rep
+from ca.scep.codec.client import Expectation, decode_cert_rep, encode_request
+from ca.scep.codec.distribution import decode_ca_certificates, encode_ca_certificates
+from ca.scep.codec.pki_message import decode_pki_message, decode_transaction, load
+from ca.scep.codec.requests import decode_request
+
+__all__ = [
+    "Expectation",
+    "SignedData",
+    "decode_ca_certificates",
+    "decode_cert_rep",
+    "decode_pki_message",
+    "decode_request",
+    "decode_transaction",
+    "encode_ca_certificates",
+    "encode_cert_rep",
+    "encode_request",
+    "load",
+]

@@ -1,0 +1,151 @@
+"""The client's half of the codec: a request to bytes, and a CertRep checked before it is believed."""
+
+from dataclasses import dataclass
+from hmac import compare_digest
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from ca.algorithms.ciphers import AES_128_CBC, DES_CBC, Cipher
+from ca.algorithms.digests import MD5, SHA256, Digest
+from ca.algorithms.key_transport import PKCS1_V15, KeyTransport
+from ca.algorithms.keys import PrivateKey
+from ca.algorithms.levels import CryptoLevel
+from ca.asn1 import Asn1Error, strings, writer
+from ca.deviations import DeviationKind, Deviations
+from ca.errors import FailInfo, InvalidReply, MalformedMessage, ScepError
+from ca.pkcs7 import EnvelopedData, SignedData, encrypt, sign
+from ca.pkcs7 import oids as cms_oids
+from ca.scep import oids
+from ca.scep.codec.attributes import read_nonce, read_text, text, value
+from ca.scep.messages import Failure, MessageType, Outcome, Pending, PkiStatus, Success, Transaction
+from ca.x509.certificate import Certificate
+
+
+def encode_request(
+    message_type: MessageType,
+    payload: bytes,
+    transaction: Transaction,
+    certificate: Certificate,
+    key: PrivateKey,
+    recipient: Certificate,
+    *,
+    digest: Digest = SHA256,
+    cipher: Cipher = AES_128_CBC,
+    key_transport: KeyTransport = PKCS1_V15,
+    pss: bool = False,
+) -> bytes:
+    """Encrypt *payload* to the CA's *recipient* certificate and sign it with *key*; DER.
+
+    *payload* is what the messageType asks for: a PKCS #10, an IssuerAndSubject or an
+    IssuerAndSerialNumber (RFC 8894 3.3).
+    """
+    attributes = {
+        oids.MESSAGE_TYPE: text(message_type),
+        oids.TRANSACTION_ID: text(transaction.transaction_id),
+        oids.SENDER_NONCE: writer.octet_string(transaction.sender_nonce),
+    }
+    envelope = encrypt([recipient], payload, cipher, key_transport=key_transport)
+    return sign(certificate, key, envelope, attributes=attributes, digest=digest, pss=pss)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a reply has to fit: the request's transaction, and who may sign.
+
+    *spki* is the key the certificate must hold; empty where none is awaited (GetCert, GetCRL).
+    """
+
+    transaction: Transaction
+    ca_certificates: tuple[Certificate, ...]
+    spki: bytes
+
+
+def decode_cert_rep(
+    body: bytes,
+    expected: Expectation,
+    certificate: Certificate,
+    key: rsa.RSAPrivateKey,
+    deviations: Deviations,
+) -> Outcome:
+    """Read a CertRep, opening its envelope with the *key* of the request's signer *certificate*.
+
+    What the server does against the standards, and what can be believed all the same, goes into
+    *deviations*.
+
+    Raises:
+        InvalidReply: A check of RFC 8894 3.2.1 or 3.3.2 failed: the reply is not to be acted on.
+    """
+    try:
+        signed = SignedData.load(body, "CertRep", deviations)
+        signer = signed.verify(CryptoLevel.LEGACY, expected.ca_certificates)
+        _check_signer(signed, signer, expected)
+        _check_transaction(signed, expected.transaction)
+        return _read_outcome(signed, expected, certificate, key)
+    except (Asn1Error, MalformedMessage, ScepError) as error:
+        raise InvalidReply(f"the reply is no sound CertRep: {error}") from error
+
+
+def _check_signer(signed: SignedData, signer: Certificate, expected: Expectation) -> None:
+    if not any(compare_digest(signer.der, one.der) for one in expected.ca_certificates):
+        raise InvalidReply("the reply is signed by a certificate that GetCACert did not give")
+    # RFC 8894 2.9 forbids it. It is reported and not refused: old servers know nothing else.
+    if signed.signer_info.digest is MD5:
+        signed.deviations.add(DeviationKind.WEAK_DIGEST, "CertRep", "MD5")
+
+
+def _check_transaction(signed: SignedData, transaction: Transaction) -> None:
+    if read_text(signed.attributes, oids.MESSAGE_TYPE) != MessageType.CERT_REP:
+        raise InvalidReply("the reply's messageType is not CertRep")
+    if read_text(signed.attributes, oids.TRANSACTION_ID) != transaction.transaction_id:
+        raise InvalidReply("the reply is for another transactionID")
+    if not compare_digest(read_nonce(signed.attributes, oids.RECIPIENT_NONCE), transaction.sender_nonce):
+        raise InvalidReply("the reply's recipientNonce is not the nonce that was sent")
+
+
+def _read_outcome(
+    signed: SignedData, expected: Expectation, certificate: Certificate, key: rsa.RSAPrivateKey
+) -> Outcome:
+    match read_text(signed.attributes, oids.PKI_STATUS):
+        case PkiStatus.SUCCESS:
+            return _read_success(signed, expected, certificate, key)
+        case PkiStatus.FAILURE:
+            _insist_empty(signed)
+            fail_info = read_text(signed.attributes, oids.FAIL_INFO)
+            if fail_info not in set(FailInfo):
+                raise InvalidReply(f"undefined failInfo {fail_info!r}")
+            return Failure(FailInfo(fail_info), _fail_info_text(signed))
+        case PkiStatus.PENDING:
+            _insist_empty(signed)
+            return Pending()
+        case other:
+            raise InvalidReply(f"undefined pkiStatus {other!r}")
+
+
+def _insist_empty(signed: SignedData) -> None:
+    """RFC 8894 3.3.2.2 and 3.3.2.3: no pkcsPKIEnvelope. NDES sends one octet with a FAILURE."""
+    if len(signed.data) > 1:
+        raise InvalidReply("a FAILURE or PENDING reply carries an envelope")
+    if signed.data:
+        signed.deviations.add(DeviationKind.CONTENT_WITHOUT_ENVELOPE, "CertRep")
+
+
+def _fail_info_text(signed: SignedData) -> str:
+    if oids.FAIL_INFO_TEXT not in signed.attributes:
+        return ""
+    return strings.text(value(signed.attributes, oids.FAIL_INFO_TEXT))
+
+
+def _read_success(
+    signed: SignedData, expected: Expectation, certificate: Certificate, key: rsa.RSAPrivateKey
+) -> Success:
+    if signed.content_type != cms_oids.DATA:
+        raise InvalidReply("the eContentType of the reply is not id-data")
+    envelope = EnvelopedData.load(signed.data)
+    if envelope.cipher is DES_CBC:
+        signed.deviations.add(DeviationKind.WEAK_CIPHER, "CertRep.pkcsPKIEnvelope", "single DES")
+    inner = SignedData.load(envelope.decrypt(key, certificate), "certificates")
+    issued = [one for one in inner.certificates if one.spki == expected.spki]
+    if len(issued) != 1:
+        raise InvalidReply("the reply holds no certificate for the requested key")
+    others = tuple(one.der for one in inner.certificates if one is not issued[0])
+    return Success(issued[0].der, others)

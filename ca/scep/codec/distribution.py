@@ -1,0 +1,40 @@
+"""The answer to GetCACert (RFC 8894 4.2.1): one certificate, or a degenerate SignedData of several."""
+
+from collections.abc import Sequence
+
+from ca.asn1 import Asn1Error, read
+from ca.deviations import Deviations
+from ca.errors import InvalidReply, MalformedMessage
+from ca.pkcs7 import SignedData, degenerate
+from ca.x509.certificate import Certificate
+
+ONE_CERTIFICATE = "application/x-x509-ca-cert"
+SEVERAL_CERTIFICATES = "application/x-x509-ca-ra-cert"
+
+
+def encode_ca_certificates(certificates: Sequence[Certificate]) -> tuple[str, bytes]:
+    """Media type and body: bare DER for one certificate, certs-only SignedData for more."""
+    if len(certificates) == 1:
+        return ONE_CERTIFICATE, certificates[0].der
+    return SEVERAL_CERTIFICATES, degenerate([one.der for one in certificates])
+
+
+def decode_ca_certificates(body: bytes) -> tuple[Certificate, ...]:
+    """The certificates of a server's answer, whichever of the two forms it has.
+
+    The media type is not asked: servers get it wrong, and the body says what it is.
+
+    Raises:
+        InvalidReply: It is neither.
+    """
+    try:
+        first = read(body, "GetCACert", Deviations()).sequence(1)[0]
+        # A ContentInfo begins with an OBJECT IDENTIFIER, a Certificate with a SEQUENCE.
+        if first.tag == 0x30:
+            return (Certificate.load(body),)
+        certificates = tuple(SignedData.load(body, "GetCACert").certificates)
+    except (Asn1Error, MalformedMessage) as error:
+        raise InvalidReply(f"GetCACert answered neither a certificate nor a bundle: {error}") from error
+    if not certificates:
+        raise InvalidReply("GetCACert answered a bundle without certificates")
+    return certificates

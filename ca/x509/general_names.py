@@ -1,0 +1,112 @@
+"""subjectAltName (RFC 5280 4.2.1.6): GeneralNames in bytes and in text."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from ca.asn1 import Asn1Error, Element, read, strings, tags, writer
+from ca.deviations import Deviations
+from ca.x509 import oids
+from ca.x509.name import Name
+
+_OTHER_NAME = 0xA0
+_EMAIL = 0x81
+_DNS = 0x82
+_DIRECTORY_NAME = 0xA4
+_URI = 0x86
+_IP = 0x87
+_REGISTERED_ID = 0x88
+_TEXT_KINDS = {_EMAIL: "email", _DNS: "dns", _URI: "uri"}
+_TEXT_TAGS = {kind: tag for tag, kind in _TEXT_KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralName:
+    """One alternative name.
+
+    *kind* is ``dns``, ``email``, ``uri``, ``ip``, ``upn`` (Microsoft's otherName), ``dirname`` or
+    ``other``; *value* is its text, for ``other`` a hexadecimal one.
+    """
+
+    kind: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}"
+
+    @classmethod
+    def from_text(cls, text: str) -> "GeneralName":
+        """Parse ``dns:host``, ``email:a@b``, ``uri:...``, ``ip:...`` or ``upn:...``.
+
+        A bare word is a DNS name, or an address if it reads as one.
+
+        Raises:
+            ValueError: The kind is unknown, or the value does not fit it.
+        """
+        kind, colon, value = text.partition(":")
+        if not colon or kind.lower() not in {*_TEXT_TAGS, "ip", "upn"}:
+            if "://" in text:
+                return cls("uri", text)
+            kind, value = ("ip" if _is_address(text) else "email" if "@" in text else "dns"), text
+        kind = kind.lower()
+        if kind == "ip":
+            value = str(ipaddress.ip_address(value))
+        elif not value or (kind != "upn" and not value.isascii()):
+            raise ValueError(f"{text!r} is no subjectAltName of kind {kind}")
+        return cls(kind, value)
+
+    def encode(self) -> bytes:
+        """The DER of the GeneralName.
+
+        Raises:
+            ValueError: It is of a kind that is never written.
+        """
+        if self.kind in _TEXT_TAGS:
+            return writer.encode(_TEXT_TAGS[self.kind], self.value.encode("ascii"))
+        if self.kind == "ip":
+            return writer.encode(_IP, ipaddress.ip_address(self.value).packed)
+        if self.kind == "upn":
+            value = writer.explicit(0, writer.utf8_string(self.value))
+            return writer.encode(_OTHER_NAME, writer.oid(oids.USER_PRINCIPAL_NAME) + value)
+        raise ValueError(f"a subjectAltName of kind {self.kind} cannot be written")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def read_general_names(value: bytes) -> tuple[GeneralName, ...]:
+    """The names in a subjectAltName extension's value.
+
+    Raises:
+        Asn1Error: It is no GeneralNames, or a name breaks RFC 5280 4.2.1.6.
+    """
+    return tuple(map(_read, read(value, "subjectAltName", Deviations()).sequence(1)))
+
+
+def encode_general_names(names: tuple[GeneralName, ...]) -> bytes:
+    """The value of a subjectAltName extension."""
+    return writer.sequence(*(name.encode() for name in names))
+
+
+def _read(element: Element) -> GeneralName:
+    if element.tag in _TEXT_KINDS:
+        try:
+            return GeneralName(_TEXT_KINDS[element.tag], element.content.decode("ascii"))
+        except UnicodeDecodeError as error:
+            raise Asn1Error("a subjectAltName outside of IA5String") from error
+    if element.tag == _IP:
+        # RFC 5280 4.2.1.6: four or sixteen octets, without a mask.
+        if len(element.content) not in (4, 16):
+            raise Asn1Error("an iPAddress of neither 4 nor 16 octets")
+        return GeneralName("ip", str(ipaddress.ip_address(element.content)))
+    if element.tag == _DIRECTORY_NAME:
+        return GeneralName("dirname", str(Name.read(element.only_child())))
+    if element.tag == _OTHER_NAME:
+        kind, value = element.parts(2, 2)
+        if kind.oid() == oids.USER_PRINCIPAL_NAME and value.tag == tags.CONTEXT_0_CONSTRUCTED:
+            return GeneralName("upn", strings.text(value.only_child()))
+    return GeneralName("other", element.raw.hex())

@@ -1,0 +1,124 @@
+"""Distinguished names (RFC 5280 4.1.2.4): their bytes, their text and when two are the same."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cryptography import x509
+
+from ca.asn1 import Asn1Error, Element, read, strings, tags, writer
+from ca.deviations import Deviations
+from ca.x509 import oids
+
+MAX_RDNS = 32
+_ESCAPED = re.compile(r'([,+"\\<>;=]|^[ #]| $)')
+_SPACES = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One type and value of a name."""
+
+    oid: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{oids.ATTRIBUTE_NAMES.get(self.oid, self.oid)}={_escape(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A distinguished name.
+
+    *der* is what goes into a certificate: the bytes as received wherever they are sound DER.
+    """
+
+    der: bytes
+    rdns: tuple[tuple[Attribute, ...], ...]
+
+    @classmethod
+    def read(cls, element: Element) -> "Name":
+        """Read a Name.
+
+        A string that does not fit its type (an underscore in a PrintableString) is written anew
+        as UTF8String; everything else keeps its bytes (RFC 5280 4.1.2.6).
+
+        Raises:
+            Asn1Error: It is no Name.
+        """
+        sets = element.sequence()
+        if len(sets) > MAX_RDNS:
+            raise Asn1Error("Name of too many parts")
+        rdns, encodings = [], []
+        for rdn in sets:
+            pairs = [_read_attribute(pair) for pair in rdn.expect(tags.SET).children()]
+            if not pairs:
+                raise Asn1Error("empty RelativeDistinguishedName")
+            rdns.append(tuple(attribute for attribute, _ in pairs))
+            encodings.append(writer.set_of(der for _, der in pairs))
+        return cls(writer.sequence(*encodings), tuple(rdns))
+
+    @classmethod
+    def load(cls, der: bytes) -> "Name":
+        """Read a Name of our own keeping, such as the subject of our CA."""
+        return _load(der)
+
+    @classmethod
+    def from_text(cls, text: str) -> "Name":
+        """Parse RFC 4514 text such as ``CN=ipad-17,O=Example``.
+
+        Raises:
+            ValueError: It is not such text.
+        """
+        return _load(x509.Name.from_rfc4514_string(text).public_bytes())
+
+    def __str__(self) -> str:
+        """RFC 4514 text: the last RDN first."""
+        return ",".join("+".join(map(str, rdn)) for rdn in reversed(self.rdns))
+
+    def __bool__(self) -> bool:
+        return bool(self.rdns)
+
+    def attributes(self) -> list[Attribute]:
+        """All attributes, in order."""
+        return [attribute for rdn in self.rdns for attribute in rdn]
+
+    def matches(self, other: "Name") -> bool:
+        """Whether both name the same (RFC 5280 7.1: case and inner space do not count)."""
+        return self.der == other.der or self._folded() == other._folded()
+
+    def _folded(self) -> list[frozenset[tuple[str, str]]]:
+        return [frozenset((part.oid, _fold(part.value)) for part in rdn) for rdn in self.rdns]
+
+
+def _read_attribute(element: Element) -> tuple[Attribute, bytes]:
+    kind, value = element.sequence(2, 2)
+    attribute = Attribute(kind.oid(), strings.text(value))
+    return attribute, writer.sequence(writer.oid(attribute.oid), _clean(value, attribute.value))
+
+
+def _clean(value: Element, text: str) -> bytes:
+    fits = (
+        text.isascii()
+        if value.tag in (tags.IA5_STRING, tags.VISIBLE_STRING)
+        else value.tag != tags.PRINTABLE_STRING or strings.is_printable(text)
+    )
+    return writer.normalise(value) if fits else writer.utf8_string(text)
+
+
+def _fold(value: str) -> str:
+    return _SPACES.sub(" ", value.strip()).casefold()
+
+
+def _escape(value: str) -> str:
+    """RFC 4514 2.4, with control characters as hexadecimal pairs so that no log line breaks."""
+    escaped = _ESCAPED.sub(r"\\\1", value)
+    return "".join(
+        character if character.isprintable() else "".join(f"\\{octet:02X}" for octet in character.encode())
+        for character in escaped
+    )
+
+
+@lru_cache(maxsize=256)
+def _load(der: bytes) -> Name:
+    return Name.read(read(der, "Name", Deviations()))
