@@ -1,0 +1,98 @@
+"""Sets up what is missing before anything else runs: a virtual environment with the requirements.
+
+Needs the standard library alone, because nothing else may be there yet.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def ensure_environment(root: Path, requirements: Sequence[Path]) -> None:
+    """Go on in the virtual environment ``.venv`` of *root*, made or renewed where needed.
+
+    Whoever runs in a virtual environment of his own keeps it, if the packages are there. Does not
+    return where it has to start the program anew inside ``.venv``.
+    """
+    home = root / ".venv"
+    inside = Path(sys.prefix).resolve() == home.resolve()
+    if not inside and sys.prefix != sys.base_prefix and _has_packages():
+        return
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    mark = home / "requirements.sha256"
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in requirements)).hexdigest()
+    installed = mark.read_text().split() if mark.exists() else []
+    if wanted not in installed:
+        _install(home, python, requirements)
+        mark.write_text("\n".join([*installed, wanted]))
+    if not inside:
+        _start_again(python)
+
+
+def _has_packages() -> bool:
+    try:
+        import bottle  # noqa: F401, PLC0415
+        import cryptography  # noqa: F401, PLC0415
+        import sqlalchemy  # noqa: F401, PLC0415
+    except ImportError:
+        return False
+    return True
+
+
+def _install(home: Path, python: Path, requirements: Sequence[Path]) -> None:
+    if not python.exists():
+        _say("making a virtual environment in .venv")
+        _make_venv(home)
+    _say("installing the requirements (once)")
+    files = [part for path in requirements for part in ("-r", str(path))]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *files]
+    if subprocess.run(pip, check=False, stdout=sys.stderr).returncode:
+        sys.exit("scepbox: the requirements could not be installed; is the network there? See above.")
+
+
+def _make_venv(home: Path) -> None:
+    """Make it, on Debian with the package that Debian splits off."""
+    try:
+        venv.create(home, with_pip=True)
+        return
+    except (subprocess.CalledProcessError, OSError) as error:
+        shutil.rmtree(home, ignore_errors=True)
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+        package = version if Path("/etc/debian_version").exists() else ""
+        if not package or not hasattr(os, "geteuid") or os.geteuid() != 0:
+            hint = f"; try: sudo apt-get install {package}" if package else ""
+            sys.exit(f"scepbox: no virtual environment could be made ({error}){hint}")
+    _say(f"installing Debian's {package}")
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", package]):
+        subprocess.run(command, check=False, stdout=sys.stderr, env=_quiet_apt())
+    try:
+        venv.create(home, with_pip=True)
+    except (subprocess.CalledProcessError, OSError) as error:
+        sys.exit(f"scepbox: no virtual environment could be made ({error})")
+
+
+def _quiet_apt() -> dict[str, str]:
+    return {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+
+
+def _start_again(python: Path) -> None:
+    command = [str(python), *sys.orig_argv[1:]]
+    if os.name == "nt":
+        # Windows has no exec: a child that shares the console gets Ctrl-C and Ctrl-Break too.
+        child = subprocess.Popen(command)
+        while True:
+            try:
+                sys.exit(child.wait())
+            except KeyboardInterrupt:
+                continue
+    sys.stdout.flush()
+    os.execv(python, command)
+
+
+def _say(text: str) -> None:
+    print(f"scepbox: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,109 @@
+"""``cert``: listing, showing and exporting what was issued."""
+
+from datetime import datetime, timedelta
+
+import click
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from app.cli.challenge import Duration, rfc3339
+from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, verb
+from app.wiring import utc_now
+from ca.ports import StoredCertificate
+from ca.x509.certificate import Certificate
+
+
+@click.group()
+def cert() -> None:
+    """The certificates that were issued."""
+
+
+@cert.command("list")
+@click.option("--expiring", type=Duration(), metavar="DURATION", help="Only those that end within, as in 30d.")
+@click.option(
+    "--status",
+    type=click.Choice(["valid", "revoked", "expired", "all"]),
+    default="all",
+    show_default=True,
+)
+@click.option("--subject", metavar="TEXT", help="Only those whose names hold this text.")
+@json_option
+@verb
+def list_(
+    place: Workplace, expiring: timedelta | None, status: str, subject: str | None, as_json: bool
+) -> None:
+    """List certificates, the one that ends first in front."""
+    place.require_ca()
+    now = utc_now()
+    ends_before = now + expiring if expiring else None
+    found = place.transact(
+        lambda repository: list(
+            repository.list_certificates(now, status=status, subject=subject, ends_before=ends_before)
+        )
+    )
+    if as_json:
+        print_json([_as_json(one, now) for one in found])
+        return
+    rows = [
+        [one.serial, one.subject, _status(one, now), f"{one.not_after:%Y-%m-%d}", one.profile] for one in found
+    ]
+    print_table(["serial", "subject", "status", "ends", "profile"], rows)
+
+
+@cert.command()
+@click.argument("serial")
+@json_option
+@verb
+def show(place: Workplace, serial: str, as_json: bool) -> None:
+    """Show one certificate."""
+    stored, now = _find(place, serial), utc_now()
+    certificate = Certificate.load(stored.der)
+    facts = {**_as_json(stored, now), "sha256": certificate.fingerprint()}
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        if value not in (None, []):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            click.echo(f"{name:<15} {text}")
+
+
+@cert.command()
+@click.argument("serial")
+@verb
+def export(place: Workplace, serial: str) -> None:
+    """Print one certificate as PEM."""
+    certificate = x509.load_der_x509_certificate(_find(place, serial).der)
+    click.echo(certificate.public_bytes(serialization.Encoding.PEM).decode(), nl=False)
+
+
+def _find(place: Workplace, serial: str) -> StoredCertificate:
+    """By hexadecimal serial number, with colons and upper case as other tools print it."""
+    place.require_ca()
+    plain = serial.replace(":", "").lower().lstrip("0")
+    stored = place.transact(lambda repository: repository.find_certificate(plain))
+    if stored is None:
+        raise NotDone(f"there is no certificate {serial}; see: python run.py cert list")
+    return stored
+
+
+def _status(one: StoredCertificate, now: datetime) -> str:
+    if one.revoked_at is not None:
+        return "revoked"
+    return "valid" if now <= one.not_after else "expired"
+
+
+def _as_json(one: StoredCertificate, now: datetime) -> dict[str, object]:
+    return {
+        "serial": one.serial,
+        "subject": one.subject,
+        "sans": list(one.subject_alt_names),
+        "profile": one.profile,
+        "status": _status(one, now),
+        "not_before": rfc3339(one.not_before),
+        "not_after": rfc3339(one.not_after),
+        "transaction_id": one.transaction_id,
+        "renewed_from": one.renewed_from,
+        "revoked_at": rfc3339(one.revoked_at) if one.revoked_at else None,
+        "reason": one.reason,
+    }

@@ -1,0 +1,178 @@
+"""``challenge``: making, listing and revoking challenge passwords."""
+
+import re
+from datetime import datetime, timedelta
+
+import click
+
+from app.cli.context import (
+    NotDone,
+    Refusal,
+    Workplace,
+    json_option,
+    print_json,
+    print_table,
+    read_secret,
+    say,
+    verb,
+)
+from app.store.records import Challenge, NewChallenge
+from app.wiring import utc_now
+from ca.policy.challenges import ChallengeKey, new_challenge
+from ca.profiles import DEFAULT
+from ca.x509.general_names import GeneralName
+from ca.x509.name import Name
+from ca.x509.request import MAX_CHALLENGE
+
+_DURATION = re.compile(r"(\d{1,6})([smhdwy])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+
+
+class Duration(click.ParamType[timedelta | None]):
+    """``90m``, ``12h``, ``30d``, or ``forever``."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta | None:
+        """A span of time; None is for ever."""
+        match = _DURATION.fullmatch(str(value).lower())
+        if str(value).lower() == "forever":
+            return None
+        if match is None or not int(match[1]):
+            self.fail(f"{value!r} is not a duration such as 90m, 12h, 30d or forever", param, ctx)
+        return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+
+
+@click.group()
+def challenge() -> None:
+    """Challenge passwords: what authorises a device's first enrolment."""
+
+
+@challenge.command()
+@click.option("--profile", default=DEFAULT, show_default=True)
+@click.option("--uses", default="1", show_default=True, metavar="N|unlimited")
+@click.option("--valid", type=Duration(), default="1h", show_default=True, metavar="DURATION|forever")
+@click.option("--subject", help="The only subject it certifies, as in CN=ipad-17,O=Example.")
+@click.option("--san", multiple=True, help="A subjectAltName it may certify, as in dns:ipad-17.example.")
+@click.option("--secret", metavar="FILE|-", help="Take the password from a file, or - for stdin; else it is made.")
+@click.option("--note", default="", help="A word for yourself.")
+@verb
+def new(
+    place: Workplace,
+    profile: str,
+    uses: str,
+    valid: timedelta | None,
+    subject: str | None,
+    san: tuple[str, ...],
+    secret: str | None,
+    note: str,
+) -> None:
+    """Make a challenge password and print it, alone, on stdout."""
+    place.require_ca()
+    if profile not in place.config.build_profiles():
+        raise Refusal(f"there is no profile {profile!r} in the settings")
+    if uses != "unlimited" and not (uses.isdigit() and int(uses) > 0):
+        raise Refusal(f"--uses {uses!r} is neither a number nor unlimited")
+    password = read_secret(secret) if secret else new_challenge()
+    if not password or len(password) > MAX_CHALLENGE:
+        raise Refusal(f"a challenge password has 1 to {MAX_CHALLENGE} characters")
+    now = utc_now()
+    record = NewChallenge(
+        mac=ChallengeKey(place.folder.load_secret()).mac(password),
+        profile=profile,
+        uses_left=None if uses == "unlimited" else int(uses),
+        expires_at=_end(now, valid),
+        created_at=now,
+        subject=_subject(subject),
+        subject_alt_names=_names(san) if san else None,
+        note=note,
+    )
+    number = place.transact(lambda repository: repository.add_challenge(record))
+    if number is None:
+        raise NotDone("there is a challenge with this password already; revoke it first (challenge list)")
+    click.echo(password)
+    span = f"until {record.expires_at:%Y-%m-%d %H:%M} UTC" if record.expires_at else "for ever"
+    times = "any number of times" if record.uses_left is None else _times(record.uses_left)
+    say(f"challenge {number}: good {times}, {span}, at {'/scep' if profile == DEFAULT else f'/scep/{profile}'}")
+
+
+@challenge.command("list")
+@json_option
+@verb
+def list_(place: Workplace, as_json: bool) -> None:
+    """List challenge passwords, never the secrets."""
+    place.require_ca()
+    found = place.transact(lambda repository: repository.list_challenges())
+    if as_json:
+        print_json([_as_json(one) for one in found])
+        return
+    rows = [
+        [
+            str(one.id),
+            one.profile,
+            "unlimited" if one.uses_left is None else str(one.uses_left),
+            f"{one.expires_at:%Y-%m-%d %H:%M}" if one.expires_at else "for ever",
+            one.subject or "",
+            one.note,
+        ]
+        for one in found
+    ]
+    print_table(["id", "profile", "uses left", "expires (UTC)", "subject", "note"], rows)
+
+
+@challenge.command()
+@click.argument("challenge_id", metavar="ID", type=int)
+@verb
+def revoke(place: Workplace, challenge_id: int) -> None:
+    """Make a challenge password worthless."""
+    place.require_ca()
+    if not place.transact(lambda repository: repository.revoke_challenge(challenge_id)):
+        raise NotDone(f"there is no challenge {challenge_id}; see: python run.py challenge list")
+    say(f"challenge {challenge_id} revoked")
+
+
+def _as_json(one: Challenge) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "profile": one.profile,
+        "uses_left": one.uses_left,
+        "expires_at": rfc3339(one.expires_at) if one.expires_at else None,
+        "subject": one.subject,
+        "sans": list(one.subject_alt_names),
+        "note": one.note,
+        "created_at": rfc3339(one.created_at),
+    }
+
+
+def rfc3339(time: datetime) -> str:
+    """RFC 3339 in UTC."""
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _end(now: datetime, valid: timedelta | None) -> datetime | None:
+    try:
+        return None if valid is None else now + valid
+    except OverflowError:
+        raise Refusal("--valid reaches beyond the year 9999; use forever") from None
+
+
+def _times(uses: int) -> str:
+    return "once" if uses == 1 else f"{uses} times"
+
+
+def _subject(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return str(Name.from_text(text))
+    except ValueError:
+        raise Refusal(f"--subject {text!r} is no name such as CN=ipad-17,O=Example") from None
+
+
+def _names(texts: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(str(GeneralName.from_text(text)) for text in texts)
+    except ValueError as error:
+        raise Refusal(f"--san: {error}; write dns:NAME, email:ADDRESS, uri:URI, ip:ADDRESS or upn:NAME") from None

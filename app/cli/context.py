@@ -1,0 +1,131 @@
+"""What every verb shares: the folder, the settings, and errors told in one line with a next step."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from app.config import Config, ConfigError, load_config
+from app.data_folder import DataFolder
+from app.store import SqlRepository
+from app.wiring import open_configured_store
+from ca.errors import StoreUnavailable
+from ca.issuing.key_store import KeyUnusable
+from ca.issuing.root import CaUnusable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+CANNOT_RUN = 2
+
+
+class Refusal(click.ClickException):
+    """A verb that could not run: one line with the next step on stderr, exit code 2."""
+
+    exit_code = CANNOT_RUN
+
+    def show(self, file: Any = None) -> None:
+        """Say it in one line a problem."""
+        for line in self.message.splitlines():
+            click.echo(f"scepbox: {line}", err=True)
+
+
+class NotDone(Refusal):
+    """A verb that ran and was refused: exit code 1."""
+
+    exit_code = 1
+
+
+class Workplace:
+    """The data folder and the settings of one call."""
+
+    def __init__(self, data: Path, config: Path | None) -> None:
+        self.folder = DataFolder(data)
+        self._config = config
+
+    @functools.cached_property
+    def config(self) -> Config:
+        """The settings: the file that was named, or the folder's if it is there."""
+        named = self._config
+        path = named or (self.folder.settings if self.folder.settings.exists() else None)
+        return load_config(path)
+
+    def require_ca(self) -> None:
+        """Raises: Refusal: There is no CA in the folder."""
+        if not self.folder.ca_certificate.exists():
+            raise Refusal(f"no CA in {self.folder.path}: make one with `python run.py init`, or use --data")
+
+    def transact(self, work: Callable[[SqlRepository], T]) -> T:
+        """Run *work* on the store and close it again."""
+        with closing(open_configured_store(self.folder, self.config)) as store:
+            return store.transact(work)
+
+
+def verb(function: Callable[..., T]) -> Callable[..., T]:
+    """Give a verb ``--data`` and ``--config``, a :class:`Workplace`, and errors without traceback."""
+
+    @click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        default="./data",
+        show_default=True,
+        envvar="SCEPBOX_DATA",
+        help="The data folder.",
+    )
+    @click.option(
+        "--config",
+        type=click.Path(dir_okay=False, exists=True, path_type=Path),
+        help="The settings file (default: DATA/scepbox.toml, if it is there).",
+    )
+    @functools.wraps(function)
+    def run(data: Path, config: Path | None, **options: Any) -> T:
+        try:
+            return function(Workplace(data, config), **options)
+        except (ConfigError, CaUnusable, KeyUnusable) as error:
+            raise Refusal(str(error)) from error
+        except StoreUnavailable as error:
+            raise Refusal(f"the database cannot be used: {error}") from error
+        except OSError as error:
+            raise Refusal(f"{error.filename or 'the data folder'}: {error.strerror or error}") from error
+
+    return run
+
+
+def json_option(function: Callable[P, T]) -> Callable[P, T]:
+    """``--json`` for machines."""
+    return click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")(function)
+
+
+def say(text: str) -> None:
+    """Words for a person, on stderr."""
+    click.echo(text, err=True)
+
+
+def print_json(value: object) -> None:
+    """Data for a machine, on stdout."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for a person; for a pipe, tab-separated lines."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(row))
+        return
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def read_secret(source: str) -> str:
+    """A secret from standard input (``-``) or from the file named; its line end does not count."""
+    if source == "-":
+        return sys.stdin.readline().rstrip("\r\n")
+    return Path(source).read_text("utf-8").rstrip("\r\n")

@@ -1,0 +1,62 @@
+"""The verbs put together. No verb means ``serve``."""
+
+import sys
+from importlib.metadata import version as installed_version
+
+import click
+
+from app import VERSION
+from app.cli.ca import ca
+from app.cli.cert import cert
+from app.cli.challenge import challenge
+from app.cli.context import json_option, print_json
+from app.cli.enroll import enroll
+from app.cli.init import init
+from app.cli.serve import serve
+
+
+class _ServeByDefault(click.Group):
+    """``python run.py --data X`` is ``python run.py serve --data X``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ("--help", "-h", "--version")):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ServeByDefault, context_settings={"help_option_names": ["--help", "-h"]})
+@click.version_option(VERSION, prog_name="scepbox")
+def top() -> None:
+    """scepbox: a SCEP certificate authority (RFC 8894) in a box. Without a verb it serves."""
+
+
+@top.command()
+@json_option
+def version(as_json: bool) -> None:
+    """Say which scepbox this is, and on what it runs."""
+    parts = {
+        "scepbox": VERSION,
+        "python": sys.version.split()[0],
+        "cryptography": installed_version("cryptography"),
+        "openssl": _openssl(),
+    }
+    if as_json:
+        print_json(parts)
+        return
+    for name, text in parts.items():
+        click.echo(f"{name} {text}")
+
+
+def _openssl() -> str:
+    from cryptography.hazmat.backends.openssl import backend
+
+    return backend.openssl_version_text().removeprefix("OpenSSL ")
+
+
+for _verb in (init, serve, challenge, cert, ca, enroll):
+    top.add_command(_verb)
+
+
+def main() -> None:
+    """Run the command line."""
+    top(prog_name="run.py")

@@ -1,0 +1,93 @@
+"""``serve``: makes what is missing, listens, says when it is ready, and ends when told to."""
+
+import signal
+import socket
+
+import click
+
+from app.cli.context import Refusal, Workplace, say, verb
+from app.cli.init import make_ca, tell_ca
+from app.config import Config
+from app.http.server import Limits, WebServer, bind
+from app.logs import set_up_logs
+from app.wiring import build_web, load_ca, open_configured_store
+from ca.policy.challenges import ChallengeKey
+
+
+@click.command()
+@click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where devices come to (port 0: a free one).")
+@click.option(
+    "--admin-listen",
+    type=click.Choice(["off"]),
+    default="off",
+    show_default=True,
+    help="The administrator's site, which this version does not have.",
+)
+@click.option("--base-url", metavar="URL", help="How devices reach this server, where that is another address.")
+@verb
+def serve(place: Workplace, listen: tuple[str, ...], admin_listen: str, base_url: str | None) -> None:
+    """Answer devices. The first start makes the CA and the database."""
+    config = place.config
+    set_up_logs(config.log.level)
+    # Bound first: a port that is taken must not leave half a first start behind.
+    sockets = [_bind(address) for address in listen or config.server.listen]
+    first = not place.folder.ca_certificate.parent.exists()
+    if first:
+        say(f"first start: making a CA in {place.folder.path}")
+        make_ca(place.folder)
+    ca, warnings = load_ca(place.folder)
+    for warning in warnings:
+        say(f"warning: {warning}")
+    store = open_configured_store(place.folder, config)
+    web, pages = build_web(ca, config, store, ChallengeKey(place.folder.load_secret()))
+    url = base_url or config.server.base_url or _url(sockets[0])
+    pages.url = f"{url.rstrip('/')}/scep"
+    server = WebServer(web, sockets, _limits(config))
+    _stop_on_signals(server)
+    tell_ca(place.folder)
+    _tell_next(pages.url)
+    click.echo(f"ready: {_url(sockets[0])}/scep")
+    server.run()
+    store.close()
+    say("stopped")
+
+
+def _bind(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise Refusal(f"--listen {address!r} is not HOST:PORT, such as 0.0.0.0:8080")
+    try:
+        return bind(host.strip("[]"), int(port))
+    except OSError as error:
+        raise Refusal(
+            f"cannot listen on {address}: {error.strerror or error}; choose another with --listen"
+        ) from error
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _limits(config: Config) -> Limits:
+    limits = config.limits
+    return Limits(
+        body_octets=limits.body_octets,
+        header_octets=limits.header_octets,
+        connections=limits.connections,
+        threads=config.server.threads,
+        request_seconds=limits.request_seconds,
+        idle_seconds=limits.idle_seconds,
+    )
+
+
+def _stop_on_signals(server: WebServer) -> None:
+    names = ("SIGTERM", "SIGINT", "SIGBREAK")  # the last is Windows' Ctrl-Break
+    for name in names:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: server.stop())
+
+
+def _tell_next(url: str) -> None:
+    say("next: make a challenge password for a device: python run.py challenge new")
+    say(f"      then enrol: python run.py enroll {url} --subject CN=test --challenge -")

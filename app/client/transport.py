@@ -1,0 +1,70 @@
+"""HTTP as SCEP uses it (RFC 8894 4.1): GET with a query, POST of a message, bounded answers."""
+
+import base64
+import http.client
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+
+MAX_ANSWER = 4 * 1024 * 1024
+TIMEOUT_SECONDS = 30
+
+
+class TransportError(Exception):
+    """No answer, or an HTTP error: *status* is 0 where nobody answered. The text is for people."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """One SCEP address. *identifier* is the CA identifier that some servers ask for."""
+
+    url: str
+    identifier: str = ""
+
+    def get(self, operation: str) -> bytes:
+        """GetCACaps, GetCACert or GetNextCACert.
+
+        Raises:
+            TransportError: There was no answer of status 200.
+        """
+        query = {"operation": operation}
+        if self.identifier:
+            query["message"] = self.identifier
+        return self._fetch(query, None)
+
+    def operate(self, message: bytes, *, post: bool) -> bytes:
+        """PKIOperation, by POST where the server offers it.
+
+        Raises:
+            TransportError: There was no answer of status 200.
+        """
+        if post:
+            return self._fetch({"operation": "PKIOperation"}, message)
+        text = base64.b64encode(message).decode("ascii")
+        return self._fetch({"operation": "PKIOperation", "message": text}, None)
+
+    def _fetch(self, query: dict[str, str], body: bytes | None) -> bytes:
+        url = f"{self.url}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe='')}"
+        if not url.startswith(("http://", "https://")):
+            raise TransportError(f"{self.url} is not an http:// or https:// address")
+        request = urllib.request.Request(url, body, {"User-Agent": "scepbox"})  # noqa: S310 - checked above
+        if body is not None:
+            request.add_header("Content-Type", "application/x-pki-message")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+                content = bytes(answer.read(MAX_ANSWER + 1))
+        except urllib.error.HTTPError as error:
+            line = error.read(200).decode("utf-8", "replace").strip().splitlines()
+            said = f": {line[0]}" if line else ""
+            raise TransportError(f"the server answered HTTP {error.code}{said}", error.code) from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            raise TransportError(f"no answer from {self.url}: {reason}") from error
+        if len(content) > MAX_ANSWER:
+            raise TransportError("the server's answer is too long")
+        return content

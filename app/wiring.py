@@ -1,0 +1,107 @@
+"""The composition root: the only place where both rings are put together."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bottle import Bottle
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from app.config import Config
+from app.data_folder import DataFolder
+from app.http.answers import PlainBottle
+from app.http.public import PublicPages
+from app.http.scep import ScepEndpoint
+from app.store import SqlStore, open_store
+from ca.errors import StoreUnavailable
+from ca.issuing.authority import Authority
+from ca.issuing.key_store import load_private_key
+from ca.issuing.root import CaUnusable, check_ca, encode_pem, load_pem_certificates
+from ca.pkcs7 import degenerate
+from ca.policy.challenges import ChallengeKey
+from ca.policy.enrolment import EnrolmentPolicy
+from ca.responder import Responder, ScepIdentity
+from ca.scep.codec import encode_ca_certificates
+from ca.x509.certificate import Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Ca:
+    """The CA as it lies in the data folder."""
+
+    certificate: Certificate
+    key: rsa.RSAPrivateKey
+    chain: tuple[Certificate, ...]
+
+
+def utc_now() -> datetime:
+    """The time, UTC."""
+    return datetime.now(UTC)
+
+
+def load_ca(folder: DataFolder) -> tuple[Ca, list[str]]:
+    """Load the CA, and what clients may mind in it.
+
+    Raises:
+        OSError: A file is missing or cannot be read.
+        KeyUnusable, CaUnusable: A file is not what it should be.
+    """
+    certificate = load_ca_certificate(folder)
+    key = load_private_key(folder.ca_key.read_bytes())
+    chain = load_pem_certificates(folder.ca_chain.read_bytes()) if folder.ca_chain.exists() else ()
+    warnings = check_ca(certificate, key, chain, utc_now())
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise CaUnusable("the CA key is not RSA: SCEP clients encrypt to it")
+    return Ca(certificate, key, chain), warnings
+
+
+def load_ca_certificate(folder: DataFolder) -> Certificate:
+    """Load the CA certificate alone.
+
+    Raises:
+        OSError: It is missing or cannot be read.
+        CaUnusable: It is not a certificate.
+    """
+    return load_pem_certificates(folder.ca_certificate.read_bytes())[0]
+
+
+def database_url(folder: DataFolder, config: Config) -> str:
+    """The configured database, or SQLite in the folder."""
+    return config.database.url or folder.database_url()
+
+
+def build_web(ca: Ca, config: Config, store: SqlStore, challenge_key: ChallengeKey) -> tuple[Bottle, PublicPages]:
+    """The application that is served, and its pages, which still need to know their address."""
+    responder = Responder(
+        authority=Authority(ca.certificate, ca.key),
+        identity=ScepIdentity(ca.certificate, ca.key),
+        policy=EnrolmentPolicy(ca.certificate, challenge_key),
+        store=store,
+        clock=utc_now,
+        chain=tuple(one.der for one in (ca.certificate, *ca.chain)),
+    )
+    served = (ca.certificate, *ca.chain)
+    web = PlainBottle()
+    web.catchall = False
+    chain = degenerate([one.der for one in served])
+    ScepEndpoint(
+        responder.respond, config.build_profiles(), encode_ca_certificates(served), chain
+    ).add_to(web)
+    pages = PublicPages(ca.certificate, encode_pem(ca.certificate), lambda: _answers(store))
+    pages.add_to(web)
+    return web, pages
+
+
+def open_configured_store(folder: DataFolder, config: Config) -> SqlStore:
+    """Open the store.
+
+    Raises:
+        StoreUnavailable: It cannot be opened.
+    """
+    return open_store(database_url(folder, config))
+
+
+def _answers(store: SqlStore) -> bool:
+    try:
+        return store.transact(lambda repository: repository.is_alive())
+    except StoreUnavailable:
+        return False

@@ -1,0 +1,45 @@
+"""Private keys in files: making, writing and loading them."""
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from ca.algorithms.keys import PrivateKey
+
+RSA_KEY_TYPES = {"rsa:2048": 2048, "rsa:3072": 3072, "rsa:4096": 4096}
+
+
+class KeyUnusable(Exception):
+    """A private key cannot be loaded or is of no use here; the text says why."""
+
+
+def generate_rsa_key(bits: int) -> rsa.RSAPrivateKey:
+    """A new RSA key."""
+    return rsa.generate_private_key(65537, bits)
+
+
+def encode_private_key(key: PrivateKey) -> bytes:
+    """PEM, PKCS #8, not encrypted: the file's rights protect it."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def load_private_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
+    """Load a PEM private key.
+
+    Raises:
+        KeyUnusable: It is none, the passphrase is wrong or missing, or its type is not RSA or EC.
+    """
+    try:
+        key = serialization.load_pem_private_key(pem, passphrase)
+    except TypeError as error:
+        missing = "is encrypted, and no passphrase was given" if passphrase is None else "is not encrypted"
+        raise KeyUnusable(f"the private key {missing}") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyUnusable("the private key cannot be read, or the passphrase is wrong") from error
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise KeyUnusable("the private key is neither RSA nor EC")
+    return key

@@ -1,0 +1,127 @@
+"""Making a CA certificate, and judging one that is brought along (RFC 8894 2.1.2, RFC 5280 4.2.1)."""
+
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from OpenSSL import crypto
+
+from ca.algorithms.keys import PrivateKey
+from ca.asn1 import Asn1Error
+from ca.errors import BadAlgorithm
+from ca.issuing.authority import BACKDATE, new_serial_number
+from ca.x509.certificate import Certificate
+from ca.x509.extensions import KeyUsageBit
+from ca.x509.name import Name
+
+_SCEP_USAGE = {KeyUsageBit.digitalSignature, KeyUsageBit.keyEncipherment}
+
+
+class CaUnusable(Exception):
+    """A certificate cannot be this CA's; the text says why."""
+
+
+def make_ca_certificate(subject: Name, key: rsa.RSAPrivateKey, years: int, now: datetime) -> bytes:
+    """A self-signed CA certificate in DER.
+
+    Its keyUsage has digitalSignature and keyEncipherment beside the CA's own bits, for it signs
+    and opens SCEP messages itself; no extKeyUsage, which would bind everything below it.
+    """
+    now = now.replace(microsecond=0)
+    name = x509.Name.from_rfc4514_string(str(subject))
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        key_encipherment=True,
+        key_cert_sign=True,
+        crl_sign=True,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(new_serial_number())
+        .not_valid_before(now - BACKDATE)
+        .not_valid_after(now + timedelta(days=365 * years + years // 4))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(identifier, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def load_pem_certificates(pem: bytes) -> tuple[Certificate, ...]:
+    """The certificates of a PEM file, in its order.
+
+    Raises:
+        CaUnusable: There is none, or one cannot be read.
+    """
+    try:
+        found = x509.load_pem_x509_certificates(pem)
+        return tuple(Certificate.load(one.public_bytes(serialization.Encoding.DER)) for one in found)
+    except (ValueError, Asn1Error) as error:
+        raise CaUnusable(f"not a PEM certificate: {error}") from error
+
+
+def encode_pem(certificate: Certificate) -> bytes:
+    """The PEM of a certificate."""
+    return x509.load_der_x509_certificate(certificate.der).public_bytes(serialization.Encoding.PEM)
+
+
+def check_ca(
+    certificate: Certificate, key: PrivateKey, chain: tuple[Certificate, ...], now: datetime
+) -> list[str]:
+    """Check that *certificate* can be the CA of a SCEP server, and return what clients may mind.
+
+    Raises:
+        CaUnusable: It is no CA, has expired, its key is another or not RSA, or the chain does not hold.
+    """
+    spki = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    try:
+        if not isinstance(certificate.public_key(2048), rsa.RSAPublicKey):
+            raise CaUnusable("the CA key is not RSA: SCEP clients encrypt to it")
+        if spki != certificate.spki:
+            raise CaUnusable("the private key does not belong to the certificate")
+        if not certificate.is_ca:
+            raise CaUnusable("the certificate is not a CA's: basicConstraints does not say cA TRUE")
+        usage = certificate.key_usage
+    except (Asn1Error, BadAlgorithm) as error:
+        raise CaUnusable(f"the CA certificate cannot be used: {error}") from error
+    if usage is not None and KeyUsageBit.keyCertSign not in usage:
+        raise CaUnusable("the keyUsage of the certificate lacks keyCertSign")
+    if not certificate.not_valid_before <= now <= certificate.not_valid_after:
+        raise CaUnusable("the CA certificate is not valid now")
+    _check_chain(certificate, chain, now)
+    if usage is None or usage >= _SCEP_USAGE:
+        return []
+    return [
+        "the CA certificate lacks digitalSignature or keyEncipherment (RFC 8894 2.1.2): "
+        "Windows and macOS refuse to enrol with it"
+    ]
+
+
+def _check_chain(certificate: Certificate, chain: tuple[Certificate, ...], now: datetime) -> None:
+    """Let OpenSSL judge the chain up to the last certificate given."""
+    path = [crypto.load_certificate(crypto.FILETYPE_ASN1, one.der) for one in (certificate, *chain)]
+    if not chain:
+        # An intermediate without its chain is served alone, and devices must have the rest.
+        return
+    store = crypto.X509Store()
+    store.add_cert(path[-1])
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    store.set_time(now)
+    try:
+        crypto.X509StoreContext(store, path[0], path[1:-1]).verify_certificate()
+    except crypto.X509StoreContextError as error:
+        raise CaUnusable(f"the chain does not lead from the CA to its last certificate: {error}") from error
