@@ -28,7 +28,9 @@ class _Job(Generic[T]):
 
     def run(self, connection: Connection, repository: SqlRepository) -> None:
         """Run inside a savepoint, so that a failure undoes this work and no other."""
-        connection.exec_driver_sql("SAVEPOINT job")
+        # Straight to the driver: three of these an enrolment, and SQLAlchemy adds nothing to them.
+        driver = connection.connection
+        driver.cursor().execute("SAVEPOINT job")
         try:
             self._result = self._work(repository)
         except Exception as error:
@@ -36,8 +38,8 @@ class _Job(Generic[T]):
             if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError | DataError):
                 raise
             self._error = error
-            connection.exec_driver_sql("ROLLBACK TO job")
-        connection.exec_driver_sql("RELEASE job")
+            driver.cursor().execute("ROLLBACK TO job")
+        driver.cursor().execute("RELEASE job")
 
     def fail(self, error: BaseException) -> None:
         self._error = error

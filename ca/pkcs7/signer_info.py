@@ -118,16 +118,17 @@ class SignerInfo:
         """
         if self._signed_attributes is None:
             raise BadMessageCheck("there are no signed attributes")
-        key = certificate.public_key()
-        sent = b"\x31" + self._signed_attributes.raw[1:]
-        ordered = writer.set_of(map(writer.normalise, self._signed_attributes.children()))
-        if sent != ordered:
-            self._signed_attributes.deviate(DeviationKind.UNSORTED_ATTRIBUTES, "signedAttrs")
-        if algorithm.holds(key, self._signature, sent, self.digest):
-            if sent != ordered:
-                self._signed_attributes.deviate(DeviationKind.SIGNED_UNSORTED)
+        key, field = certificate.public_key(), self._signed_attributes
+        encodings = [attribute.raw for attribute in field.children()]
+        is_sorted = encodings == sorted(encodings)
+        if not is_sorted:
+            field.deviate(DeviationKind.UNSORTED_ATTRIBUTES, "signedAttrs")
+        if algorithm.holds(key, self._signature, b"\x31" + field.raw[1:], self.digest):
+            if not is_sorted:
+                field.deviate(DeviationKind.SIGNED_UNSORTED)
             return
-        if sent == ordered or not algorithm.holds(key, self._signature, ordered, self.digest):
+        ordered = writer.set_of(map(writer.normalise, field.children()))
+        if not algorithm.holds(key, self._signature, ordered, self.digest):
             raise BadMessageCheck("the signature does not hold")
 
 

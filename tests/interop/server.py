@@ -1,0 +1,101 @@
+"""The service as a user starts it: run.py in a process of its own, on a free port of 127.0.0.1."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+RUN = Path(__file__).parents[2] / "run.py"
+
+# The underscore is no character of PrintableString, yet half of the clients write it as one.
+CHALLENGE = "open_sesame"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running service and what a client has to know of it."""
+
+    data: Path
+    url: str
+    ca_file: Path
+    challenge: str = CHALLENGE
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and port to connect to."""
+        parts = urlsplit(self.url)
+        assert parts.hostname
+        assert parts.port
+        return parts.hostname, parts.port
+
+    def new_challenge(self) -> str:
+        """Make a challenge password that is good for one enrolment."""
+        return run(self.data, "challenge", "new").strip()
+
+    def serials(self) -> set[int]:
+        """List the serial numbers of the valid certificates, as the service has them on record."""
+        listed: list[dict[str, Any]] = json.loads(run(self.data, "cert", "list", "--json"))
+        return {int(row["serial"], 16) for row in listed if row["status"] == "valid"}
+
+
+@contextmanager
+def serving(data: Path, settings: str) -> Iterator[Server]:
+    """Make a CA in *data*, serve it, and stop it again as a service manager does.
+
+    Whatever the clients did meanwhile, the service must end with exit status 0 and must not have
+    met a fault of its own.
+    """
+    run(data, "init")
+    (data / "scepbox.toml").write_text(settings)
+    forever = ("--secret", "-", "--uses", "unlimited", "--valid", "forever")
+    run(data, "challenge", "new", *forever, stdin=CHALLENGE)
+    log = data / "stderr.log"
+    command = _command(data, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "off")
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+    ):
+        try:
+            yield _server(data, _ready_url(process, log))
+        finally:
+            process.terminate()
+            status = process.wait(timeout=30)
+    assert status == 0, f"SIGTERM ended the service with {status}:\n{log.read_text()}"
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def run(data: Path, *arguments: str, stdin: str = "") -> str:
+    """Run one verb of the command line to its end and return its standard output."""
+    done = subprocess.run(
+        _command(data, *arguments), input=stdin, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"run.py {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def _command(data: Path, *arguments: str) -> list[str]:
+    return [sys.executable, str(RUN), *arguments, "--data", str(data)]
+
+
+def _ready_url(process: subprocess.Popen[str], log: Path) -> str:
+    assert process.stdout
+    deadline = threading.Timer(30, process.kill)
+    deadline.start()
+    line = process.stdout.readline()
+    deadline.cancel()
+    assert line.startswith("ready: http://"), f"not ready but {line!r}:\n{log.read_text()}"
+    return line.removeprefix("ready: ").strip()
+
+
+def _server(data: Path, url: str) -> Server:
+    ca_file = data / "ca-as-served.pem"
+    with urlopen(url.removesuffix("/scep") + "/ca.pem", timeout=10) as response:
+        ca_file.write_bytes(response.read())
+    return Server(data, url, ca_file)

@@ -1,0 +1,64 @@
+"""Runs the whole test suite, after setting up what is missing: the checkers and the real peers."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+# The program that shows that a package is there, and the Debian package to install if it is not.
+PEERS = {
+    "openssl": ["openssl"],
+    "scepclient": ["scep"],
+    "pki": ["strongswan-pki", "libstrongswan-extra-plugins"],
+    "certmonger": ["certmonger"],
+    "ruby": ["ruby"],
+    "node": ["nodejs"],
+    "npm": ["npm"],
+}
+FORGE = ROOT / "tests" / "interop" / "forge"
+
+
+def main() -> None:
+    """Set up, then hand over to pytest with whatever arguments were given."""
+    from app.bootstrap import ensure_environment
+
+    ensure_environment(ROOT, [ROOT / "requirements.txt", ROOT / "requirements-dev.txt"])
+    _install_peers()
+    _install_node_forge()
+    os.chdir(ROOT)
+    import pytest
+
+    checks = [] if sys.argv[1:] else ["--cov", "--cov-report=term"]
+    sys.exit(pytest.main([*checks, *sys.argv[1:]]))
+
+
+def _install_peers() -> None:
+    """Install the missing peers where this is a Debian that lets us; else their tests say so."""
+    missing = [package for program, names in PEERS.items() if not shutil.which(program) for package in names]
+    if not missing:
+        return
+    if not Path("/etc/debian_version").exists() or os.geteuid() != 0:
+        print(f"tests: not here, and their tests will be skipped: {' '.join(missing)}", file=sys.stderr)
+        return
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    print(f"tests: installing {' '.join(missing)}", file=sys.stderr, flush=True)
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
+    ):
+        subprocess.run(command, check=False, stdout=sys.stderr, env=environment)
+
+
+def _install_node_forge() -> None:
+    if (FORGE / "node_modules" / "node-forge").exists() or not shutil.which("npm"):
+        return
+    command = ["npm", "ci", "--silent", "--no-audit", "--no-fund"]
+    subprocess.run(command, check=False, cwd=FORGE, stdout=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
