@@ -1,3 +1,3 @@
-"""The outer ring: HTTP, SQL, HTML, the command line and the network. It imports ``ca``, never the other way."""
+"""The outer ring: HTTP, SQL, the command line and the network. It imports ``ca``, never the reverse."""
 
 VERSION = "0.1.0"

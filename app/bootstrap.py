@@ -36,9 +36,9 @@ def ensure_environment(root: Path, requirements: Sequence[Path]) -> None:
 
 def _has_packages() -> bool:
     try:
-        import bottle  # noqa: F401, PLC0415
-        import cryptography  # noqa: F401, PLC0415
-        import sqlalchemy  # noqa: F401, PLC0415
+        import bottle  # noqa: F401
+        import cryptography  # noqa: F401
+        import sqlalchemy  # noqa: F401
     except ImportError:
         return False
     return True

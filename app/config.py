@@ -27,7 +27,7 @@ class _Section(BaseModel):
 class ServerSection(_Section):
     """Where the server listens; *base_url* is how devices reach it, where that is another address."""
 
-    listen: list[str] = ["0.0.0.0:8080"]  # noqa: S104 - devices on the LAN are what it is for
+    listen: list[str] = ["0.0.0.0:8080"]
     base_url: str | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 8
 
@@ -120,6 +120,7 @@ def load_config(path: Path | None, environment: Mapping[str, str] = os.environ) 
 
     Raises:
         ConfigError: The file cannot be read, or holds what is not a setting.
+
     """
     settings: dict[str, Any] = {}
     source = str(path) if path else "the environment"

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +54,10 @@ class DataFolder:
         Raises:
             OSError: It cannot be read or written.
             ValueError: The file is not one of ours.
+
         """
-        try:
+        with suppress(FileExistsError):
             write_private(self.secret, secrets.token_hex(SECRET_OCTETS).encode() + b"\n")
-        except FileExistsError:
-            pass
         secret = bytes.fromhex(self.secret.read_text("ascii").strip())
         if len(secret) != SECRET_OCTETS:
             raise ValueError(f"{self.secret} is not the {SECRET_OCTETS} octets that belong there")
@@ -69,6 +69,7 @@ def write_private(path: Path, content: bytes) -> None:
 
     Raises:
         FileExistsError: It is there already.
+
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -44,6 +44,7 @@ def load_ca(folder: DataFolder) -> tuple[Ca, list[str]]:
     Raises:
         OSError: A file is missing or cannot be read.
         KeyUnusable, CaUnusable: A file is not what it should be.
+
     """
     certificate = load_ca_certificate(folder)
     key = load_private_key(folder.ca_key.read_bytes())
@@ -60,6 +61,7 @@ def load_ca_certificate(folder: DataFolder) -> Certificate:
     Raises:
         OSError: It is missing or cannot be read.
         CaUnusable: It is not a certificate.
+
     """
     return load_pem_certificates(folder.ca_certificate.read_bytes())[0]
 
@@ -69,8 +71,10 @@ def database_url(folder: DataFolder, config: Config) -> str:
     return config.database.url or folder.database_url()
 
 
-def build_web(ca: Ca, config: Config, store: SqlStore, challenge_key: ChallengeKey) -> tuple[Bottle, PublicPages]:
-    """The application that is served, and its pages, which still need to know their address."""
+def build_web(
+    ca: Ca, config: Config, store: SqlStore, challenge_key: ChallengeKey, base_url: str = ""
+) -> Bottle:
+    """The application that is served."""
     responder = Responder(
         authority=Authority(ca.certificate, ca.key),
         identity=ScepIdentity(ca.certificate, ca.key),
@@ -83,12 +87,12 @@ def build_web(ca: Ca, config: Config, store: SqlStore, challenge_key: ChallengeK
     web = PlainBottle()
     web.catchall = False
     chain = degenerate([one.der for one in served])
-    ScepEndpoint(
-        responder.respond, config.build_profiles(), encode_ca_certificates(served), chain
-    ).add_to(web)
-    pages = PublicPages(ca.certificate, encode_pem(ca.certificate), lambda: _answers(store))
-    pages.add_to(web)
-    return web, pages
+    ScepEndpoint(responder.respond, config.build_profiles(), encode_ca_certificates(served), chain).add_to(
+        web
+    )
+    pem = encode_pem(ca.certificate)
+    PublicPages(ca.certificate, pem, lambda: _answers(store), base_url).add_to(web)
+    return web
 
 
 def open_configured_store(folder: DataFolder, config: Config) -> SqlStore:
@@ -96,6 +100,7 @@ def open_configured_store(folder: DataFolder, config: Config) -> SqlStore:
 
     Raises:
         StoreUnavailable: It cannot be opened.
+
     """
     return open_store(database_url(folder, config))
 

@@ -92,7 +92,9 @@ class Exchange:
 
 def log_line(**fields: object) -> str:
     """``key=value`` pairs, empty ones left out; what could break the line is quoted and escaped."""
-    return " ".join(f"{key}={_quoted(str(value))}" for key, value in fields.items() if value not in ("", None))
+    return " ".join(
+        f"{key}={_quoted(str(value))}" for key, value in fields.items() if value not in ("", None)
+    )
 
 
 def _quoted(text: str) -> str:

@@ -94,6 +94,7 @@ class Repository(Protocol):
 
         Raises:
             ChallengeRejected: It is unknown, used, expired, or of another profile.
+
         """
 
     def add_certificate(self, certificate: StoredCertificate) -> None:
@@ -114,4 +115,5 @@ class Store(Protocol):
 
         Raises:
             StoreUnavailable: The store could not write.
+
         """

@@ -64,6 +64,7 @@ class Responder:
         Raises:
             MalformedMessage: It names no transaction, so nothing can answer it.
             StoreUnavailable: The outcome could not be kept; nothing was issued.
+
         """
         started = perf_counter()
         signed = codec.load(body, deviations)
@@ -128,9 +129,7 @@ class Responder:
         repository.add_request(exchange.record())
         return certificate
 
-    def _poll(
-        self, request: PollRequest, exchange: Exchange, repository: Repository
-    ) -> StoredCertificate:
+    def _poll(self, request: PollRequest, exchange: Exchange, repository: Repository) -> StoredCertificate:
         """Find by transactionID and signer key (RFC 8894 3.3.3), whatever the names inside say."""
         key = _transaction_key(request.message, exchange.profile)
         for answered in repository.find_answered(b"", key, exchange.received_at):
@@ -170,7 +169,9 @@ class _Reply:
 def _check_recipient(message: PkiMessage) -> None:
     """A certificate is only issued to who can read the reply, whose envelope needs an RSA key."""
     if not isinstance(message.signer.public_key(), rsa.RSAPublicKey):
-        raise BadAlgorithm("the message must be signed with an RSA key, so that the reply can be encrypted to it")
+        raise BadAlgorithm(
+            "the message must be signed with an RSA key, so that the reply can be encrypted to it"
+        )
 
 
 def _note_signer(request: EnrolmentRequest, exchange: Exchange) -> None:
@@ -202,6 +203,7 @@ def _earlier_answer(exchange: Exchange, repository: Repository) -> StoredCertifi
 
     Raises:
         TransactionInUse: The same key sends another CSR under a transactionID still in use.
+
     """
     request_key, transaction_key = exchange.keys
     answers = [

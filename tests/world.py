@@ -110,7 +110,9 @@ class Device:
             pss=pss,
         )
 
-    def read(self, reply: bytes, ca: Certificate, transaction_id: str = "t1", nonce: bytes = NONCE) -> Outcome:
+    def read(
+        self, reply: bytes, ca: Certificate, transaction_id: str = "t1", nonce: bytes = NONCE
+    ) -> Outcome:
         """The outcome in a CertRep, with all checks of a client."""
         expected = codec.Expectation(Transaction(transaction_id, nonce), (ca,), spki(self.key))
         return codec.decode_cert_rep(

@@ -19,7 +19,9 @@ def cert() -> None:
 
 
 @cert.command("list")
-@click.option("--expiring", type=Duration(), metavar="DURATION", help="Only those that end within, as in 30d.")
+@click.option(
+    "--expiring", type=Duration(), metavar="DURATION", help="Only those that end within, as in 30d."
+)
 @click.option(
     "--status",
     type=click.Choice(["valid", "revoked", "expired", "all"]),
@@ -45,7 +47,8 @@ def list_(
         print_json([_as_json(one, now) for one in found])
         return
     rows = [
-        [one.serial, one.subject, _status(one, now), f"{one.not_after:%Y-%m-%d}", one.profile] for one in found
+        [one.serial, one.subject, _status(one, now), f"{one.not_after:%Y-%m-%d}", one.profile]
+        for one in found
     ]
     print_table(["serial", "subject", "status", "ends", "profile"], rows)
 

@@ -56,7 +56,9 @@ def challenge() -> None:
 @click.option("--valid", type=Duration(), default="1h", show_default=True, metavar="DURATION|forever")
 @click.option("--subject", help="The only subject it certifies, as in CN=ipad-17,O=Example.")
 @click.option("--san", multiple=True, help="A subjectAltName it may certify, as in dns:ipad-17.example.")
-@click.option("--secret", metavar="FILE|-", help="Take the password from a file, or - for stdin; else it is made.")
+@click.option(
+    "--secret", metavar="FILE|-", help="Take the password from a file, or - for stdin; else it is made."
+)
 @click.option("--note", default="", help="A word for yourself.")
 @verb
 def new(
@@ -95,7 +97,9 @@ def new(
     click.echo(password)
     span = f"until {record.expires_at:%Y-%m-%d %H:%M} UTC" if record.expires_at else "for ever"
     times = "any number of times" if record.uses_left is None else _times(record.uses_left)
-    say(f"challenge {number}: good {times}, {span}, at {'/scep' if profile == DEFAULT else f'/scep/{profile}'}")
+    say(
+        f"challenge {number}: good {times}, {span}, at {'/scep' if profile == DEFAULT else f'/scep/{profile}'}"
+    )
 
 
 @challenge.command("list")
@@ -175,4 +179,6 @@ def _names(texts: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return tuple(str(GeneralName.from_text(text)) for text in texts)
     except ValueError as error:
-        raise Refusal(f"--san: {error}; write dns:NAME, email:ADDRESS, uri:URI, ip:ADDRESS or upn:NAME") from None
+        raise Refusal(
+            f"--san: {error}; write dns:NAME, email:ADDRESS, uri:URI, ip:ADDRESS or upn:NAME"
+        ) from None

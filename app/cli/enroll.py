@@ -33,11 +33,17 @@ _CIPHERS = ("DES-EDE3-CBC", "AES-128-CBC", "AES-192-CBC", "AES-256-CBC", "AES-12
 @click.option("--rekey", is_flag=True, help="With --renew: for a new key.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
 @click.option("--fingerprint", default="", help="Of the CA certificate: SHA-256 (or SHA-1), in hexadecimal.")
-@click.option("--digest", type=click.Choice(_DIGESTS), help="Instead of what the server's capabilities suggest.")
-@click.option("--cipher", type=click.Choice(_CIPHERS), help="Instead of what the server's capabilities suggest.")
+@click.option(
+    "--digest", type=click.Choice(_DIGESTS), help="Instead of what the server's capabilities suggest."
+)
+@click.option(
+    "--cipher", type=click.Choice(_CIPHERS), help="Instead of what the server's capabilities suggest."
+)
 @click.option("--get", "by_get", is_flag=True, help="Send by GET.")
 @click.option("--strict", is_flag=True, help="Refuse a server that does not promise what RFC 8894 demands.")
-@click.option("--interval", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds between polls.")
+@click.option(
+    "--interval", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds between polls."
+)
 @click.option("--max-polls", type=click.IntRange(0), default=10, show_default=True)
 def enroll(
     url: str,

@@ -27,7 +27,9 @@ _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--import-cert", type=_PEM, help="Bring a CA along: its certificate, PEM.")
 @click.option("--import-key", type=_PEM, help="Its private key, PEM.")
 @click.option("--import-chain", type=_PEM, help="The certificates above it, PEM, the nearest first.")
-@click.option("--import-passphrase", metavar="FILE|-", help="The passphrase of the key: a file, or - for stdin.")
+@click.option(
+    "--import-passphrase", metavar="FILE|-", help="The passphrase of the key: a file, or - for stdin."
+)
 @verb
 def init(
     place: Workplace,

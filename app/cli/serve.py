@@ -15,7 +15,9 @@ from ca.policy.challenges import ChallengeKey
 
 
 @click.command()
-@click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where devices come to (port 0: a free one).")
+@click.option(
+    "--listen", multiple=True, metavar="HOST:PORT", help="Where devices come to (port 0: a free one)."
+)
 @click.option(
     "--admin-listen",
     type=click.Choice(["off"]),
@@ -23,9 +25,11 @@ from ca.policy.challenges import ChallengeKey
     show_default=True,
     help="The administrator's site, which this version does not have.",
 )
-@click.option("--base-url", metavar="URL", help="How devices reach this server, where that is another address.")
+@click.option(
+    "--base-url", metavar="URL", help="How devices reach this server, where that is another address."
+)
 @verb
-def serve(place: Workplace, listen: tuple[str, ...], admin_listen: str, base_url: str | None) -> None:
+def serve(place: Workplace, listen: tuple[str, ...], admin_listen: str, base_url: str | None) -> None:  # noqa: ARG001 - off is all there is
     """Answer devices. The first start makes the CA and the database."""
     config = place.config
     set_up_logs(config.log.level)
@@ -39,13 +43,12 @@ def serve(place: Workplace, listen: tuple[str, ...], admin_listen: str, base_url
     for warning in warnings:
         say(f"warning: {warning}")
     store = open_configured_store(place.folder, config)
-    web, pages = build_web(ca, config, store, ChallengeKey(place.folder.load_secret()))
-    url = base_url or config.server.base_url or _url(sockets[0])
-    pages.url = f"{url.rstrip('/')}/scep"
+    url = base_url or config.server.base_url or ""
+    web = build_web(ca, config, store, ChallengeKey(place.folder.load_secret()), url)
     server = WebServer(web, sockets, _limits(config))
     _stop_on_signals(server)
     tell_ca(place.folder)
-    _tell_next(pages.url)
+    _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"))
     click.echo(f"ready: {_url(sockets[0])}/scep")
     server.run()
     store.close()
@@ -90,4 +93,4 @@ def _stop_on_signals(server: WebServer) -> None:
 
 def _tell_next(url: str) -> None:
     say("next: make a challenge password for a device: python run.py challenge new")
-    say(f"      then enrol: python run.py enroll {url} --subject CN=test --challenge -")
+    say(f"      then enrol: python run.py enroll {url}/scep --subject CN=test --challenge -")

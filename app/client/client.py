@@ -66,6 +66,7 @@ class ScepClient:
 
         Raises:
             ClientError: It could not be reached, or promises too little for *strict*.
+
         """
         try:
             keywords = parse_capabilities(self._transport.get("GetCACaps"))
@@ -83,14 +84,13 @@ class ScepClient:
 
         Raises:
             ClientError: There was no answer, or a wrong one.
+
         """
         try:
             certificates = decode_ca_certificates(self._transport.get("GetCACert"))
         except (TransportError, InvalidReply) as error:
             raise ClientError(str(error)) from error
-        fingerprints = {
-            text for one in certificates for text in (one.fingerprint(), one.fingerprint_sha1())
-        }
+        fingerprints = {text for one in certificates for text in (one.fingerprint(), one.fingerprint_sha1())}
         if self._fingerprint and self._fingerprint not in fingerprints:
             raise ClientError("the fingerprint of the CA certificate is another: do not trust this server")
         return certificates
@@ -127,6 +127,7 @@ class ScepClient:
 
         Raises:
             ClientError: The server refused, could not be reached, or its reply is not to be trusted.
+
         """
         transaction_id = transaction_id or secrets.token_hex(20)
         message_type = MessageType.RENEWAL_REQ if renewal else MessageType.PKCS_REQ

@@ -30,7 +30,7 @@ def make_csr(
 
 
 def make_identity(subject: x509.Name, key: rsa.RSAPrivateKey) -> Identity:
-    """A self-signed certificate for the request's signature, with the CSR's subject and key (RFC 8894 2.3)."""
+    """A self-signed certificate with the CSR's subject and key, to sign with (RFC 8894 2.3)."""
     now = datetime.now(UTC)
     usage = x509.KeyUsage(
         digital_signature=True,

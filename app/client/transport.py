@@ -31,6 +31,7 @@ class Transport:
 
         Raises:
             TransportError: There was no answer of status 200.
+
         """
         query = {"operation": operation}
         if self.identifier:
@@ -42,6 +43,7 @@ class Transport:
 
         Raises:
             TransportError: There was no answer of status 200.
+
         """
         if post:
             return self._fetch({"operation": "PKIOperation"}, message)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from html import escape
 
-from bottle import Bottle, HTTPResponse
+from bottle import Bottle, HTTPResponse, request
 
 from app.http.answers import guarded, refuse, reply
 from ca.x509.certificate import Certificate
@@ -32,14 +32,17 @@ code {{ overflow-wrap: anywhere; }} dt {{ font-weight: 600; margin-top: 1rem; }}
 class PublicPages:
     """``/``, ``/ca.cer``, ``/ca.pem``, ``/healthz`` and ``/readyz``.
 
-    *is_ready* says whether the store answers; the rest is served whether it does or not.
+    *is_ready* says whether the store answers; the rest is served whether it does or not. *base_url*
+    is how devices reach this server; empty is however the reader of the page reached it.
     """
 
-    def __init__(self, certificate: Certificate, pem: bytes, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, certificate: Certificate, pem: bytes, is_ready: Callable[[], bool], base_url: str
+    ) -> None:
         self._certificate = certificate
         self._pem = pem
         self._is_ready = is_ready
-        self.url = "/scep"
+        self._base_url = base_url
 
     def add_to(self, web: Bottle) -> None:
         """Lay the routes."""
@@ -51,9 +54,10 @@ class PublicPages:
 
     def _index(self) -> HTTPResponse:
         certificate = self._certificate
+        base_url = self._base_url or f"http://{request.environ.get('HTTP_HOST', 'this-server')}"
         page = _PAGE.format(
             subject=escape(str(certificate.subject)),
-            url=escape(self.url),
+            url=escape(f"{base_url.rstrip('/')}/scep"),
             sha256=_colons(certificate.fingerprint()),
             sha1=_colons(certificate.fingerprint_sha1()),
             not_after=certificate.not_valid_after,

@@ -30,6 +30,7 @@ def parse_query(query: str) -> ScepQuery:
 
     Raises:
         MalformedMessage: It is not well encoded, or has one of the two twice.
+
     """
     found: dict[str, str] = {}
     for pair in query.split("&"):
@@ -48,6 +49,7 @@ def decode_message(text: str, deviations: Deviations) -> bytes:
 
     Raises:
         MalformedMessage: It is no base64 in any dialect.
+
     """
     if "+" in text or " " in text:
         # "+" must be sent as %2B; what came as a space was one.

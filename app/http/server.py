@@ -56,6 +56,8 @@ class _Refusal:
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
+    error: Any
+
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.started = time.time()
@@ -171,6 +173,7 @@ def bind(host: str, port: int) -> socket.socket:
 
     Raises:
         OSError: The address is taken or not ours.
+
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     one = socket.socket(family, socket.SOCK_STREAM)

@@ -16,12 +16,15 @@ def migrate(engine: Engine) -> None:
 
     Raises:
         StoreUnavailable: The database is of a newer program than this one.
+
     """
     current = _revision(engine)
     if current == HEAD:
         return
     if current is not None and not list((MIGRATIONS / "versions").glob(f"{current}_*.py")):
-        raise StoreUnavailable(f"the database has schema {current}, which is newer than this program's {HEAD}")
+        raise StoreUnavailable(
+            f"the database has schema {current}, which is newer than this program's {HEAD}"
+        )
     # Imported here because it costs a quarter of a second that no later start needs.
     from alembic import command
     from alembic.config import Config
@@ -37,4 +40,5 @@ def _revision(engine: Engine) -> str | None:
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+        revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return revision

@@ -101,6 +101,7 @@ def open_store(url: str) -> SqlStore:
 
     Raises:
         StoreUnavailable: It cannot be opened, or is of a newer program.
+
     """
     engine = open_engine(url)
     try:

@@ -39,6 +39,7 @@ class KeyTransport:
         Raises:
             Asn1Error: It is no AlgorithmIdentifier.
             BadAlgorithm: It is not one of the two, or OAEP over a hash nobody may use.
+
         """
         identifier = AlgorithmIdentifier.read(element)
         if identifier.oid == RSA_ENCRYPTION:

@@ -38,6 +38,7 @@ def load_public_key(spki: bytes, min_rsa_bits: int = MIN_RSA_BITS) -> PublicKey:
 
     Raises:
         BadAlgorithm: Its type, size, curve or exponent is not one we accept, or it is no key.
+
     """
     try:
         _check_shape(spki, min_rsa_bits)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from ca.algorithms.ciphers import AES_128_CBC, DES_CBC, DES_EDE3_CBC, Cipher
-from ca.algorithms.digests import MD5, SHA1, SHA256, Digest
+from ca.algorithms.digests import MD5, SHA256, SHA384, SHA512, Digest
 from ca.errors import BadAlgorithm
 
 
@@ -18,7 +18,7 @@ class CryptoLevel(StrEnum):
         """Whether a signature over *digest* counts. RFC 8894 2.9 forbids MD5 and tolerates SHA-1."""
         match self:
             case CryptoLevel.MODERN:
-                return digest not in (MD5, SHA1)
+                return digest in (SHA256, SHA384, SHA512)
             case CryptoLevel.COMPATIBLE:
                 return digest is not MD5
             case CryptoLevel.LEGACY:

@@ -72,6 +72,7 @@ class SignatureAlgorithm:
         Raises:
             Asn1Error: It is none.
             BadAlgorithm: We do not know it.
+
         """
         identifier = AlgorithmIdentifier.read(element)
         oid = identifier.oid

@@ -109,6 +109,7 @@ class Element:
 
         Raises:
             Asn1Error: It is primitive, or a child is not an element.
+
         """
         if self._children is None:
             if not self.tag & tags.CONSTRUCTED:
@@ -127,6 +128,7 @@ class Element:
 
         Raises:
             Asn1Error: It is not.
+
         """
         if self.tag not in expected:
             raise Asn1Error(f"tag {self.tag:#04x} where {expected[0]:#04x} belongs")
@@ -214,6 +216,7 @@ def read(data: bytes, place: str, deviations: Deviations, *, slack: bytes = b"")
 
     Raises:
         Asn1Error: It is not one element, or more follows.
+
     """
     element = Element(_Source(data, place, deviations), 0, len(data), 0)
     rest = data[element.end :]

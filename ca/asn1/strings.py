@@ -33,6 +33,7 @@ def text(element: Element) -> str:
 
     Raises:
         Asn1Error: It is no string, or not one of its own encoding.
+
     """
     codec = _CODECS.get(element.tag & ~tags.CONSTRUCTED)
     if codec is None:

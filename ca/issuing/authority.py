@@ -58,6 +58,7 @@ class Authority:
 
         Raises:
             OperationNotOffered: The CA certificate itself has expired.
+
         """
         now = now.replace(microsecond=0)
         if now >= self.not_after:
@@ -110,5 +111,3 @@ def new_serial_number() -> int:
     while (serial := int.from_bytes(os.urandom(SERIAL_OCTETS), "big")) < 1 << 64:
         pass
     return serial
-
-

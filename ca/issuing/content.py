@@ -39,6 +39,7 @@ def certificate_content(csr: CertificationRequest, profile: Profile) -> Certific
         BadCsr: An extension cannot be read.
         WishRefused: It asks for what no client gets.
         SubjectRefused: Its names cannot be certified.
+
     """
     wishes = {extension.oid: extension for extension in csr.extensions}
     try:
@@ -58,9 +59,7 @@ def certificate_content(csr: CertificationRequest, profile: Profile) -> Certific
 
 
 # The extensions that are read here. All others are dropped, or refused where they are critical.
-_WEIGHED = frozenset(
-    {oids.BASIC_CONSTRAINTS, oids.KEY_USAGE, oids.EXTENDED_KEY_USAGE, oids.SUBJECT_ALT_NAME}
-)
+_WEIGHED = frozenset({oids.BASIC_CONSTRAINTS, oids.KEY_USAGE, oids.EXTENDED_KEY_USAGE, oids.SUBJECT_ALT_NAME})
 # Written anew for every certificate, whatever the CSR says, so dropping them is no news.
 _OURS = frozenset({oids.SUBJECT_KEY_IDENTIFIER, oids.AUTHORITY_KEY_IDENTIFIER})
 

@@ -32,6 +32,7 @@ def load_private_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
 
     Raises:
         KeyUnusable: It is none, the passphrase is wrong or missing, or its type is not RSA or EC.
+
     """
     try:
         key = serialization.load_pem_private_key(pem, passphrase)

@@ -53,7 +53,9 @@ def make_ca_certificate(subject: Name, key: rsa.RSAPrivateKey, years: int, now: 
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(identifier, critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
+        )
         .sign(key, hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.DER)
@@ -64,6 +66,7 @@ def load_pem_certificates(pem: bytes) -> tuple[Certificate, ...]:
 
     Raises:
         CaUnusable: There is none, or one cannot be read.
+
     """
     try:
         found = x509.load_pem_x509_certificates(pem)
@@ -84,6 +87,7 @@ def check_ca(
 
     Raises:
         CaUnusable: It is no CA, has expired, its key is another or not RSA, or the chain does not hold.
+
     """
     spki = key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

@@ -14,9 +14,7 @@ from ca.x509.certificate import Certificate
 
 _VERSION_1 = writer.integer(1)
 _VERSION_3 = writer.integer(3)
-_CONTENT_TYPE_DATA = writer.sequence(
-    writer.oid(oids.CONTENT_TYPE), writer.set_of([writer.oid(oids.DATA)])
-)
+_CONTENT_TYPE_DATA = writer.sequence(writer.oid(oids.CONTENT_TYPE), writer.set_of([writer.oid(oids.DATA)]))
 _NO_CONTENT = writer.sequence(writer.oid(oids.DATA))
 _EMPTY_SET = writer.set_of([])
 

@@ -9,6 +9,7 @@ def read_content_info(data: bytes, place: str, deviations: Deviations) -> tuple[
 
     Raises:
         Asn1Error: It is no ContentInfo.
+
     """
     # A line end or a NUL behind a message is what scripts and C programs leave there.
     kind, content = read(data, place, deviations, slack=b"\r\n\0").sequence(2, 2)

@@ -31,6 +31,7 @@ def encrypt(
         BadAlgorithm: A certificate's key is not RSA.
 
     Ruby: OpenSSL::PKCS7.encrypt(certificates, data, cipher, OpenSSL::PKCS7::BINARY)
+
     """
     key = cipher.new_key()
     recipients = writer.set_of(

@@ -1,6 +1,5 @@
 """EnvelopedData and AuthEnvelopedData (RFC 5652 6, RFC 5083) as received: parsed, and opened."""
 
-import os
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -68,6 +67,7 @@ class EnvelopedData:
             BadAlgorithm: Its content cipher or key transport is unknown.
 
         Ruby: OpenSSL::PKCS7.new(der)
+
         """
         deviations = Deviations() if deviations is None else deviations
         try:
@@ -97,6 +97,7 @@ class EnvelopedData:
             EnvelopeUnreadable: It did not open.
 
         Ruby: OpenSSL::PKCS7#decrypt(key, certificate, flags)
+
         """
         level.check_cipher(self.cipher)
         recipient = choose_recipient(self.recipients, certificate, self.deviations)
@@ -113,9 +114,7 @@ class EnvelopedData:
         plain = all(getattr(one, "key_identifier", b"") is None for one in self.recipients)
         expected = 0 if plain or kind == oids.AUTH_ENVELOPED_DATA else 2
         if self.version != expected:
-            self.deviations.add(
-                DeviationKind.CMS_VERSION, "pkcsPKIEnvelope", f"EnvelopedData {self.version}"
-            )
+            self.deviations.add(DeviationKind.CMS_VERSION, "pkcsPKIEnvelope", f"EnvelopedData {self.version}")
 
 
 def _read_sealed(element: Element, rest: list[Element], *, authenticated: bool) -> _Sealed:

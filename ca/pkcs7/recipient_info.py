@@ -32,6 +32,7 @@ class KeyTransRecipient:
         Raises:
             BadAlgorithm: In a way we do not know.
             BadContent: The algorithm cannot be read.
+
         """
         try:
             return KeyTransport.read(self._algorithm)
@@ -84,6 +85,7 @@ def choose_recipient(
     Raises:
         BadAlgorithm: The envelope is for key agreement alone.
         BadContent: No recipient is of a kind that an RSA key opens.
+
     """
     transports = [one for one in recipients if isinstance(one, KeyTransRecipient)]
     for one in transports:

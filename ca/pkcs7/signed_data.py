@@ -46,13 +46,16 @@ class SignedData:
             deviations.add(DeviationKind.CMS_VERSION, "pkiMessage", f"SignedData {self.version}")
 
     @classmethod
-    def load(cls, der: bytes, place: str = "pkiMessage", deviations: Deviations | None = None) -> "SignedData":
+    def load(
+        cls, der: bytes, place: str = "pkiMessage", deviations: Deviations | None = None
+    ) -> "SignedData":
         """Parse a ContentInfo that holds SignedData, in DER or BER.
 
         Raises:
             MalformedMessage: It is something else.
 
         Ruby: OpenSSL::PKCS7.new(der)
+
         """
         deviations = Deviations() if deviations is None else deviations
         try:
@@ -87,6 +90,7 @@ class SignedData:
             BadMessageCheck: One of them is no certificate.
 
         Ruby: OpenSSL::PKCS7#certificates
+
         """
         try:
             return [Certificate(element) for element in self._certificates]
@@ -99,6 +103,7 @@ class SignedData:
 
         Raises:
             MalformedMessage: There is none, there are several, or it signed no attributes.
+
         """
         if len(self._signers) != 1:
             raise MalformedMessage(f"{len(self._signers)} SignerInfos where one belongs")
@@ -139,6 +144,7 @@ class SignedData:
                 signer's.
 
         Ruby: OpenSSL::PKCS7#verify(certificates, store, nil, OpenSSL::PKCS7::NOVERIFY)
+
         """
         signer_info = self.signer_info
         algorithm = signer_info.check_algorithms(level)

@@ -73,6 +73,7 @@ class SignerInfo:
 
         Raises:
             BadAlgorithm: It is one we do not know.
+
         """
         return digest_of(self._digest_algorithm)
 
@@ -85,9 +86,7 @@ class SignerInfo:
         """Whether this SignerInfo says that *certificate*'s key signed."""
         if self.subject_key_identifier is not None:
             return self.subject_key_identifier == certificate.subject_key_identifier
-        return (
-            self.serial_number == certificate.serial_number and self.issuer_der == certificate.issuer_der
-        )
+        return self.serial_number == certificate.serial_number and self.issuer_der == certificate.issuer_der
 
     def check_algorithms(self, level: CryptoLevel) -> SignatureAlgorithm:
         """Check digest and signature algorithm against *level* and each other.
@@ -95,6 +94,7 @@ class SignerInfo:
         Raises:
             BadAlgorithm: One of them is unknown or not accepted.
             BadMessageCheck: They contradict each other.
+
         """
         digest = self.digest
         level.check_digest(digest)
@@ -115,6 +115,7 @@ class SignerInfo:
         Raises:
             BadAlgorithm: The signer's key is not one we compute with.
             BadMessageCheck: The signature does not hold.
+
         """
         if self._signed_attributes is None:
             raise BadMessageCheck("there are no signed attributes")

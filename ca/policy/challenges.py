@@ -38,6 +38,7 @@ def check_bounds(challenge: SpentChallenge, content: CertificateContent) -> None
 
     Raises:
         ChallengeRejected: It is for other names.
+
     """
     if challenge.subject is not None and not Name.from_text(challenge.subject).matches(content.subject):
         raise ChallengeRejected(detail=f"challenge {challenge.id} is bound to {challenge.subject}")

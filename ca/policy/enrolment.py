@@ -44,6 +44,7 @@ class EnrolmentPolicy:
 
         Raises:
             ScepError: Nothing authorises it; the leaf says why.
+
         """
         if renewed is not None:
             objection = renewal_objection(request, renewed, self.issuer, content, profile, now)

@@ -14,7 +14,9 @@ from ca.scep.messages import EnrolmentRequest
 from ca.x509.certificate import Certificate
 
 
-def find_renewed(signer: Certificate, issuer: Certificate, repository: Repository) -> StoredCertificate | None:
+def find_renewed(
+    signer: Certificate, issuer: Certificate, repository: Repository
+) -> StoredCertificate | None:
     """The certificate of ours that signed a message, None where the signer is anybody else.
 
     The whole certificate is compared: issuer and serial number alone can be written into any.

@@ -52,6 +52,7 @@ class Certificate:
 
         Raises:
             Asn1Error: It is none.
+
         """
         return cls(read(der, "certificate", Deviations() if deviations is None else deviations))
 
@@ -115,6 +116,7 @@ class Certificate:
 
         Raises:
             BadAlgorithm: It is of a type or size that we do not compute with.
+
         """
         return load_public_key(self.spki, min_rsa_bits)
 

@@ -42,6 +42,7 @@ def read_extensions(element: Element) -> tuple[Extension, ...]:
 
     Raises:
         Asn1Error: It is none, or holds too many.
+
     """
     parts = element.sequence()
     if len(parts) > MAX_EXTENSIONS:

@@ -41,6 +41,7 @@ class GeneralName:
 
         Raises:
             ValueError: The kind is unknown, or the value does not fit it.
+
         """
         kind, colon, value = text.partition(":")
         if not colon or kind.lower() not in {*_TEXT_TAGS, "ip", "upn"}:
@@ -59,6 +60,7 @@ class GeneralName:
 
         Raises:
             ValueError: It is of a kind that is never written.
+
         """
         if self.kind in _TEXT_TAGS:
             return writer.encode(_TEXT_TAGS[self.kind], self.value.encode("ascii"))
@@ -83,6 +85,7 @@ def read_general_names(value: bytes) -> tuple[GeneralName, ...]:
 
     Raises:
         Asn1Error: It is no GeneralNames, or a name breaks RFC 5280 4.2.1.6.
+
     """
     return tuple(map(_read, read(value, "subjectAltName", Deviations()).sequence(1)))
 

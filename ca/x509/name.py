@@ -45,6 +45,7 @@ class Name:
 
         Raises:
             Asn1Error: It is no Name.
+
         """
         sets = element.sequence()
         if len(sets) > MAX_RDNS:
@@ -69,6 +70,7 @@ class Name:
 
         Raises:
             ValueError: It is not such text.
+
         """
         return _load(x509.Name.from_rfc4514_string(text).public_bytes())
 

@@ -44,6 +44,7 @@ class UnprovenRequest:
 
         Raises:
             Asn1Error: It is no CertificationRequest, or more follows it.
+
         """
         self.der = der
         info, self._algorithm, signature = read(der, "csr", deviations).sequence(3, 3)
@@ -60,6 +61,7 @@ class UnprovenRequest:
         Raises:
             Asn1Error: Its algorithm cannot be read.
             BadAlgorithm: The key, or the digest it signed with, is not accepted.
+
         """
         algorithm = SignatureAlgorithm.read(self._algorithm)
         digest = algorithm.digest or SHA256
@@ -72,6 +74,7 @@ class UnprovenRequest:
 
         Raises:
             Asn1Error: They break PKCS #10.
+
         """
         if self.version != 0:
             raise Asn1Error("the version of a PKCS #10 request is 0")

@@ -19,6 +19,7 @@ def value(attributes: Mapping[str, list[Element]], oid: str) -> Element:
 
     Raises:
         Asn1Error: There is none, or there are several.
+
     """
     values = attributes.get(oid, [])
     if len(values) != 1:
@@ -31,6 +32,7 @@ def read_text(attributes: Mapping[str, list[Element]], oid: str) -> str:
 
     Raises:
         Asn1Error: It is missing, repeated, no string, empty, or longer than 255 characters.
+
     """
     element = value(attributes, oid)
     if element.tag == tags.INTEGER:
@@ -53,6 +55,7 @@ def read_nonce(attributes: Mapping[str, list[Element]], oid: str) -> bytes:
 
     Raises:
         Asn1Error: It is missing, repeated, empty, or longer than 64 octets.
+
     """
     element = value(attributes, oid)
     nonce = element.octets()

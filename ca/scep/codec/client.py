@@ -74,6 +74,7 @@ def decode_cert_rep(
 
     Raises:
         InvalidReply: A check of RFC 8894 3.2.1 or 3.3.2 failed: the reply is not to be acted on.
+
     """
     try:
         signed = SignedData.load(body, "CertRep", deviations)

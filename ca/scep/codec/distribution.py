@@ -26,6 +26,7 @@ def decode_ca_certificates(body: bytes) -> tuple[Certificate, ...]:
 
     Raises:
         InvalidReply: It is neither.
+
     """
     try:
         first = read(body, "GetCACert", Deviations()).sequence(1)[0]

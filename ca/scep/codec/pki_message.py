@@ -16,6 +16,7 @@ def load(body: bytes, deviations: Deviations) -> SignedData:
 
     Raises:
         MalformedMessage: It is no SignedData with one signer and signed attributes.
+
     """
     signed = SignedData.load(body, "pkiMessage", deviations)
     signed.signer_info  # noqa: B018 - insists on one signer
@@ -27,6 +28,7 @@ def decode_transaction(signed: SignedData, level: CryptoLevel) -> Transaction:
 
     Raises:
         MalformedMessage: It is missing, repeated, or not of the type RFC 8894 table 1 gives it.
+
     """
     attributes = signed.attributes
     try:
@@ -47,6 +49,7 @@ def decode_pki_message(signed: SignedData, transaction: Transaction, level: Cryp
         BadMessageCheck: The signature does not hold.
         BadContent: The content is not of a type SCEP knows.
         UnknownMessageType: No client may send this messageType.
+
     """
     signer = signed.verify(level)
     digest = signed.signer_info.digest

@@ -32,6 +32,7 @@ def decode_request(
         EnvelopeUnreadable: It did not open, or does not hold what it should, or the CSR is not
             signed by its own key: all told alike.
         BadCsr: The CSR is proven, and breaks PKCS #10.
+
     """
     envelope = EnvelopedData.load(message.content, message.deviations)
     if not CryptoLevel.MODERN.accepts_cipher(envelope.cipher):
