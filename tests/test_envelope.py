@@ -89,9 +89,13 @@ def _change_algorithm(mask: int) -> Spoil:
     """
 
     def spoil(ca: Certificate, _: bytes) -> bytes:
-        filler = attribute("1.2.840.113549.1.9.2", writer.utf8_string("x" * 64))
-        payload = csr(challenge(SECRET), filler)
-        last_octet = payload.rindex(writer.oid("1.2.840.113549.1.1.11")) + 10
+        for length in range(64, 80):
+            filler = attribute("1.2.840.113549.1.9.2", writer.utf8_string("x" * length))
+            payload = csr(challenge(SECRET), filler)
+            last_octet = payload.rindex(writer.oid("1.2.840.113549.1.1.11")) + 10
+            # The whole AlgorithmIdentifier up to there in one block.
+            if last_octet % 16 == 15:
+                break
         envelope = seal(payload, ca)
         return replace(envelope, octets=flipped(envelope.octets, last_octet - 16, mask)).der()
 

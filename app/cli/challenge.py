@@ -97,9 +97,8 @@ def new(
     click.echo(password)
     span = f"until {record.expires_at:%Y-%m-%d %H:%M} UTC" if record.expires_at else "for ever"
     times = "any number of times" if record.uses_left is None else _times(record.uses_left)
-    say(
-        f"challenge {number}: good {times}, {span}, at {'/scep' if profile == DEFAULT else f'/scep/{profile}'}"
-    )
+    where = "/scep" if profile == DEFAULT else f"/scep/{profile}"
+    say(f"challenge {number}: good {times}, {span}, at {where}")
 
 
 @challenge.command("list")

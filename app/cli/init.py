@@ -72,7 +72,7 @@ def make_ca(
 ) -> None:
     """Make a key and a self-signed CA certificate in *folder*."""
     try:
-        name = Name.from_text(subject or f"CN=scepbox CA {_host()}")
+        name = Name.from_text(f"CN=scepbox CA {_host()}" if subject is None else subject)
     except ValueError as error:
         raise Refusal(f"--subject {subject!r} is no name such as CN=Example CA,O=Example") from error
     if not name:

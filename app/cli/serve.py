@@ -23,13 +23,14 @@ from ca.policy.challenges import ChallengeKey
     type=click.Choice(["off"]),
     default="off",
     show_default=True,
+    expose_value=False,
     help="The administrator's site, which this version does not have.",
 )
 @click.option(
     "--base-url", metavar="URL", help="How devices reach this server, where that is another address."
 )
 @verb
-def serve(place: Workplace, listen: tuple[str, ...], admin_listen: str, base_url: str | None) -> None:  # noqa: ARG001 - off is all there is
+def serve(place: Workplace, listen: tuple[str, ...], base_url: str | None) -> None:
     """Answer devices. The first start makes the CA and the database."""
     config = place.config
     set_up_logs(config.log.level)

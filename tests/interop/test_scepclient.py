@@ -141,7 +141,7 @@ def test_it_says_that_des_is_a_bad_algorithm_at_the_modern_level(
 
 
 def test_one_challenge_serves_one_device(tmp_path: Path, table: devices.Table, wire: Wire) -> None:
-    """RFC 8894 7.3 wants a challenge password to be used once."""
+    """RFC 8894 2.4 recommends that a challenge password works once."""
     peers.require(peers.SCEPCLIENT)
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()

@@ -101,7 +101,7 @@ def test_its_certificate_passes_the_linter_with_its_names(client: Client, wire: 
 
 @pytest.mark.parametrize("renewed", ["same key", "new key"])
 def test_it_renews_without_a_challenge(client: Client, wire: Wire, renewed: str) -> None:
-    """The old certificate and its key authorise the next one (RFC 8894 3.3.1.2)."""
+    """The old certificate and its key authorise the next one (RFC 8894 2.3)."""
     old = client.enrol(wire)
     key = old["key"] if renewed == "same key" else None
     signer = {"signer_certificate": old["certificates"][0], "signer_key": old["key"]}

@@ -10,7 +10,7 @@ from cryptography import x509
 from . import devices, peers
 from .certificates import check_issued, check_lint, dns_names
 from .conftest import Connect
-from .messages import FAIL_INFO, MESSAGE_TYPE
+from .messages import FAIL_INFO, MESSAGE_TYPE, SENDER_NONCE
 from .wire import Wire
 
 
@@ -102,7 +102,7 @@ def test_it_enrols_at_its_defaults(strongswan: StrongSwan, wire: Wire, key: Path
 def test_it_enrols_with_every_algorithm_it_has(
     strongswan: StrongSwan, wire: Wire, key: Path, cipher: str, digest: str, padding: str
 ) -> None:
-    """The answer keeps to the cipher and digest of the request (RFC 8894 3.5.2).
+    """The answer keeps to the cipher and digest of the request, which the client surely reads.
 
     There is no GET here: this version reads AES as a permission to POST.
     """
@@ -124,11 +124,26 @@ def test_it_enrols_though_it_asks_for_a_profile_by_name(
     strongswan.enrol(wire, key, "--profile", "pc-client", common_name="profile")
 
 
+def test_it_gets_its_certificate_again_when_the_reply_was_lost(
+    strongswan: StrongSwan, wire: Wire, key: Path
+) -> None:
+    """It sends the same CSR in a new message, and the challenge is spent already (RFC 8894 7.4)."""
+    password = ("--password", wire.server.new_challenge())
+
+    first = strongswan.scep(wire, key, *password)
+    second = strongswan.scep(wire, key, *password)
+
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr.decode()
+    assert first.stdout == second.stdout
+    one, other = wire.operations()
+    assert one.request.attributes[SENDER_NONCE] != other.request.attributes[SENDER_NONCE]
+
+
 @pytest.mark.parametrize("renewed", ["same key", "new key"])
 def test_it_renews_without_a_challenge(
     strongswan: StrongSwan, wire: Wire, key: Path, renewed: str
 ) -> None:
-    """The old certificate and its key authorise the next one (RFC 8894 3.3.1.2)."""
+    """The old certificate and its key authorise the next one (RFC 8894 2.3)."""
     old = strongswan.enrol(wire, key).rename(strongswan.home / "old.pem")
     next_key = key if renewed == "same key" else strongswan.new_key("next.pem")
 
