@@ -1,6 +1,6 @@
 """Requests, envelopes and certificates put together byte by byte, so that one place can be wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeAlias
@@ -30,10 +30,17 @@ from ca.scep.messages import Failure, MessageType, Outcome, Transaction
 from ca.x509 import oids as x509_oids
 from ca.x509.certificate import Certificate
 from ca.x509.extensions import Extension
-from tests.world import NONCE, NOW, SECRET, Device, World, der, name, rsa_key
+from tests.world import NONCE, NOW, SECRET, Device, World, certificate_of, der, name, rsa_key
 
 Key: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 COMMON_NAME = "2.5.4.3"
+KEYS: dict[str, Callable[[], Key]] = {
+    "RSA": lambda: rsa_key(1),
+    "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+}
 
 
 def spki_of(key: Key) -> bytes:
@@ -110,9 +117,7 @@ def by_key_identifier(identifier: bytes) -> bytes:
 def key_trans(identifier: bytes, encrypted_key: bytes, algorithm: bytes = RSA_ENCRYPTION) -> bytes:
     """A KeyTransRecipientInfo (RFC 5652 6.2.1)."""
     version = 0 if identifier[0] == tags.SEQUENCE else 2
-    return writer.sequence(
-        writer.integer(version), identifier, algorithm, writer.octet_string(encrypted_key)
-    )
+    return writer.sequence(writer.integer(version), identifier, algorithm, writer.octet_string(encrypted_key))
 
 
 def wrap(certificate: Certificate, content_key: bytes) -> bytes:
@@ -202,6 +207,16 @@ def assert_refused(world: World, outcome: Outcome, fail_info: FailInfo = FailInf
     assert SECRET not in outcome.text
     assert world.issued() == []
     assert world.uses_left() == [1]
+
+
+def certified(
+    world: World, *extensions: Extension, key: Key | None = None, transaction_id: str = "t1"
+) -> Certificate:
+    """What the CA issues to device 1, signing for *key*, when it asks for these extensions."""
+    key = key or rsa_key(1)
+    wishes = (extension_request(*extensions),) if extensions else ()
+    payload = csr(challenge(SECRET), *wishes, key=key)
+    return certificate_of(ask(world, Device(), payload, transaction_id=transaction_id, spki=spki_of(key)))
 
 
 def issue(

@@ -108,7 +108,9 @@ UNREADABLE: dict[str, Spoil] = {
         ca, payload, key_trans(by_name(ca), b"\0" + os.urandom(255))
     ),
     "N-090 a key that is too short": lambda ca, payload: _to(ca, payload, key_trans(by_name(ca), b"\1" * 9)),
-    "N-090 a key above the modulus": lambda ca, payload: _to(ca, payload, key_trans(by_name(ca), b"\xff" * 256)),
+    "N-090 a key above the modulus": lambda ca, payload: _to(
+        ca, payload, key_trans(by_name(ca), b"\xff" * 256)
+    ),
     "N-090 a content key of 15 octets": lambda ca, payload: _with_key(ca, payload, bytes(15)),
     "N-090 a content key of 32 octets": lambda ca, payload: _with_key(ca, payload, bytes(32)),
     "N-090 a content key of no octets": lambda ca, payload: _with_key(ca, payload, b""),
@@ -242,7 +244,11 @@ def test_our_recipient_is_found_among_several(world: World, device: Device, kind
     certificate_of(device.read(world.respond(message), world.ca))
 
 
-@pytest.mark.parametrize("identifier", [by_key_identifier(b"odd"), by_name(self_signed("Odd", rsa_key(7)))])
+@pytest.mark.parametrize(
+    "identifier",
+    [by_key_identifier(b"odd"), by_name(self_signed("Odd", rsa_key(7)))],
+    ids=["key identifier", "name"],
+)
 def test_a_recipient_named_wrongly_is_found_again(world: World, device: Device, identifier: bytes) -> None:
     """Whole fleets name the CA's certificate wrongly while our key opens the envelope: kept, not refused."""
     content_key = bytes(range(16))

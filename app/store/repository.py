@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal, or_, select, update
 
 from app.store import tables
+from app.store.prepared import Prepared
 from app.store.records import Challenge, NewChallenge
 from ca.errors import ChallengeRejected
 from ca.ports import AnsweredRequest, RequestRecord, SpentChallenge, StoredCertificate
@@ -18,8 +19,7 @@ PRUNE_EVERY = 1_000
 
 _cert, _challenge, _request = tables.certificate, tables.challenge, tables.request
 
-# Built once: SQLAlchemy finds the compiled text of a statement by its identity.
-_FIND_ANSWERED = (
+_FIND_ANSWERED = Prepared(
     select(_request.c.request_key, _request.c.renewal_of, _cert)
     .join(_cert, _cert.c.serial == _request.c.serial)
     .where(
@@ -32,15 +32,17 @@ _FIND_ANSWERED = (
     )
     .order_by(_request.c.id.desc())
 )
-_FIND_CERTIFICATE = select(_cert).where(_cert.c.serial == bindparam("serial"))
-_FIND_CHALLENGE = select(_challenge).where(_challenge.c.mac == bindparam("mac"))
-_SPEND_CHALLENGE = (
+_FIND_CERTIFICATE = Prepared(select(_cert).where(_cert.c.serial == bindparam("serial")))
+_FIND_CHALLENGE = Prepared(select(_challenge).where(_challenge.c.mac == bindparam("mac")))
+_SPEND_CHALLENGE = Prepared(
     update(_challenge)
     .where(_challenge.c.id == bindparam("challenge"), _challenge.c.uses_left > 0)
     .values(uses_left=_challenge.c.uses_left - 1)
 )
-_ADD_CERTIFICATE = insert(_cert)
-_ADD_REQUEST = insert(_request)
+_ADD_CERTIFICATE = Prepared(
+    insert(_cert), [name for name in _cert.c.keys() if name not in ("revoked_at", "reason")]
+)
+_ADD_REQUEST = Prepared(insert(_request), [name for name in _request.c.keys() if name != "id"])
 
 
 class SqlRepository:
@@ -58,28 +60,29 @@ class SqlRepository:
             "transaction_key": transaction_key,
             "now": _seconds(now),
         }
-        rows = self._connection.execute(_FIND_ANSWERED, parameters)
+        rows = _FIND_ANSWERED.rows(self._connection, parameters)
         return [AnsweredRequest(row.request_key, row.renewal_of, _certificate(row)) for row in rows]
 
     def find_certificate(self, serial: str) -> StoredCertificate | None:
         """The certificate of that serial number, in lower-case hexadecimal."""
-        row = self._connection.execute(_FIND_CERTIFICATE, {"serial": serial}).first()
-        return _certificate(row) if row else None
+        rows = _FIND_CERTIFICATE.rows(self._connection, {"serial": serial})
+        return _certificate(rows[0]) if rows else None
 
     def spend_challenge(self, mac: bytes, profile: str, now: datetime) -> SpentChallenge:
         """Use up a challenge password (see :class:`ca.ports.Repository`).
 
         One UPDATE decides: of two requests that race for the last use, one sees a row count of one.
         """
-        row = self._connection.execute(_FIND_CHALLENGE, {"mac": mac}).first()
-        if row is None:
+        rows = _FIND_CHALLENGE.rows(self._connection, {"mac": mac})
+        if not rows:
             raise ChallengeRejected(detail="unknown challenge password")
+        row = rows[0]
         if row.profile != profile:
             raise ChallengeRejected(detail=f"challenge {row.id} is for profile {row.profile}")
         if row.expires_at is not None and row.expires_at <= _seconds(now):
             raise ChallengeRejected(detail=f"challenge {row.id} has expired")
         if row.uses_left is not None:
-            spent = self._connection.execute(_SPEND_CHALLENGE, {"challenge": row.id})
+            spent = _SPEND_CHALLENGE.run(self._connection, {"challenge": row.id})
             if spent.rowcount != 1:
                 # RFC 8894 7.3: someone presents it who should not know it, or a device is confused.
                 raise ChallengeRejected(detail=f"challenge {row.id} was used already: a possible breach")
@@ -88,8 +91,8 @@ class SqlRepository:
 
     def add_certificate(self, certificate: StoredCertificate) -> None:
         """Keep an issued certificate."""
-        self._connection.execute(
-            _ADD_CERTIFICATE,
+        _ADD_CERTIFICATE.run(
+            self._connection,
             {
                 "serial": certificate.serial,
                 "der": certificate.der,
@@ -105,8 +108,8 @@ class SqlRepository:
 
     def add_request(self, request: RequestRecord) -> None:
         """Keep a request; of refused ones the newest alone."""
-        result = self._connection.execute(
-            _ADD_REQUEST,
+        cursor = _ADD_REQUEST.run(
+            self._connection,
             {
                 "received_at": _seconds(request.received_at),
                 "remote": request.peer.remote,
@@ -126,8 +129,7 @@ class SqlRepository:
                 "deviations": ",".join(request.deviations),
             },
         )
-        key = result.inserted_primary_key
-        if request.status == "refused" and key and key[0] % PRUNE_EVERY == 0:
+        if request.status == "refused" and cursor.lastrowid % PRUNE_EVERY == 0:
             self._prune_refusals()
 
     def _prune_refusals(self) -> None:
@@ -139,7 +141,7 @@ class SqlRepository:
 
     def add_challenge(self, challenge: NewChallenge) -> int | None:
         """Keep a new challenge password and return its number; None if there is one with that secret."""
-        if self._connection.execute(_FIND_CHALLENGE, {"mac": challenge.mac}).first():
+        if _FIND_CHALLENGE.rows(self._connection, {"mac": challenge.mac}):
             return None
         names = challenge.subject_alt_names
         result = self._connection.execute(
@@ -227,7 +229,7 @@ def _time(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _certificate(row: Row[Any]) -> StoredCertificate:
+def _certificate(row: Any) -> StoredCertificate:
     return StoredCertificate(
         serial=row.serial,
         der=row.der,

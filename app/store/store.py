@@ -69,7 +69,7 @@ class SqlStore:
         self._waiting.append(job)
         with self._lock:
             # Someone before us may have done it.
-            if not job.done:
+            while not job.done:
                 self._lead()
         return job.outcome()
 

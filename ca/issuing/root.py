@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from OpenSSL import crypto
 
 from ca.algorithms.keys import PrivateKey
 from ca.asn1 import Asn1Error
 from ca.errors import BadAlgorithm
 from ca.issuing.authority import BACKDATE, new_serial_number
 from ca.x509.certificate import Certificate
+from ca.x509.chain import ChainBroken, check_chain
 from ca.x509.extensions import KeyUsageBit
 from ca.x509.name import Name
 
@@ -117,15 +117,10 @@ def check_ca(
 
 def _check_chain(certificate: Certificate, chain: tuple[Certificate, ...], now: datetime) -> None:
     """Let OpenSSL judge the chain up to the last certificate given."""
-    path = [crypto.load_certificate(crypto.FILETYPE_ASN1, one.der) for one in (certificate, *chain)]
     if not chain:
         # An intermediate without its chain is served alone, and devices must have the rest.
         return
-    store = crypto.X509Store()
-    store.add_cert(path[-1])
-    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-    store.set_time(now)
     try:
-        crypto.X509StoreContext(store, path[0], path[1:-1]).verify_certificate()
-    except crypto.X509StoreContextError as error:
+        check_chain(certificate, chain[-1], now, chain[:-1])
+    except ChainBroken as error:
         raise CaUnusable(f"the chain does not lead from the CA to its last certificate: {error}") from error

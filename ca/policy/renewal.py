@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 from hmac import compare_digest
 
-from OpenSSL import crypto
-
 from ca.algorithms.digests import SHA1
 from ca.algorithms.levels import CryptoLevel
 from ca.errors import BadAlgorithm, RenewalRefused, ScepError
@@ -12,6 +10,7 @@ from ca.ports import Repository, StoredCertificate
 from ca.profiles import CertificateContent, Profile
 from ca.scep.messages import EnrolmentRequest
 from ca.x509.certificate import Certificate
+from ca.x509.chain import ChainBroken, check_chain
 
 
 def find_renewed(
@@ -63,14 +62,8 @@ def renewal_objection(
 
 def _verifies(signer: Certificate, issuer: Certificate, now: datetime) -> bool:
     """Let OpenSSL confirm that the CA's key signed the old certificate."""
-    store = crypto.X509Store()
-    store.add_cert(crypto.load_certificate(crypto.FILETYPE_ASN1, issuer.der))
-    # The issuer may be an intermediate: what is asked is its signature, not its own chain.
-    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-    store.set_time(now)
-    renewed = crypto.load_certificate(crypto.FILETYPE_ASN1, signer.der)
     try:
-        crypto.X509StoreContext(store, renewed).verify_certificate()
-    except crypto.X509StoreContextError:
+        check_chain(signer, issuer, now)
+    except ChainBroken:
         return False
     return True

@@ -75,9 +75,7 @@ class Certmonger:
         ca_file = str(issuer.server.ca_file)
         self._getcert("add-scep-ca", "-c", issuer.name, "-u", issuer.url, "-N", ca_file)
 
-    def request(
-        self, request: str, issuer: Issuer, challenge: str, *options: str, nss: bool = False
-    ) -> str:
+    def request(self, request: str, issuer: Issuer, challenge: str, *options: str, nss: bool = False) -> str:
         """Ask for a certificate, wait for the outcome, and return the state it is in.
 
         With *nss*, key and certificate live in an NSS database, and NSS writes the messages.
@@ -113,9 +111,7 @@ class Certmonger:
 
     def _getcert(self, *arguments: str) -> str:
         command = ["getcert", *arguments]
-        done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
         return done.stdout
 

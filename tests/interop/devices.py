@@ -61,9 +61,7 @@ def committed_rows() -> set[Row]:
     lines = DOCUMENT.read_text().splitlines() if DOCUMENT.exists() else []
     cells = [tuple(part.strip() for part in line.strip("|").split("|")) for line in lines]
     rows = [cell for cell in cells if len(cell) == len(COLUMNS)][2:]
-    return {
-        (client, operation, algorithm, result) for client, _, operation, algorithm, result in rows
-    }
+    return {(client, operation, algorithm, result) for client, _, operation, algorithm, result in rows}
 
 
 def writing() -> bool:

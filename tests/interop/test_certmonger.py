@@ -39,9 +39,7 @@ def wires(servers: Callable[[str], Server]) -> Iterator[dict[str, Wire]]:
 
 
 @pytest.fixture(scope="module")
-def daemon(
-    wires: dict[str, Wire], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Certmonger]:
+def daemon(wires: dict[str, Wire], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certmonger]:
     """Start the daemon with a CA for each choice, and add one the way administrators do."""
     issuers = [issuer(wires, *choice) for choice in (*ACCEPTED, *REFUSED)]
     with certmonger.running(tmp_path_factory.mktemp("certmonger"), *issuers) as daemon:
@@ -74,9 +72,7 @@ def enrol(daemon: Certmonger, wire: Wire, issuer: Issuer, name: str, *options: s
     return daemon.certificate(name)
 
 
-def test_its_helper_reads_capabilities_and_ca_certificate(
-    wires: dict[str, Wire], record: Record
-) -> None:
+def test_its_helper_reads_capabilities_and_ca_certificate(wires: dict[str, Wire], record: Record) -> None:
     """scep-submit asks for "message=0" and "message=1", which must not be taken for other CAs."""
     wire = wires["compatible"]
 
@@ -90,9 +86,7 @@ def test_its_helper_reads_capabilities_and_ca_certificate(
     record("CA certificate", "", "listed")
 
 
-def test_it_enrols_at_its_defaults(
-    wires: dict[str, Wire], daemon: Certmonger, record: Record
-) -> None:
+def test_it_enrols_at_its_defaults(wires: dict[str, Wire], daemon: Certmonger, record: Record) -> None:
     """It takes AES for AES-256, the first digest among the capabilities, and never POST."""
     wire = wires["compatible"]
 
@@ -157,9 +151,7 @@ def test_it_is_rejected_with_a_wrong_challenge(
     record("refused", wire.operations()[-1].algorithm, "wrong challenge: shows CA_REJECTED")
 
 
-def test_it_renews_with_the_same_key(
-    wires: dict[str, Wire], daemon: Certmonger, record: Record
-) -> None:
+def test_it_renews_with_the_same_key(wires: dict[str, Wire], daemon: Certmonger, record: Record) -> None:
     """It does so under the transaction ID of the enrolment, and must not get that answer again."""
     wire = wires["compatible"]
     old = enrol(daemon, wire, issuer(wires, "compatible"), "renewed").read_bytes()
@@ -174,9 +166,7 @@ def test_it_renews_with_the_same_key(
     record("renew, same key", renewal.algorithm, "issued")
 
 
-def test_it_renews_with_a_new_key(
-    wires: dict[str, Wire], daemon: Certmonger, record: Record
-) -> None:
+def test_it_renews_with_a_new_key(wires: dict[str, Wire], daemon: Certmonger, record: Record) -> None:
     """Its PKCSReq is signed with the old certificate, and answered to the old key."""
     wire = wires["compatible"]
     enrol(daemon, wire, issuer(wires, "compatible"), "rekeyed")

@@ -17,9 +17,7 @@ PEERS = (
 )
 
 
-def test_the_table_of_clients_is_up_to_date(
-    pytestconfig: pytest.Config, table: devices.Table
-) -> None:
+def test_the_table_of_clients_is_up_to_date(pytestconfig: pytest.Config, table: devices.Table) -> None:
     """What the documentation promises about a client was true when the tests last ran."""
     if pytestconfig.stash[SUBSET] or "PYTEST_XDIST_WORKER" in os.environ:
         pytest.skip("only a run of all interoperability tests in one process fills the table")

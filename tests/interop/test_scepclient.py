@@ -71,9 +71,7 @@ def test_it_enrols_at_its_defaults(scepclient: ScepClient, wire: Wire) -> None:
     scepclient.record("enrol", operation.algorithm, "issued")
 
 
-def test_it_enrols_by_get_where_post_is_not_offered(
-    scepclient: ScepClient, connect: Connect
-) -> None:
+def test_it_enrols_by_get_where_post_is_not_offered(scepclient: ScepClient, connect: Connect) -> None:
     """RFC 8894 4.1 keeps GET; this client puts the message into it in the base64 of URLs."""
     wire = connect(capabilities=WITHOUT_POST)
 
@@ -84,9 +82,7 @@ def test_it_enrols_by_get_where_post_is_not_offered(
     scepclient.record("enrol", operation.algorithm, "issued")
 
 
-def test_it_is_answered_in_des_at_the_legacy_level(
-    scepclient: ScepClient, connect: Connect
-) -> None:
+def test_it_is_answered_in_des_at_the_legacy_level(scepclient: ScepClient, connect: Connect) -> None:
     """Old routers read no other cipher than the one they sent."""
     wire = connect("legacy")
 
@@ -112,9 +108,7 @@ def test_its_renewal_is_refused_for_its_digest(scepclient: ScepClient, wire: Wir
     scepclient.record("refused", renewal.algorithm, "renewal signed over SHA-1: shows badAlg")
 
 
-def test_it_says_that_a_wrong_challenge_was_a_bad_request(
-    scepclient: ScepClient, wire: Wire
-) -> None:
+def test_it_says_that_a_wrong_challenge_was_a_bad_request(scepclient: ScepClient, wire: Wire) -> None:
     """Its user must read a refusal, not an error of transport."""
     done = scepclient.run(wire, "wrong")
 

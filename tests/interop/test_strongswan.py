@@ -140,9 +140,7 @@ def test_it_gets_its_certificate_again_when_the_reply_was_lost(
 
 
 @pytest.mark.parametrize("renewed", ["same key", "new key"])
-def test_it_renews_without_a_challenge(
-    strongswan: StrongSwan, wire: Wire, key: Path, renewed: str
-) -> None:
+def test_it_renews_without_a_challenge(strongswan: StrongSwan, wire: Wire, key: Path, renewed: str) -> None:
     """The old certificate and its key authorise the next one (RFC 8894 2.3)."""
     old = strongswan.enrol(wire, key).rename(strongswan.home / "old.pem")
     next_key = key if renewed == "same key" else strongswan.new_key("next.pem")

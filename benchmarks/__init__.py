@@ -1,0 +1,1 @@
+"""How fast the server is, measured beside another one in the same run."""

@@ -1,0 +1,100 @@
+"""The program as a person runs it: processes of their own, and what they print and leave behind."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+from tests.world import ROOT
+
+# What the machine of the tester has set must not reach the program.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("SCEPBOX_")}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a verb ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(
+    *arguments: object, stdin: str = "", environment: dict[str, str] | None = None, cwd: Path | None = None
+) -> Done:
+    """Run a verb to its end."""
+    done = subprocess.run(
+        _command(*arguments),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env={**CLEAN, **(environment or {})},
+        cwd=cwd,
+        timeout=60,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def did(*arguments: object, stdin: str = "") -> str:
+    """Run a verb that must succeed, and return its standard output."""
+    done = run(*arguments, stdin=stdin)
+    assert done.code == 0, done.err
+    return done.out
+
+
+@dataclass
+class Service:
+    """A running service: *log* is what it said on standard error, whole once it was stopped."""
+
+    url: str
+    process: subprocess.Popen[str]
+    log_file: Path
+    ready: str
+    code: int | None = None
+
+    @property
+    def log(self) -> str:
+        """Standard error so far."""
+        return self.log_file.read_text()
+
+    def get(self, path: str) -> tuple[str, bytes]:
+        """Media type and body of *path* on this service."""
+        with urlopen(self.url.removesuffix("/scep") + path, timeout=10) as answer:
+            return answer.headers["Content-Type"], answer.read()
+
+
+@contextmanager
+def serving(*arguments: object, log: Path, environment: dict[str, str] | None = None) -> Iterator[Service]:
+    """Start it with *arguments* (no verb is added) and stop it as a service manager does."""
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            _command(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**CLEAN, **(environment or {})},
+        )
+    assert process.stdout
+    with process.stdout as stdout:
+        deadline = threading.Timer(30, process.kill)
+        deadline.start()
+        ready = stdout.readline()
+        deadline.cancel()
+        service = Service(ready.removeprefix("ready: ").strip(), process, log, ready)
+        try:
+            assert ready, service.log
+            yield service
+        finally:
+            process.terminate()
+            service.code = process.wait(timeout=30)
+
+
+def _command(*arguments: object) -> list[str]:
+    return [sys.executable, str(ROOT / "run.py"), *map(str, arguments)]

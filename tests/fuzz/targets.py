@@ -1,0 +1,202 @@
+"""The readers of what strangers send, each as one function of bytes that lets only faults out.
+
+A value or a refusal of its own kind is the right answer to any bytes; anything else is a fault.
+"""
+
+import contextlib
+from collections.abc import Callable
+from functools import cache
+
+from app.http.query import decode_message, parse_query
+from ca.algorithms.keys import MIN_RSA_BITS
+from ca.algorithms.levels import CryptoLevel
+from ca.asn1 import Asn1Error, Element, read
+from ca.deviations import Deviations
+from ca.errors import FailInfo, InvalidReply, MalformedMessage, ScepError
+from ca.issuing.content import certificate_content
+from ca.pkcs7 import EnvelopedData, encrypt
+from ca.profiles import Profile
+from ca.scep import codec
+from ca.scep.capabilities import parse_capabilities
+from ca.scep.messages import Failure, MessageType, Pending, PkiMessage, Success, Transaction
+from ca.x509.certificate import Certificate
+from ca.x509.general_names import read_general_names
+from ca.x509.name import Name
+from ca.x509.request import UnprovenRequest
+from tests.world import NONCE, NOW, Device, World, rsa_key, self_signed, spki
+
+
+@cache
+def world() -> World:
+    """One CA for all; its one challenge is never spent."""
+    return World()
+
+
+@cache
+def device() -> Device:
+    """The client of the valid messages."""
+    return Device()
+
+
+def responder(data: bytes) -> None:
+    """A pkiMessage: the whole road, to a CertRep that a client can read."""
+    try:
+        reply = world().respond(data)
+    except MalformedMessage:
+        return
+    codec.load(reply, Deviations())
+
+
+def pki_message(data: bytes) -> None:
+    """The outer layer by itself, at the level that lets most in."""
+    try:
+        signed = codec.load(data, Deviations())
+        transaction = codec.decode_transaction(signed, CryptoLevel.LEGACY)
+        codec.decode_pki_message(signed, transaction, CryptoLevel.LEGACY)
+    except (MalformedMessage, ScepError):
+        pass
+
+
+def envelope(data: bytes) -> None:
+    """An envelope in a message that is signed well: the client holds the pen."""
+    try:
+        opened = EnvelopedData.load(data)
+        opened.decrypt(world().key, world().ca, CryptoLevel.LEGACY)
+    except ScepError:
+        pass
+
+
+def payload(data: bytes) -> None:
+    """What was inside an envelope, under each messageType."""
+    content = encrypt([world().ca], data or b"\0")
+    for message_type in MessageType:
+        message = PkiMessage(
+            Transaction("t1", NONCE),
+            message_type,
+            device().certificate(),
+            device().digest,
+            content,
+            NOW,
+            Deviations(),
+        )
+        with contextlib.suppress(ScepError):
+            codec.decode_request(message, world().key, world().ca, CryptoLevel.LEGACY)
+
+
+def csr(data: bytes) -> None:
+    """A CSR, read to its end whether it is proven or not, and weighed."""
+    deviations = Deviations()
+    try:
+        request = UnprovenRequest(data, deviations)
+        request.is_proven(CryptoLevel.LEGACY, MIN_RSA_BITS)
+        certificate_content(request.read(deviations, MIN_RSA_BITS), Profile())
+    except (Asn1Error, ScepError):
+        pass
+
+
+def certificate(data: bytes) -> None:
+    """A certificate of a stranger, and everything that is asked of it."""
+    try:
+        one = Certificate.load(data)
+        one.note_oddities(Deviations())
+        _ = one.subject, one.subject_alt_names, one.is_ca, one.key_usage, one.subject_key_identifier
+        _ = one.not_valid_before, one.not_valid_after, one.is_self_issued, one.fingerprint()
+        one.public_key()
+    except (Asn1Error, ScepError):
+        pass
+
+
+def names(data: bytes) -> None:
+    """A Name and GeneralNames, whose text goes into logs and tables."""
+    for parse in (Name.load, read_general_names):
+        with contextlib.suppress(Asn1Error):
+            str(parse(data)).encode("utf-8")
+
+
+def asn1(data: bytes) -> None:
+    """Every element, by every way of reading one."""
+    with contextlib.suppress(Asn1Error):
+        _walk(read(data, "fuzz", Deviations()))
+
+
+def _walk(element: Element) -> None:
+    for ask in (element.integer, element.boolean, element.oid, element.octets, element.bits, element.time):
+        with contextlib.suppress(Asn1Error):
+            ask()
+    if element.tag & 0x20:
+        for child in element.children():
+            _walk(child)
+
+
+def cert_rep(data: bytes) -> None:
+    """A server's reply, as our client reads it."""
+    expected = codec.Expectation(Transaction("t1", NONCE), (world().ca,), spki(device().key))
+    with contextlib.suppress(InvalidReply):
+        codec.decode_cert_rep(data, expected, device().certificate(), device().key, Deviations())
+
+
+def ca_certificates(data: bytes) -> None:
+    """A server's answer to GetCACert."""
+    with contextlib.suppress(InvalidReply):
+        codec.decode_ca_certificates(data)
+
+
+def query(data: bytes) -> None:
+    """A query string, its message, and a list of capabilities."""
+    parse_capabilities(data)
+    try:
+        found = parse_query(data.decode("latin-1"))
+        decode_message(found.message or "", Deviations())
+    except MalformedMessage:
+        pass
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    one.__name__: one
+    for one in (
+        *(responder, pki_message, envelope, payload, csr, certificate, names),
+        *(asn1, cert_rep, ca_certificates, query),
+    )
+}
+
+
+@cache
+def seeds(target: str) -> tuple[bytes, ...]:
+    """Valid inputs to begin with."""
+    ca = world().ca
+    message = device().message(ca)
+    content = codec.load(message, Deviations()).data
+    match target:
+        case "responder" | "pki_message" | "asn1":
+            return message, device().message(ca, pss=True)
+        case "envelope":
+            return (content,)
+        case "csr" | "payload":
+            return (device().csr(),)
+        case "certificate":
+            return ca.der, device().certificate().der
+        case "names":
+            return (ca.subject_der,)
+        case "cert_rep":
+            return tuple(
+                _reply(outcome) for outcome in (Success(_issued()), Pending(), Failure(FailInfo.BAD_REQUEST))
+            )
+        case "ca_certificates":
+            return tuple(codec.encode_ca_certificates(some)[1] for some in ((ca,), (ca, ca)))
+    return b"operation=PKIOperation&message=MIIB%2B%2F%3D", b"AES\r\nSCEPStandard\n"
+
+
+def _issued() -> bytes:
+    return self_signed("ipad-17", rsa_key(1)).der
+
+
+def _reply(outcome: Success | Pending | Failure) -> bytes:
+    return codec.encode_cert_rep(
+        outcome,
+        Transaction("t1", NONCE),
+        world().ca,
+        world().key,
+        recipient=device().certificate(),
+        digest=device().digest,
+        cipher=device().cipher,
+    )

@@ -1,0 +1,126 @@
+"""What cannot be done is said in one line, with exit code 2: each case in a process of its own."""
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from tests.command_line import Done, did, run
+
+ANY_PORT = ("--listen", "127.0.0.1:0")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a CA, to be copied and broken."""
+    folder = tmp_path_factory.mktemp("home")
+    did("init", "--data", folder / "data")
+    return folder / "data"
+
+
+Spoil: TypeAlias = Callable[[Path], object]
+
+
+def whole(_: Path) -> None:
+    """Leave the CA as it is."""
+
+
+def absent(data: Path) -> None:
+    """Leave no data folder at all."""
+    shutil.rmtree(data)
+
+
+def writing(name: str, content: str | bytes) -> Spoil:
+    """Overwrite a file of the data folder."""
+    octets = content.encode() if isinstance(content, str) else content
+    return lambda data: (data / name).write_bytes(octets)
+
+
+def folder_in_place_of_database(data: Path) -> None:
+    """SQLite cannot open that."""
+    (data / "scepbox.db").unlink()
+    (data / "scepbox.db").mkdir()
+
+
+# What is wrong: the folder, the verb, and what its one line must say.
+CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
+    "no CA: challenge": (absent, ("challenge", "new"), "run.py init"),
+    "no CA: ca": (absent, ("ca", "show"), "run.py init"),
+    "address": (absent, ("serve", "--listen", "nowhere"), "HOST:PORT"),
+    "CA name": (absent, ("init", "--subject", "Example"), "CN="),
+    "key type": (absent, ("init", "--key-type", "dsa"), "rsa:2048"),
+    "unknown verb": (absent, ("serv",), "No such command"),
+    "half an import": (absent, ("init", "--import-cert", __file__), "belong together"),
+    "corrupt CA key": (writing("ca/ca.key", "junk"), ("serve",), "private key"),
+    "CA key gone": (lambda data: (data / "ca/ca.key").unlink(), ("serve",), "ca.key"),
+    "corrupt secret": (
+        writing("secrets.key", "junk"),
+        ("challenge", "new"),
+        "secrets.key",
+    ),
+    "secret of a wrong length": (
+        writing("secrets.key", "00ff"),
+        ("challenge", "new"),
+        "secrets.key",
+    ),
+    "corrupt database": (
+        writing("scepbox.db", b"no database at all " * 99),
+        ("cert", "list"),
+        "the database cannot be used",
+    ),
+    "database is a folder": (
+        folder_in_place_of_database,
+        ("cert", "list"),
+        "the database cannot be used",
+    ),
+    "no TOML": (writing("scepbox.toml", "= 1"), ("serve",), "not TOML"),
+    "database address": (
+        writing("scepbox.toml", '[database]\nurl = "nonsense"\n'),
+        ("cert", "list"),
+        "database",
+    ),
+    "a folder in a file": (absent, ("init", "--data", f"{__file__}/data"), "test_cli_errors.py"),
+    "validity": (whole, ("challenge", "new", "--valid", "soon"), "90m, 12h"),
+    "challenge profile": (whole, ("challenge", "new", "--profile", "x"), "no profile"),
+    "challenge subject": (whole, ("challenge", "new", "--subject", "x"), "CN="),
+    "empty challenge": (whole, ("challenge", "new", "--secret", "-"), "1 to 255"),
+    "init again": (whole, ("init",), "--data"),
+}
+
+
+@pytest.fixture(scope="module")
+def failed(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+    """Every case, run side by side because each start takes half a second."""
+    folder = tmp_path_factory.mktemp("failed")
+
+    def fail(case: str) -> Done:
+        spoil, (*arguments,), _ = CASES[case]
+        data = folder / case
+        shutil.copytree(home, data)
+        spoil(data)
+        return run(*arguments, *(() if "--data" in arguments else ("--data", data)))
+
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(CASES, pool.map(fail, CASES), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_run_says_why_and_exits_with_2(failed: dict[str, Done], case: str) -> None:
+    """A person who mistyped something is told what, and never shown a traceback."""
+    done = failed[case]
+
+    assert done.code == 2, done.err
+    assert "Traceback" not in done.err
+    assert CASES[case][2] in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_says_so_in_one_line(failed: dict[str, Done], case: str) -> None:
+    """A log or a service manager shows one line."""
+    said = [line for line in failed[case].err.splitlines() if not line.startswith("scepbox: warning")]
+
+    assert len(said) == 1, failed[case].err

@@ -1,0 +1,177 @@
+"""Our client and time: capabilities that tell how to ask, and waiting for a person's approval."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.client import ClientError, ScepClient, Transport
+from app.client.client import sleeping
+from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC
+from ca.algorithms.digests import SHA1, SHA256, SHA512
+from ca.errors import FailInfo
+from ca.pkcs7 import degenerate
+from ca.scep.messages import Failure, MessageType, Pending, Success
+from tests.forged import CA, Applicant, ForgedServer, applicant, issue, serving
+from tests.world import rsa_key
+
+
+@pytest.fixture
+def server() -> Iterator[ForgedServer]:
+    """A sound server, which a test bends."""
+    with serving(ForgedServer()) as forged:
+        yield forged
+
+
+def test_a_pending_request_is_polled_until_it_is_granted(server: ForgedServer) -> None:
+    """RFC 8894 3.3.3: one transactionID throughout, a fresh nonce for each message."""
+    server.answers = [Pending(), Pending(), Success(issue())]
+
+    certificate = applicant(server).enrol(polls=5)
+
+    kinds = [message.message_type for message in server.received]
+    transactions = {message.transaction.transaction_id for message in server.received}
+    nonces = {message.transaction.sender_nonce for message in server.received}
+    assert certificate.der == issue()
+    assert kinds == [MessageType.PKCS_REQ, MessageType.CERT_POLL, MessageType.CERT_POLL]
+    assert (len(transactions), len(nonces)) == (1, 3)
+
+
+def test_a_pending_request_may_be_refused(server: ForgedServer) -> None:
+    """RFC 8894 3.3.2.2: the person said no."""
+    server.answers = [Pending(), Failure(FailInfo.BAD_REQUEST, "not one of ours")]
+
+    with pytest.raises(ClientError, match="not one of ours"):
+        applicant(server).enrol(polls=5)
+
+
+def test_polling_ends_when_patience_does(server: ForgedServer) -> None:
+    """RFC 8894 4.4: the client's own limit; the words name the transaction, to ask about it."""
+    server.answers = [Pending()]
+
+    with pytest.raises(ClientError, match="pending"):
+        applicant(server).enrol(polls=3)
+
+    assert len(server.received) == 4
+
+
+def test_nobody_polls_unless_told_to(server: ForgedServer) -> None:
+    """Without a *wait* the first PENDING ends it."""
+    server.answers = [Pending()]
+
+    with pytest.raises(ClientError, match="pending"):
+        applicant(server).enrol()
+
+    assert len(server.received) == 1
+
+
+def test_a_poll_that_gets_no_answer_is_said(server: ForgedServer) -> None:
+    """A server that fails while a request is pending."""
+    server.answers = [Pending(), 503]
+
+    with pytest.raises(ClientError, match="HTTP 503"):
+        applicant(server).enrol(polls=5)
+
+
+def test_sleeping_counts_its_polls() -> None:
+    """The command line's --interval and --max-polls."""
+    wait = sleeping(0, 2)
+
+    assert [wait(poll) for poll in (1, 2, 3)] == [True, True, False]
+
+
+def test_a_renewal_says_so(server: ForgedServer) -> None:
+    """RFC 8894 3.3.1.2: messageType 17."""
+    applicant(server).enrol(renewal=True)
+
+    assert server.received[0].message_type is MessageType.RENEWAL_REQ
+
+
+@pytest.mark.parametrize(
+    "capabilities",
+    [b"", b"<html><body>Not here</body></html>", 404, 500],
+    ids=["empty", "a page", "404", "500"],
+)
+def test_no_list_of_capabilities_is_no_capability(server: ForgedServer, capabilities: bytes | int) -> None:
+    """K-09, RFC 8894 3.5.2: the client falls back on what every old server does, by GET."""
+    server.capabilities = capabilities
+
+    applicant(server).enrol()
+
+    assert server.received[0].digest is SHA1
+    assert server.requests[0].cipher is DES_EDE3_CBC
+    assert server.methods == ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "digest", "cipher", "method"),
+    [
+        (b"SCEPStandard\n", SHA256, AES_128_CBC, "POST"),
+        (b"scepstandard", SHA256, AES_128_CBC, "POST"),
+        (b"AES\r\nSHA-512\r\n", SHA512, AES_128_CBC, "GET"),
+        (b"POSTPKIOperation\nSHA-1\n", SHA1, DES_EDE3_CBC, "POST"),
+        (b"DES3\nSHA-256\nSomethingNew\n", SHA256, DES_EDE3_CBC, "GET"),
+    ],
+    ids=["SCEPStandard", "in lower case", "CRLF", "the Ruby sample", "unknown words"],
+)
+def test_capabilities_choose_how_to_ask(
+    server: ForgedServer, capabilities: bytes, digest: object, cipher: object, method: str
+) -> None:
+    """RFC 8894 3.5.2: the best of what both sides know; what is unknown is passed over."""
+    server.capabilities = capabilities
+
+    applicant(server).enrol()
+
+    assert server.received[0].digest is digest
+    assert server.requests[0].cipher is cipher
+    assert server.methods == [method]
+
+
+def test_strict_stops_where_capabilities_were_stripped(server: ForgedServer) -> None:
+    """K-11, RFC 8894 7.5: somebody on the way may have removed them, and nothing was sent yet."""
+    server.capabilities = b"POSTPKIOperation\nDES3\nSHA-1\n"
+
+    with pytest.raises(ClientError, match="does not promise AES"):
+        applicant(server, strict=True).enrol()
+
+    assert server.received == []
+
+
+def test_strict_is_content_with_what_the_rfc_demands(server: ForgedServer) -> None:
+    """RFC 8894 3.5.2: SCEPStandard is all of it in one word."""
+    server.capabilities = b"SCEPStandard\n"
+
+    applicant(server, strict=True).enrol()
+
+
+def test_strict_stops_whatever_else_was_chosen(server: ForgedServer) -> None:
+    """K-11: naming digest, cipher and method by hand does not switch the check off."""
+    server.capabilities = b"DES3\nSHA-1\n"
+    client = ScepClient(Transport(server.url), strict=True, digest=SHA256, cipher=AES_128_CBC, post=True)
+
+    with pytest.raises(ClientError, match="does not promise AES"):
+        Applicant(client).enrol()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("ftp://127.0.0.1/scep", "not an http:// or https:// address"),
+        ("127.0.0.1:8080/scep", "not an http:// or https:// address"),
+        ("http://127.0.0.1:9/scep", "no answer"),
+        ("http://no such host/scep", "no answer|not an http"),
+        ("http://[::1/scep", "no answer|not an http"),
+        ("http://127.0.0.1:99999/scep", "no answer|not an http"),
+    ],
+)
+def test_an_address_where_nobody_answers_is_said(url: str, why: str) -> None:
+    """A mistyped address is the commonest mistake there is."""
+    with pytest.raises(ClientError, match=why):
+        Applicant(ScepClient(Transport(url))).enrol()
+
+
+def test_the_certificate_of_an_ra_is_preferred(server: ForgedServer) -> None:
+    """RFC 8894 4.2.1.2: where there is an RA, requests are encrypted to it and not to the CA."""
+    registration = issue("RA", rsa_key(2))
+    server.ca = (degenerate([CA.der, registration]), "application/x-x509-ca-ra-cert")
+
+    assert applicant(server).client.recipient.der == registration

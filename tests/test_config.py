@@ -1,0 +1,205 @@
+"""The settings: what wins, what a profile inherits, and mistakes told all at once."""
+
+from pathlib import Path
+
+import pytest
+
+from app.config import Config, ConfigError, load_config
+from ca.algorithms.levels import CryptoLevel
+from ca.profiles import DEFAULT
+from ca.x509 import oids
+
+
+def write(folder: Path, toml: str) -> Path:
+    """A settings file."""
+    path = folder / "scepbox.toml"
+    path.write_text(toml)
+    return path
+
+
+def problems(path: Path | None, environment: dict[str, str] | None = None) -> list[str]:
+    """What is wrong, a line each."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, environment or {})
+    return str(caught.value).splitlines()
+
+
+def test_nothing_said_is_the_default() -> None:
+    """The first start has no file at all."""
+    config = load_config(None, {})
+
+    assert config == Config()
+    assert config.server.listen == ["0.0.0.0:8080"]
+    assert config.crypto.level is CryptoLevel.COMPATIBLE
+    assert list(config.build_profiles()) == [DEFAULT]
+
+
+def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
+    """A container sets what differs from the file that is mounted into it."""
+    path = write(tmp_path, '[limits]\nconnections = 20\nidle_seconds = 7\n[crypto]\nlevel = "modern"\n')
+    environment = {
+        "SCEPBOX_LIMITS__CONNECTIONS": "50",
+        "SCEPBOX_CRYPTO__LEVEL": "legacy",
+        "SCEPBOX_SERVER__LISTEN": "127.0.0.1:1,[::1]:2",
+        "SCEPBOX_PROFILES__WIFI__CHAIN_IN_REPLY": "true",
+        "SCEPBOX_PROFILES__WIFI__EKU": "clientAuth,serverAuth",
+    }
+
+    config = load_config(path, environment)
+
+    assert (config.limits.connections, config.limits.idle_seconds) == (50, 7)
+    assert config.crypto.level is CryptoLevel.LEGACY
+    assert config.server.listen == ["127.0.0.1:1", "[::1]:2"]
+    assert config.build_profiles()["wifi"].chain_in_reply
+    assert len(config.build_profiles()["wifi"].key_purposes) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["SCEPBOX_DATA", "scepbox_log__level", "HOME", "OTHER_LOG__LEVEL", "SCEPBOX_"]
+)
+def test_other_variables_are_left_alone(name: str) -> None:
+    """SCEPBOX_DATA is the folder and no setting; the rest is not ours."""
+    assert load_config(None, {name: "nonsense"}) == Config()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"SCEPBOX_LOG": "debug", "SCEPBOX_LOG__LEVEL": "loud"},
+        {"SCEPBOX_LOGS__LEVEL": "debug"},
+        {"SCEPBOX_LIMITS__THREADS": "4"},
+        {"SCEPBOX_LIMITS__CONNECTIONS__MORE": "4"},
+        {"SCEPBOX_LIMITS__CONNECTIONS": "1", "SCEPBOX_LIMITS__CONNECTIONS__MORE": "4"},
+        {"SCEPBOX_LIMITS__CONNECTIONS": ""},
+        {"SCEPBOX___": "x"},
+    ],
+)
+def test_a_variable_that_is_no_setting_is_told(environment: dict[str, str]) -> None:
+    """A mistyped variable would otherwise be a setting that silently does nothing."""
+    assert problems(None, environment)
+
+
+def test_a_variable_under_what_the_file_has_as_a_value_is_told(tmp_path: Path) -> None:
+    """The file says ``crypto = "modern"`` where a section belongs."""
+    path = write(tmp_path, 'crypto = "modern"\n')
+
+    assert problems(path, {"SCEPBOX_CRYPTO__LEVEL": "legacy"})
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    """Nobody wants to start a service six times; each line has the file, the place and what is wrong."""
+    path = write(
+        tmp_path,
+        """
+        [server]
+        threads = 0
+        [limits]
+        connections = "many"
+        [log]
+        level = "loud"
+        [profiles.default]
+        ekus = ["clientAuth"]
+        eku = ["everything"]
+        [profiles."a/b"]
+        [wrong]
+        """,
+    )
+
+    told = problems(path)
+
+    places = (
+        "server.threads",
+        "limits.connections",
+        "log.level",
+        "profiles.default.ekus",
+        "profiles.default.eku",
+    )
+    assert len(told) == 7
+    assert all(line.startswith(f"{path}: ") for line in told)
+    assert [
+        place for place in (*places, "profiles.a/b", "wrong") if not any(place in line for line in told)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "purpose", ["OCSPSigning", "anyExtendedKeyUsage", "1.3.6.1.5.5.7.3.9", "2.5.29.37.0"]
+)
+def test_no_profile_makes_a_device_more_than_a_client(tmp_path: Path, purpose: str) -> None:
+    """RFC 6960 4.2.2.2: an OCSP signer may declare any certificate of the CA good."""
+    path = write(tmp_path, f'[profiles.default]\neku = ["{purpose}"]\n')
+
+    (line,) = problems(path)
+
+    assert "eku" in line
+
+
+def test_a_profile_inherits_from_the_default_one(tmp_path: Path) -> None:
+    """What is not said is as in default, and what is said there twice is the profile's own."""
+    path = write(
+        tmp_path,
+        """
+        [crypto]
+        level = "legacy"
+        [profiles.default]
+        validity_days = 90
+        eku = ["serverAuth"]
+        empty_content = false
+        [profiles.wifi]
+        validity_days = 30
+        crypto = "modern"
+        """,
+    )
+
+    profiles = load_config(path, {}).build_profiles()
+
+    wifi, default = profiles["wifi"], profiles[DEFAULT]
+    assert (wifi.name, default.name) == ("wifi", "default")
+    assert (wifi.validity_days, default.validity_days) == (30, 90)
+    assert wifi.key_purposes == default.key_purposes == (oids.KEY_PURPOSES["serverAuth"],)
+    assert not wifi.empty_content
+    assert (wifi.crypto, default.crypto) == (CryptoLevel.MODERN, CryptoLevel.LEGACY)
+    assert wifi.renewal_days == 30
+
+
+def test_a_challenge_is_required_unless_told_otherwise(tmp_path: Path) -> None:
+    """Default deny; a profile without challenge is one for renewals, which policy sees to."""
+    path = write(tmp_path, '[profiles.renew]\nchallenge = "none"\n')
+
+    profiles = load_config(path, {}).build_profiles()
+
+    assert profiles[DEFAULT].challenge_required
+    assert not profiles["renew"].challenge_required
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"= 1", "not TOML"), (b"[a]\n[a]\n", "not TOML"), (b"\xff\xfe", "cannot be read")],
+)
+def test_a_file_that_is_no_toml_is_told(tmp_path: Path, content: bytes, why: str) -> None:
+    """With its name, because there may be several."""
+    path = tmp_path / "scepbox.toml"
+    path.write_bytes(content)
+
+    (line,) = problems(path)
+
+    assert str(path) in line
+    assert why in line
+
+
+def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
+    """It was named and then removed."""
+    assert "cannot be read" in problems(tmp_path / "gone.toml")[0]
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        '[server]\nlisten = ["nowhere"]\n',
+        "[server]\nlisten = []\n",
+        '[server]\nbase_url = "example.org"\n',
+        '[database]\nurl = "nonsense"\n',
+    ],
+)
+def test_a_value_that_cannot_work_is_told_with_the_rest(tmp_path: Path, toml: str) -> None:
+    """The whole file is checked before anything is bound, opened or made."""
+    assert problems(write(tmp_path, toml))
