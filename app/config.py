@@ -13,6 +13,7 @@ from ca.profiles import DEFAULT, Profile
 from ca.x509 import oids
 
 ENVIRONMENT_PREFIX = "SCEPBOX_"
+_ADDRESS = r"^\S+:\d{1,5}$"
 _PROFILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 
@@ -27,8 +28,9 @@ class _Section(BaseModel):
 class ServerSection(_Section):
     """Where the server listens; *base_url* is how devices reach it, where that is another address."""
 
-    listen: list[str] = ["0.0.0.0:8080"]
-    base_url: str | None = None
+    # Devices on the LAN are what it is for, so it listens on every address.
+    listen: Annotated[list[Annotated[str, Field(pattern=_ADDRESS)]], Field(min_length=1)] = ["0.0.0.0:8080"]
+    base_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 8
 
 
@@ -36,6 +38,13 @@ class DatabaseSection(_Section):
     """The database: empty means SQLite in the data folder."""
 
     url: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _parses(cls, url: str) -> str:
+        if url and not url.startswith("sqlite:///"):
+            raise ValueError("this version keeps its data in SQLite: sqlite:////path/to/scepbox.db")
+        return url
 
 
 class CryptoSection(_Section):
@@ -147,6 +156,8 @@ def _overlay(settings: dict[str, Any], environment: Mapping[str, str]) -> None:
         place = settings
         for part in parts[:-1]:
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"{name}: {part} is a value and no section")
         lists = parts[-1] in ("listen", "eku")
         place[parts[-1]] = value.split(",") if lists else value
 

@@ -9,6 +9,10 @@ from pathlib import Path
 SECRET_OCTETS = 32
 
 
+class DataFolderError(Exception):
+    """A file of the folder is not what it should be; the text says which and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataFolder:
     """One folder to copy is one CA to move."""
@@ -53,14 +57,19 @@ class DataFolder:
 
         Raises:
             OSError: It cannot be read or written.
-            ValueError: The file is not one of ours.
+            DataFolderError: The file is not one of ours.
 
         """
         with suppress(FileExistsError):
             write_private(self.secret, secrets.token_hex(SECRET_OCTETS).encode() + b"\n")
-        secret = bytes.fromhex(self.secret.read_text("ascii").strip())
+        try:
+            secret = bytes.fromhex(self.secret.read_text("ascii").strip())
+        except ValueError:
+            secret = b""
         if len(secret) != SECRET_OCTETS:
-            raise ValueError(f"{self.secret} is not the {SECRET_OCTETS} octets that belong there")
+            raise DataFolderError(
+                f"{self.secret} is damaged: bring it back from a backup; without it no challenge is known"
+            )
         return secret
 
 

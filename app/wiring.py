@@ -16,11 +16,10 @@ from ca.errors import StoreUnavailable
 from ca.issuing.authority import Authority
 from ca.issuing.key_store import load_private_key
 from ca.issuing.root import CaUnusable, check_ca, encode_pem, load_pem_certificates
-from ca.pkcs7 import degenerate
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.responder import Responder, ScepIdentity
-from ca.scep.codec import encode_ca_certificates
+from ca.scep.codec import encode_ca_certificates, encode_ca_chain
 from ca.x509.certificate import Certificate
 
 
@@ -86,10 +85,9 @@ def build_web(
     served = (ca.certificate, *ca.chain)
     web = PlainBottle()
     web.catchall = False
-    chain = degenerate([one.der for one in served])
-    ScepEndpoint(responder.respond, config.build_profiles(), encode_ca_certificates(served), chain).add_to(
-        web
-    )
+    ScepEndpoint(
+        responder.respond, config.build_profiles(), encode_ca_certificates(served), encode_ca_chain(served)
+    ).add_to(web)
     pem = encode_pem(ca.certificate)
     PublicPages(ca.certificate, pem, lambda: _answers(store), base_url).add_to(web)
     return web

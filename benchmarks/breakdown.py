@@ -36,9 +36,9 @@ def measure_in_process(server: InProcessServer, bodies: Sequence[bytes]) -> dict
     parts = _in_c(server, bodies[third : 2 * third])
     with Sampler() as sampler:
         _post(server, bodies[2 * third :])
-    in_python = {part: seconds for part, seconds in sampler.seconds.items() if part not in parts}
+    in_python = {part: count for part, count in sampler.counts.items() if part not in parts}
     scale = (whole - sum(parts.values())) / sum(in_python.values())
-    parts |= {part: seconds * scale for part, seconds in in_python.items()}
+    parts |= {part: count * scale for part, count in in_python.items()}
     return {part: seconds * 1000 / third for part, seconds in parts.items()}
 
 

@@ -57,10 +57,11 @@ def _compare(
     place: Path, counts: dict[str, int], connections: tuple[int, ...], warm_up: int, keys: int
 ) -> str:
     """Measure the servers in turn, with everything prepared before the first is timed."""
-    device_keys, operations, points = make_keys(keys), ThreeOperations(), []
+    operations, points = ThreeOperations(), []
     serials: dict[str, set[int]] = {name: set() for name in counts}
     with ExitStack() as stack:
         servers = [stack.enter_context(_STARTERS[name](place / name)) for name in counts]
+        device_keys = make_keys(keys)
         rounds = [
             (server, number, prepare(server.target, counts[server.name] + warm_up, device_keys, server.name))
             for number in connections

@@ -1,5 +1,7 @@
 """Figures, the tables they make, and the tables' place in the README."""
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -13,12 +15,12 @@ _COLUMNS = (
     "connections",
     "enrolments/s",
     "succeeded",
-    "own serial number",
+    "of these with a serial number of their own",
     "p50 / p95 / p99 ms",
     "server CPU, ms an enrolment",
-    "in three RSA operations",
-    "times scepserver",
-    "repeated serial numbers not counted",
+    "that CPU / three RSA operations",
+    "rate / scepserver's",
+    "the same, repeated serial numbers as failures",
 )
 
 
@@ -114,6 +116,7 @@ def _about(times: list[float], neighbours: float) -> str:
     least, most = f"{min(times):.2f}", f"{max(times):.2f}"
     span = least if least == most else f"{least} to {most}"
     return (
+        f"{os.cpu_count()} cores, Python {sys.version_info.major}.{sys.version_info.minor}. "
         f"Three RSA-2048 private-key operations took {span} ms of CPU in the same run; other programs "
         f"took {neighbours:.0%} of the machine meanwhile."
     )

@@ -1,16 +1,16 @@
-"""CPU by part of the program, from samples: which line is run, looked at every so often.
+"""The parts of the program, and which of them is at work, looked at every so often.
 
 A profiler that follows every call makes small functions look dear; a look now and then does not.
 """
 
 import linecache
+import random
 import re
 import signal
-import time
-from collections import defaultdict
+from collections import Counter
 from types import FrameType
 
-_INTERVAL_SECONDS = 0.0002
+_MEAN_SECONDS, _LEAST_SECONDS = 0.0003, 0.00001
 RSA_PRIVATE = "RSA private-key operations"
 RSA_PUBLIC = "RSA public-key operations"
 LOAD_KEY = "OpenSSL reading public keys"
@@ -43,15 +43,15 @@ _RULES = [
 
 
 class Sampler:
-    """While it is entered: the CPU of this thread, which must be the main one, by part.
+    """While it is entered: how often each part of the program was found at work in the main thread.
 
-    A timer interrupts, and the CPU since the last interruption goes to the part that is at work.
+    The waits between two looks are random, as the program repeats itself and would be met at the
+    same places again and again.
     """
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
+        self.counts: Counter[str] = Counter()
         self._known: dict[tuple[str, int], str] = {}
-        self._last = 0.0
 
     def __enter__(self) -> "Sampler":
         signal.signal(signal.SIGALRM, self._sample)
@@ -64,18 +64,17 @@ class Sampler:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def _sample(self, _: int, frame: FrameType | None) -> None:
-        taken = time.thread_time() - self._last
         part = ""
         while frame is not None and not part:
             part = self._part(frame.f_code.co_filename, frame.f_lineno or 0)
             frame = frame.f_back
-        self.seconds[part or REST] += taken
+        self.counts[part or REST] += 1
         self._wait()
 
-    def _wait(self) -> None:
-        """Set the timer for once, so that no sample interrupts another; what one takes is nobody's."""
-        self._last = time.thread_time()
-        signal.setitimer(signal.ITIMER_REAL, _INTERVAL_SECONDS)
+    @staticmethod
+    def _wait() -> None:
+        """Set the timer, for once: no look interrupts another."""
+        signal.setitimer(signal.ITIMER_REAL, max(random.expovariate(1 / _MEAN_SECONDS), _LEAST_SECONDS))
 
     def _part(self, file: str, number: int) -> str:
         """The part of a line; empty where only the calling line can tell."""

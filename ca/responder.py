@@ -10,6 +10,7 @@ from typing import assert_never
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
+from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
 from ca.errors import BadAlgorithm, BadCertId, OperationNotOffered, ScepError, TransactionInUse
 from ca.issuing.authority import Authority
@@ -181,6 +182,11 @@ def _note_signer(request: EnrolmentRequest, exchange: Exchange) -> None:
     deviations = exchange.deviations
     if signer.spki != request.csr.spki and signer.is_self_issued:
         deviations.add(DeviationKind.SIGNER_KEY, place, "not the key of the CSR")
+    try:
+        if not signer.not_valid_before <= exchange.received_at <= signer.not_valid_after:
+            deviations.add(DeviationKind.SIGNER_VALIDITY, place)
+    except Asn1Error as error:
+        deviations.add(DeviationKind.SIGNER_VALIDITY, place, str(error))
     if signer.is_self_issued and signer.subject_der != request.csr.subject.der:
         deviations.add(DeviationKind.SIGNER_SUBJECT, place, "not the subject of the CSR")
 

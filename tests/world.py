@@ -214,12 +214,13 @@ def captured_log(logger: str) -> Iterator[list[str]]:
     handler = _Keep()
     target = logging.getLogger(logger)
     target.addHandler(handler)
-    before, target.level = target.level, logging.INFO
+    before = target.level
+    target.setLevel(logging.INFO)
     try:
         yield lines
     finally:
         target.removeHandler(handler)
-        target.level = before
+        target.setLevel(before)
 
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -143,8 +143,6 @@ def _as_json(one: Challenge) -> dict[str, object]:
         "uses_left": one.uses_left,
         "expires_at": rfc3339(one.expires_at) if one.expires_at else None,
         "subject": one.subject,
-        "sans": list(one.subject_alt_names),
-        "note": one.note,
         "created_at": rfc3339(one.created_at),
     }
 

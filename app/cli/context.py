@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.config import Config, ConfigError, load_config
-from app.data_folder import DataFolder
+from app.data_folder import DataFolder, DataFolderError
 from app.store import SqlRepository
 from app.wiring import open_configured_store
 from ca.errors import StoreUnavailable
@@ -87,7 +87,7 @@ def verb(function: Callable[..., T]) -> Callable[..., T]:
     def run(data: Path, config: Path | None, **options: Any) -> T:
         try:
             return function(Workplace(data, config), **options)
-        except (ConfigError, CaUnusable, KeyUnusable) as error:
+        except (ConfigError, CaUnusable, DataFolderError, KeyUnusable) as error:
             raise Refusal(str(error)) from error
         except StoreUnavailable as error:
             raise Refusal(f"the database cannot be used: {error}") from error

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.cli.context import NotDone, Refusal, read_secret, say
+from app.cli.context import NotDone, Refusal, Workplace, read_secret, say, verb
 from app.client import ClientError, Identity, ScepClient, Transport
 from app.client.client import sleeping
 from app.client.csr import make_csr, make_identity
@@ -45,7 +45,9 @@ _CIPHERS = ("DES-EDE3-CBC", "AES-128-CBC", "AES-192-CBC", "AES-256-CBC", "AES-12
     "--interval", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds between polls."
 )
 @click.option("--max-polls", type=click.IntRange(0), default=10, show_default=True)
+@verb
 def enroll(
+    _: Workplace,
     url: str,
     subject: str | None,
     san: tuple[str, ...],
@@ -118,7 +120,10 @@ def _load_key(path: Path) -> rsa.RSAPrivateKey:
 
 def _subject(text: str | None, old: Certificate | None) -> x509.Name:
     if text is not None:
-        return x509.Name.from_rfc4514_string(text)
+        try:
+            return x509.Name.from_rfc4514_string(text)
+        except ValueError as error:
+            raise Refusal(f"--subject {text!r} is no name such as CN=ipad-17,O=Example") from error
     if old is None:
         raise Refusal("--subject is missing, such as CN=ipad-17,O=Example")
     return x509.load_der_x509_certificate(old.der).subject

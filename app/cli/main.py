@@ -9,7 +9,7 @@ from app import VERSION
 from app.cli.ca import ca
 from app.cli.cert import cert
 from app.cli.challenge import challenge
-from app.cli.context import json_option, print_json
+from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_json, verb
 from app.cli.enroll import enroll
 from app.cli.init import init
 from app.cli.serve import serve
@@ -32,7 +32,8 @@ def top() -> None:
 
 @top.command()
 @json_option
-def version(as_json: bool) -> None:
+@verb
+def version(_: Workplace, as_json: bool) -> None:
     """Say which scepbox this is, and on what it runs."""
     parts = {
         "scepbox": VERSION,
@@ -58,5 +59,16 @@ for _verb in (init, serve, challenge, cert, ca, enroll):
 
 
 def main() -> None:
-    """Run the command line."""
-    top(prog_name="run.py")
+    """Run the command line; wrong use is told in one line, with where to read on."""
+    try:
+        sys.exit(top(prog_name="run.py", standalone_mode=False))
+    except Refusal as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "run.py"
+        message = " ".join(error.format_message().split())
+        click.echo(f"scepbox: {message} See: python {path} --help", err=True)
+        sys.exit(CANNOT_RUN)
+    except click.Abort:
+        sys.exit(CANNOT_RUN)

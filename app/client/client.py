@@ -4,21 +4,23 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.client.transport import Transport, TransportError
+from app.client.transport import Transport, TransportError, printable
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC, Cipher
 from ca.algorithms.digests import SHA1, SHA256, SHA512, Digest
-from ca.asn1 import writer
+from ca.asn1 import Asn1Error, writer
 from ca.deviations import Deviations
-from ca.errors import InvalidReply
+from ca.errors import BadAlgorithm, InvalidReply
 from ca.scep.capabilities import parse_capabilities
 from ca.scep.codec import Expectation, decode_ca_certificates, decode_cert_rep, encode_request
 from ca.scep.codec.attributes import NONCE_OCTETS
 from ca.scep.messages import Failure, MessageType, Pending, Success, Transaction
 from ca.x509.certificate import Certificate
+from ca.x509.chain import ChainBroken, check_chain
 from ca.x509.extensions import KeyUsageBit
 
 
@@ -90,9 +92,19 @@ class ScepClient:
             certificates = decode_ca_certificates(self._transport.get("GetCACert"))
         except (TransportError, InvalidReply) as error:
             raise ClientError(str(error)) from error
-        fingerprints = {text for one in certificates for text in (one.fingerprint(), one.fingerprint_sha1())}
-        if self._fingerprint and self._fingerprint not in fingerprints:
+        if not self._fingerprint:
+            return certificates
+        pinned = [
+            one for one in certificates if self._fingerprint in (one.fingerprint(), one.fingerprint_sha1())
+        ]
+        if not pinned:
             raise ClientError("the fingerprint of the CA certificate is another: do not trust this server")
+        for one in certificates:
+            # Anybody can put the true CA certificate beside his own.
+            if one is not pinned[0] and not _leads_to(one, pinned[0], certificates):
+                raise ClientError(
+                    "a certificate beside the pinned one is not of that CA: do not trust this server"
+                )
         return certificates
 
     @property
@@ -106,9 +118,12 @@ class ScepClient:
 
     @staticmethod
     def _can_decrypt(certificate: Certificate) -> bool:
-        usage = certificate.key_usage
-        fits = usage is None or KeyUsageBit.keyEncipherment in usage or certificate.is_ca
-        return fits and isinstance(certificate.public_key(), rsa.RSAPublicKey)
+        try:
+            usage = certificate.key_usage
+            fits = usage is None or KeyUsageBit.keyEncipherment in usage or certificate.is_ca
+            return fits and isinstance(certificate.public_key(), rsa.RSAPublicKey)
+        except (Asn1Error, BadAlgorithm):
+            return False
 
     def enrol(
         self,
@@ -129,6 +144,8 @@ class ScepClient:
             ClientError: The server refused, could not be reached, or its reply is not to be trusted.
 
         """
+        if self._strict:
+            self.capabilities  # noqa: B018 - asked even where nothing is chosen by them
         transaction_id = transaction_id or secrets.token_hex(20)
         message_type = MessageType.RENEWAL_REQ if renewal else MessageType.PKCS_REQ
         outcome = self._exchange(message_type, csr, transaction_id, spki, identity)
@@ -140,7 +157,7 @@ class ScepClient:
             names = writer.sequence(self.recipient.issuer_der, identity.certificate.subject_der)
             outcome = self._exchange(MessageType.CERT_POLL, names, transaction_id, spki, identity)
         if isinstance(outcome, Failure):
-            why = f": {outcome.text}" if outcome.text else ""
+            why = f": {printable(outcome.text)}" if outcome.text else ""
             raise ClientError(f"the server refused with {outcome.fail_info.label}{why}")
         return Certificate.load(outcome.certificate)
 
@@ -172,6 +189,18 @@ class ScepClient:
             if keyword in self.capabilities:
                 return digest
         return SHA1
+
+
+def _leads_to(one: Certificate, pinned: Certificate, all_of_them: tuple[Certificate, ...]) -> bool:
+    """Whether *one* is below the pinned certificate, or above it: its issuer, and so on up."""
+    now = datetime.now(UTC)
+    for below, anchor in ((one, pinned), (pinned, one)):
+        try:
+            check_chain(below, anchor, now, all_of_them)
+        except ChainBroken:
+            continue
+        return True
+    return False
 
 
 def sleeping(seconds: float, most: int) -> Callable[[int], bool]:

@@ -54,7 +54,10 @@ class Transport:
         url = f"{self.url}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe='')}"
         if not url.startswith(("http://", "https://")):
             raise TransportError(f"{self.url} is not an http:// or https:// address")
-        request = urllib.request.Request(url, body, {"User-Agent": "scepbox"})  # noqa: S310 - checked above
+        try:
+            request = urllib.request.Request(url, body, {"User-Agent": "scepbox"})  # noqa: S310 - checked above
+        except ValueError as error:
+            raise TransportError(f"{self.url} is not an address: {error}") from error
         if body is not None:
             request.add_header("Content-Type", "application/x-pki-message")
         try:
@@ -62,11 +65,16 @@ class Transport:
                 content = bytes(answer.read(MAX_ANSWER + 1))
         except urllib.error.HTTPError as error:
             line = error.read(200).decode("utf-8", "replace").strip().splitlines()
-            said = f": {line[0]}" if line else ""
+            said = f": {printable(line[0])}" if line else ""
             raise TransportError(f"the server answered HTTP {error.code}{said}", error.code) from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise TransportError(f"no answer from {self.url}: {reason}") from error
         if len(content) > MAX_ANSWER:
             raise TransportError("the server's answer is too long")
         return content
+
+
+def printable(text: str) -> str:
+    """Words of a server's own, without what would move a terminal's cursor or begin a line."""
+    return "".join(character if character.isprintable() else " " for character in text)

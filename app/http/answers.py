@@ -26,7 +26,8 @@ def refuse(status: int, why: str, **headers: str) -> HTTPResponse:
     path = request.path
     log.info(log_line(http=status, reason=why, method=request.method, path=path, peer=request.remote_addr))
     plain = {name.replace("_", "-"): value for name, value in headers.items()}
-    return HTTPResponse(f"{why}\n".encode(), status, {"Content-Type": "text/plain", **plain})
+    headers = {"Content-Type": "text/plain", "X-Content-Type-Options": "nosniff", **plain}
+    return HTTPResponse(f"{why}\n".encode(), status, headers)
 
 
 def guarded(handler: Callable[..., HTTPResponse]) -> Callable[..., HTTPResponse]:
@@ -57,4 +58,4 @@ class PlainBottle(Bottle):  # type: ignore[misc] # bottle has no types
     def default_error_handler(self, error: HTTPError) -> bytes:
         """Say what Bottle wants to say, without its page of HTML."""
         error.content_type = "text/plain"
-        return f"{error.body}\n".encode()
+        return f"{error.status_line[4:].lower()}\n".encode()

@@ -59,7 +59,7 @@ class ScepEndpoint:
         if request.method not in ("GET", "HEAD", "POST"):
             return refuse(405, "use GET or POST", Allow="GET, HEAD, POST")
         profile = self._profiles.get(name)
-        if profile is None:
+        if profile is None or not _is_utf8(request.environ.get("bottle.raw_path", "")):
             return refuse(404, "there is no such profile")
         query = parse_query(request.environ.get("QUERY_STRING", ""))
         if request.method == "POST":
@@ -103,3 +103,12 @@ class ScepEndpoint:
         peer = Peer(request.environ.get("REMOTE_ADDR", ""), client)
         body = self._respond(message, profile, peer, deviations)
         return reply(body, "application/x-pki-message", store=False)
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether the path is what it was routed as: Bottle leaves out octets that are not UTF-8."""
+    try:
+        path.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -74,7 +74,12 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         if len(names) == 2:
             # RFC 9112 6.1: two lengths are how requests are smuggled past a proxy.
             raise ParsingError("Content-Length and Transfer-Encoding together")
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ParsingError:
+            raise
+        except ValueError as error:
+            raise ParsingError("the request line has no valid address") from error
 
     def _in_one_line(self, error: Any) -> _Refusal:
         if error.code == 431 and b"\n" not in self.header_plus:
@@ -118,7 +123,7 @@ class WebServer:
             max_request_header_size=limits.header_octets,
             connection_limit=limits.connections,
             channel_timeout=limits.idle_seconds,
-            cleanup_interval=5,
+            cleanup_interval=min(5, limits.request_seconds, limits.idle_seconds),
             threads=limits.threads,
             asyncore_use_poll=self._poll,
             log_socket_errors=False,
@@ -157,12 +162,13 @@ class WebServer:
 
     def stop(self) -> None:
         """Ask :meth:`run` to end. May be called by a signal handler or from another thread."""
-        self._stopping = True
-        self._listeners[0].pull_trigger()
+        if not self._stopping:
+            self._stopping = True
+            self._listeners[0].pull_trigger()
 
     def _busy(self) -> bool:
         return any(
-            channel.requests or channel.request is not None or channel.total_outbufs_len
+            channel.requests or channel.total_outbufs_len
             for listener in self._listeners
             for channel in listener.active_channels.values()
         )

@@ -7,11 +7,14 @@ enrolment has four.
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Dialect, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
+
+# The text, the order of positional parameters, and the values that the statement itself holds.
+_Compiled: TypeAlias = tuple[str, tuple[str, ...], dict[str, object]]
 
 
 class Prepared:
@@ -20,7 +23,7 @@ class Prepared:
     def __init__(self, statement: Select[Any] | UpdateBase, columns: Sequence[str] = ()) -> None:
         self._statement = statement
         self._columns = list(columns) or None
-        self._compiled: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._compiled: dict[str, _Compiled] = {}
 
     def run(self, connection: Connection, parameters: Mapping[str, object]) -> Any:
         """Execute, and return the driver's cursor.
@@ -29,8 +32,9 @@ class Prepared:
             DBAPIError: The database refused, in SQLAlchemy's terms.
 
         """
-        text, order = self._compile(connection.dialect)
-        values = tuple(parameters[name] for name in order) if order else parameters
+        text, order, literals = self._compile(connection.dialect)
+        named = {**literals, **parameters}
+        values = tuple(named[name] for name in order) if order else named
         cursor = connection.connection.cursor()
         try:
             cursor.execute(text, values)
@@ -49,9 +53,10 @@ class Prepared:
             raise TypeError("only a SELECT has rows")
         return namedtuple("Row", self._statement.selected_columns.keys())
 
-    def _compile(self, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+    def _compile(self, dialect: Dialect) -> _Compiled:
         if dialect.name not in self._compiled:
             compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)
-            order = getattr(compiled, "positiontup", None)
-            self._compiled[dialect.name] = str(compiled), tuple(order or ())
+            order = tuple(getattr(compiled, "positiontup", None) or ())
+            literals = {name: value for name, value in compiled.params.items() if value is not None}
+            self._compiled[dialect.name] = str(compiled), order, literals
         return self._compiled[dialect.name]

@@ -40,9 +40,9 @@ _SPEND_CHALLENGE = Prepared(
     .values(uses_left=_challenge.c.uses_left - 1)
 )
 _ADD_CERTIFICATE = Prepared(
-    insert(_cert), [name for name in _cert.c.keys() if name not in ("revoked_at", "reason")]
+    insert(_cert), [column.name for column in _cert.c if column.name not in ("revoked_at", "reason")]
 )
-_ADD_REQUEST = Prepared(insert(_request), [name for name in _request.c.keys() if name != "id"])
+_ADD_REQUEST = Prepared(insert(_request), [column.name for column in _request.c if column.name != "id"])
 
 
 class SqlRepository:

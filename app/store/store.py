@@ -103,10 +103,9 @@ def open_store(url: str) -> SqlStore:
         StoreUnavailable: It cannot be opened, or is of a newer program.
 
     """
-    engine = open_engine(url)
     try:
+        engine = open_engine(url)
         migrate(engine)
     except SQLAlchemyError as error:
-        engine.dispose()
         raise StoreUnavailable(str(error.__cause__ or error)) from error
     return SqlStore(engine)

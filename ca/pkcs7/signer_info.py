@@ -12,6 +12,7 @@ from ca.asn1 import Asn1Error, Element, tags, writer
 from ca.deviations import DeviationKind
 from ca.errors import BadMessageCheck
 from ca.x509.certificate import Certificate
+from ca.x509.name import Name
 
 MAX_ATTRIBUTES = 64
 
@@ -86,7 +87,11 @@ class SignerInfo:
         """Whether this SignerInfo says that *certificate*'s key signed."""
         if self.subject_key_identifier is not None:
             return self.subject_key_identifier == certificate.subject_key_identifier
-        return self.serial_number == certificate.serial_number and self.issuer_der == certificate.issuer_der
+        if self.serial_number != certificate.serial_number:
+            return False
+        if self.issuer_der == certificate.issuer_der:
+            return True
+        return Name.load(self.issuer_der).matches(Name.load(certificate.issuer_der))
 
     def check_algorithms(self, level: CryptoLevel) -> SignatureAlgorithm:
         """Check digest and signature algorithm against *level* and each other.

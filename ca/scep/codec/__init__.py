@@ -6,7 +6,7 @@ Nothing else in the program calls ``ca.pkcs7``.
 from ca.pkcs7 import SignedData
 from ca.scep.codec.cert_rep import encode_cert_rep
 from ca.scep.codec.client import Expectation, decode_cert_rep, encode_request
-from ca.scep.codec.distribution import decode_ca_certificates, encode_ca_certificates
+from ca.scep.codec.distribution import decode_ca_certificates, encode_ca_certificates, encode_ca_chain
 from ca.scep.codec.pki_message import decode_pki_message, decode_transaction, load
 from ca.scep.codec.requests import decode_request
 
@@ -19,6 +19,7 @@ __all__ = [
     "decode_request",
     "decode_transaction",
     "encode_ca_certificates",
+    "encode_ca_chain",
     "encode_cert_rep",
     "encode_request",
     "load",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ca.asn1 import Asn1Error, read
 from ca.deviations import Deviations
-from ca.errors import InvalidReply, MalformedMessage
+from ca.errors import BadMessageCheck, InvalidReply, MalformedMessage
 from ca.pkcs7 import SignedData, degenerate
 from ca.x509.certificate import Certificate
 
@@ -16,7 +16,12 @@ def encode_ca_certificates(certificates: Sequence[Certificate]) -> tuple[str, by
     """Media type and body: bare DER for one certificate, certs-only SignedData for more."""
     if len(certificates) == 1:
         return ONE_CERTIFICATE, certificates[0].der
-    return SEVERAL_CERTIFICATES, degenerate([one.der for one in certificates])
+    return SEVERAL_CERTIFICATES, encode_ca_chain(certificates)
+
+
+def encode_ca_chain(certificates: Sequence[Certificate]) -> bytes:
+    """The certs-only answer to the GetCACertChain of old drafts."""
+    return degenerate([one.der for one in certificates])
 
 
 def decode_ca_certificates(body: bytes) -> tuple[Certificate, ...]:
@@ -34,7 +39,7 @@ def decode_ca_certificates(body: bytes) -> tuple[Certificate, ...]:
         if first.tag == 0x30:
             return (Certificate.load(body),)
         certificates = tuple(SignedData.load(body, "GetCACert").certificates)
-    except (Asn1Error, MalformedMessage) as error:
+    except (Asn1Error, BadMessageCheck, MalformedMessage) as error:
         raise InvalidReply(f"GetCACert answered neither a certificate nor a bundle: {error}") from error
     if not certificates:
         raise InvalidReply("GetCACert answered a bundle without certificates")
