@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
-from ca.errors import BadAlgorithm, BadCertId, OperationNotOffered, ScepError, TransactionInUse
+from ca.errors import BadAlgorithm, BadCertId, ScepError, TransactionInUse
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
 from ca.journal import Exchange
@@ -22,7 +22,6 @@ from ca.ports import AnsweredRequest, Clock, Peer, Repository, Store, StoredCert
 from ca.profiles import Profile
 from ca.scep import codec
 from ca.scep.messages import (
-    CertificateQuery,
     EnrolmentRequest,
     Failure,
     Outcome,
@@ -95,8 +94,6 @@ class Responder:
                 certificate = self.store.transact(lambda store: self._enrol(request, exchange, store))
             case PollRequest():
                 certificate = self.store.transact(lambda store: self._poll(request, exchange, store))
-            case CertificateQuery():
-                raise OperationNotOffered(f"{request.message.message_type.label} is not offered here")
             case _:
                 assert_never(request)
         return Success(certificate.der, self.chain if exchange.profile.chain_in_reply else ())
@@ -107,23 +104,20 @@ class Responder:
         """Issue, once, inside one transaction."""
         profile, now = exchange.profile, exchange.received_at
         renewed = find_renewed(request.signer, self.authority.certificate, repository)
-        exchange.renewal_of = renewed.serial if renewed else None
-        exchange.keys = _keys(request, exchange)
-        earlier = _earlier_answer(exchange, repository)
-        if earlier is not None:
-            exchange.issued(earlier, status="repeated")
-            return earlier
+        if renewed is not None:
+            earlier = _earlier_answer(request, exchange, renewed.serial, repository)
+            if earlier is not None:
+                return earlier
         content = certificate_content(request.csr, profile)
         exchange.dropped = content.dropped
-        authorisation = self.policy.authorise(request, renewed, content, profile, repository, now)
-        exchange.challenge_id = authorisation.challenge_id
+        basis = self.policy.renewal_basis(request, renewed, content, profile, now)
+        if basis is None:
+            earlier = _earlier_answer(request, exchange, None, repository)
+            if earlier is not None:
+                return earlier
+            exchange.challenge_id = self.policy.spend_challenge(request, content, profile, repository, now)
         certificate = self.authority.sign_certificate(
-            request.csr,
-            content,
-            profile,
-            exchange.transaction.transaction_id,
-            now,
-            renewed_from=authorisation.renewed_from,
+            request.csr, content, profile, exchange.transaction.transaction_id, now, renewed_from=basis
         )
         repository.add_certificate(certificate)
         exchange.issued(certificate)
@@ -191,11 +185,10 @@ def _note_signer(request: EnrolmentRequest, exchange: Exchange) -> None:
         deviations.add(DeviationKind.SIGNER_SUBJECT, place, "not the subject of the CSR")
 
 
-def _keys(request: EnrolmentRequest, exchange: Exchange) -> tuple[bytes, bytes]:
-    """What makes it the same request, and what makes it the same transaction."""
-    parts = (exchange.profile.name, exchange.renewal_of or "")
-    request_key = sha256("\0".join(parts).encode() + b"\0" + request.csr.der).digest()
-    return request_key, _transaction_key(request.message, exchange.profile)
+def _request_key(request: EnrolmentRequest, profile: Profile, renewal_of: str | None) -> bytes:
+    """What makes it the same request: the address, what it renews, and the very CSR."""
+    parts = (profile.name, renewal_of or "")
+    return sha256("\0".join(parts).encode() + b"\0" + request.csr.der).digest()
 
 
 def _transaction_key(message: PkiMessage, profile: Profile) -> bytes:
@@ -204,14 +197,18 @@ def _transaction_key(message: PkiMessage, profile: Profile) -> bytes:
     return sha256(head + message.signer.spki).digest()
 
 
-def _earlier_answer(exchange: Exchange, repository: Repository) -> StoredCertificate | None:
+def _earlier_answer(
+    request: EnrolmentRequest, exchange: Exchange, renewal_of: str | None, repository: Repository
+) -> StoredCertificate | None:
     """The certificate that this very request got already (RFC 8894 7.4: its reply may be lost).
 
     Raises:
         TransactionInUse: The same key sends another CSR under a transactionID still in use.
 
     """
-    request_key, transaction_key = exchange.keys
+    request_key = _request_key(request, exchange.profile, renewal_of)
+    transaction_key = _transaction_key(request.message, exchange.profile)
+    exchange.renewal_of, exchange.keys = renewal_of, (request_key, transaction_key)
     answers = [
         answer
         for answer in repository.find_answered(request_key, transaction_key, exchange.received_at)
@@ -219,9 +216,10 @@ def _earlier_answer(exchange: Exchange, repository: Repository) -> StoredCertifi
     ]
     for answer in answers:
         if answer.request_key == request_key:
+            exchange.issued(answer.certificate, status="repeated")
             return answer.certificate
     # certmonger renews under the transactionID of old: a renewal is a transaction of its own.
-    if any(answer.renewal_of == exchange.renewal_of for answer in answers):
+    if any(answer.renewal_of == renewal_of for answer in answers):
         raise TransactionInUse
     return None
 

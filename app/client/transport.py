@@ -57,7 +57,7 @@ class Transport:
         try:
             request = urllib.request.Request(url, body, {"User-Agent": "scepbox"})  # noqa: S310 - checked above
         except ValueError as error:
-            raise TransportError(f"{self.url} is not an address: {error}") from error
+            raise TransportError(f"{self.url} is not an http:// or https:// address") from error
         if body is not None:
             request.add_header("Content-Type", "application/x-pki-message")
         try:

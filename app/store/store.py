@@ -105,7 +105,14 @@ def open_store(url: str) -> SqlStore:
     """
     try:
         engine = open_engine(url)
-        migrate(engine)
     except SQLAlchemyError as error:
+        raise StoreUnavailable(str(error)) from error
+    try:
+        migrate(engine)
+    except StoreUnavailable:
+        engine.dispose()
+        raise
+    except SQLAlchemyError as error:
+        engine.dispose()
         raise StoreUnavailable(str(error.__cause__ or error)) from error
     return SqlStore(engine)

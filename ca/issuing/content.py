@@ -4,6 +4,7 @@ Extensions in a CSR are wishes. What would make a certificate more than a client
 outright; what is merely not given is dropped and named, so that the log can say so.
 """
 
+import unicodedata
 from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -26,6 +27,8 @@ from ca.x509.request import CertificationRequest
 
 MAX_SUBJECT_ALT_NAMES = 100
 MAX_NAME_CHARACTERS = 255
+# Control and format characters, halves of characters, and what ends a line or paragraph.
+_NEVER_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _SID_TAG = "tag:microsoft.com,2022-09-14:sid:"
 _GRANTABLE_KINDS = ("dns", "email", "uri", "ip", "upn")
 _CA_BITS = frozenset({KeyUsageBit.keyCertSign, KeyUsageBit.cRLSign})
@@ -103,7 +106,7 @@ def _check_names(subject: Name, names: tuple[GeneralName, ...]) -> None:
     for value in values:
         if not value.strip() or len(value) > MAX_NAME_CHARACTERS:
             raise SubjectRefused(f"a name is empty or longer than {MAX_NAME_CHARACTERS} characters")
-        if not value.isprintable():
+        if any(unicodedata.category(character) in _NEVER_IN_NAMES for character in value):
             raise SubjectRefused("a name holds control characters")
 
 

@@ -134,7 +134,7 @@ def _read_sealed(element: Element, rest: list[Element], *, authenticated: bool) 
     if len(iv) != cipher.block_octets:
         raise BadContent("the IV does not fit the cipher")
     if not octets or len(octets) % cipher.block_octets:
-        raise BadContent("the ciphertext is not of whole blocks")
+        raise EnvelopeUnreadable(detail="the ciphertext is not of whole blocks")
     return _Sealed(cipher, iv, octets, b"", b"")
 
 

@@ -13,64 +13,63 @@ from ca.x509.certificate import Certificate
 
 
 @dataclass(frozen=True, slots=True)
-class Authorisation:
-    """Why a certificate may be issued: by the certificate it renews, or by a challenge."""
-
-    renewed_from: str | None = None
-    challenge_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class EnrolmentPolicy:
     """Who may have a certificate from *issuer*."""
 
     issuer: Certificate
     challenge_key: ChallengeKey
 
-    def authorise(
+    def renewal_basis(
         self,
         request: EnrolmentRequest,
         renewed: StoredCertificate | None,
         content: CertificateContent,
         profile: Profile,
-        repository: Repository,
         now: datetime,
-    ) -> Authorisation:
-        """Find what authorises *request*; the challenge comes last, for checking it spends it.
+    ) -> str | None:
+        """The serial number of the certificate that authorises *request*, None if a challenge must.
 
         *renewed* is the certificate of ours that signed the request, if one did. That counts for
         PKCSReq as for RenewalReq (macOS, certmonger and sscep renew by PKCSReq). A self-signed
         certificate never counts for anything (RFC 8894 2.4).
 
         Raises:
-            ScepError: Nothing authorises it; the leaf says why.
+            RenewalRefused: It can only be a renewal, and is not one that may be had.
+            BadAlgorithm: The same, for the digest of its signature.
 
         """
-        if renewed is not None:
-            objection = renewal_objection(request, renewed, self.issuer, content, profile, now)
-            if objection is None:
-                return Authorisation(renewed_from=renewed.serial)
-            # An ordinary enrolment may be signed by any certificate, an old one of ours too.
-            if request.is_renewal or request.csr.challenge_password is None:
-                raise objection
-        elif request.is_renewal and not request.signer.is_self_issued:
-            raise RenewalRefused("the renewal is not signed by a certificate of this CA")
-        return self._by_challenge(request, content, profile, repository, now)
+        if renewed is None:
+            if request.is_renewal and not request.signer.is_self_issued:
+                raise RenewalRefused("the renewal is not signed by a certificate of this CA")
+            return None
+        objection = renewal_objection(request, renewed, self.issuer, content, profile, now)
+        if objection is None:
+            return renewed.serial
+        # An ordinary enrolment may be signed by any certificate, an old one of ours too.
+        if request.is_renewal or request.csr.challenge_password is None:
+            raise objection
+        return None
 
-    def _by_challenge(
+    def spend_challenge(
         self,
         request: EnrolmentRequest,
         content: CertificateContent,
         profile: Profile,
         repository: Repository,
         now: datetime,
-    ) -> Authorisation:
+    ) -> int:
+        """Use up the challenge password of *request* and return its number. Checked last of all.
+
+        Raises:
+            ChallengeRejected: There is none, it is not good, or it is for other names.
+
+        """
         if not profile.challenge_required:
-            # Nothing but the challenge authorises a first enrolment: without it, nothing does.
+            # Nothing but a challenge authorises a first enrolment: without it, nothing does.
             raise ChallengeRejected(detail=f"profile {profile.name} takes renewals only")
         challenge_password = request.csr.challenge_password
         if challenge_password is None:
             raise ChallengeRejected(detail="the CSR has no challengePassword")
         challenge = repository.spend_challenge(self.challenge_key.mac(challenge_password), profile.name, now)
         check_bounds(challenge, content)
-        return Authorisation(challenge_id=challenge.id)
+        return challenge.id

@@ -100,7 +100,7 @@ class EnrolmentRequest:
 
 @dataclass(frozen=True, slots=True)
 class PollRequest:
-    """A decrypted CertPoll: who asks is in the message, whom he names does not count.
+    """A CertPoll: who asks is in the message, whom he names does not count and is not even read.
 
     Apple writes its own subject where the issuer belongs (RFC 8894 3.3.3 says not to rely on it).
     """
@@ -109,17 +109,7 @@ class PollRequest:
     cipher: Cipher
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateQuery:
-    """A decrypted GetCert or GetCRL: IssuerAndSerialNumber (RFC 8894 3.3.4)."""
-
-    message: PkiMessage
-    cipher: Cipher
-    issuer_der: bytes
-    serial_number: int
-
-
-Request: TypeAlias = EnrolmentRequest | PollRequest | CertificateQuery
+Request: TypeAlias = EnrolmentRequest | PollRequest
 
 
 @dataclass(frozen=True, slots=True)

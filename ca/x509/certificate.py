@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from hashlib import sha1, sha256
 
-from ca.algorithms.keys import PublicKey, load_public_key
+from ca.algorithms.keys import PublicKey, check_public_key, load_public_key
 from ca.asn1 import Asn1Error, Element, read, tags
 from ca.deviations import DeviationKind, Deviations
 from ca.x509 import oids
@@ -118,7 +118,9 @@ class Certificate:
             BadAlgorithm: It is of a type or size that we do not compute with.
 
         """
-        return load_public_key(self.spki, min_rsa_bits)
+        key = load_public_key(self.spki)
+        check_public_key(key, min_rsa_bits)
+        return key
 
     def fingerprint(self) -> str:
         """SHA-256 of the DER in lower-case hexadecimal (RFC 8894 2.2)."""

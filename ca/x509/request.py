@@ -7,11 +7,12 @@ structure is read here and the signature is checked over the bytes as received.
 from dataclasses import dataclass
 
 from ca.algorithms.digests import SHA256
-from ca.algorithms.keys import PublicKey, load_public_key
+from ca.algorithms.keys import PublicKey, check_public_key, load_public_key
 from ca.algorithms.levels import CryptoLevel
 from ca.algorithms.signatures import SignatureAlgorithm
 from ca.asn1 import Asn1Error, Element, read, strings, tags
 from ca.deviations import DeviationKind, Deviations
+from ca.errors import BadAlgorithm
 from ca.x509 import oids
 from ca.x509.extensions import Extension, read_extensions
 from ca.x509.name import Name
@@ -55,27 +56,34 @@ class UnprovenRequest:
         self.spki = spki.expect(tags.SEQUENCE).raw
         self._subject.expect(tags.SEQUENCE)
 
-    def is_proven(self, level: CryptoLevel, min_rsa_bits: int) -> bool:
+    def is_proven(self) -> bool:
         """Whether the request is signed by the key it names (proof of possession).
+
+        A key or an algorithm that nobody could check proves nothing. No level is asked here: until
+        the signature holds, any octet may be an attacker's, and every answer but one a hint to him.
 
         Raises:
             Asn1Error: Its algorithm cannot be read.
-            BadAlgorithm: The key, or the digest it signed with, is not accepted.
 
         """
-        algorithm = SignatureAlgorithm.read(self._algorithm)
-        digest = algorithm.digest or SHA256
-        level.check_digest(digest)
-        key = load_public_key(self.spki, min_rsa_bits)
-        return algorithm.holds(key, self._signature, self._signed, digest)
+        try:
+            algorithm = SignatureAlgorithm.read(self._algorithm)
+            key = load_public_key(self.spki)
+        except BadAlgorithm:
+            return False
+        return algorithm.holds(key, self._signature, self._signed, algorithm.digest or SHA256)
 
-    def read(self, deviations: Deviations, min_rsa_bits: int) -> CertificationRequest:
-        """Read subject and attributes. Call it only once :meth:`is_proven` said yes.
+    def read(self, level: CryptoLevel, deviations: Deviations) -> CertificationRequest:
+        """Read the rest. Call it only once :meth:`is_proven` said yes.
 
         Raises:
-            Asn1Error: They break PKCS #10.
+            Asn1Error: It breaks PKCS #10.
+            BadAlgorithm: The key, or the digest it signed with, is not accepted at *level*.
 
         """
+        level.check_digest(SignatureAlgorithm.read(self._algorithm).digest or SHA256)
+        key = load_public_key(self.spki)
+        check_public_key(key)
         if self.version != 0:
             raise Asn1Error("the version of a PKCS #10 request is 0")
         attributes = self._read_attributes(deviations)
@@ -83,7 +91,7 @@ class UnprovenRequest:
             der=self.der,
             subject=Name.read(self._subject),
             spki=self.spki,
-            public_key=load_public_key(self.spki, min_rsa_bits),
+            public_key=key,
             challenge_password=_challenge(attributes, deviations),
             extensions=_requested_extensions(attributes),
         )
