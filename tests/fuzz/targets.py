@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import cache
 
 from app.http.query import decode_message, parse_query
-from ca.algorithms.keys import MIN_RSA_BITS
 from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import Asn1Error, Element, read
 from ca.deviations import Deviations
@@ -88,8 +87,8 @@ def csr(data: bytes) -> None:
     deviations = Deviations()
     try:
         request = UnprovenRequest(data, deviations)
-        request.is_proven(CryptoLevel.LEGACY, MIN_RSA_BITS)
-        certificate_content(request.read(deviations, MIN_RSA_BITS), Profile())
+        request.is_proven()
+        certificate_content(request.read(CryptoLevel.LEGACY, deviations), Profile())
     except (Asn1Error, ScepError):
         pass
 
