@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -61,6 +62,8 @@ class SqlStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
+        # One for all: whoever holds the lock uses it.
+        self._connection: Connection | None = None
         self._waiting: deque[_Job[Any]] = deque()
 
     def transact(self, work: Callable[[SqlRepository], T]) -> T:
@@ -76,14 +79,19 @@ class SqlStore:
     def _lead(self) -> None:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
         try:
-            with self._engine.begin() as connection:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            connection = self._connection
+            with connection.begin():
                 repository = SqlRepository(connection)
                 for job in batch:
                     job.run(connection, repository)
         except SQLAlchemyError as error:
+            self._let_go()
             for job in batch:
                 job.fail(StoreUnavailable(str(error.__cause__ or error)))
         except BaseException as error:
+            self._let_go()
             for job in batch:
                 job.fail(error)
             raise
@@ -93,7 +101,16 @@ class SqlStore:
 
     def close(self) -> None:
         """Let go of the database."""
+        with self._lock:
+            self._let_go()
         self._engine.dispose()
+
+    def _let_go(self) -> None:
+        """Give the connection up; the next transaction takes a fresh one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.close()
 
 
 def open_store(url: str) -> SqlStore:
