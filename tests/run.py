@@ -32,8 +32,17 @@ def main() -> None:
     os.chdir(ROOT)
     import pytest
 
-    checks = [] if sys.argv[1:] else ["--cov", "--cov-report=term"]
-    sys.exit(pytest.main([*checks, *sys.argv[1:]]))
+    if sys.argv[1:]:
+        sys.exit(pytest.main(sys.argv[1:]))
+    _check_style()
+    sys.exit(pytest.main(["--cov", "--cov-report=term-missing"]))
+
+
+def _check_style() -> None:
+    """Ruff and mypy first: what they find is cheaper to mend than a failing test."""
+    for check in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]):
+        if subprocess.run([sys.executable, "-m", *check], check=False, stdout=sys.stderr).returncode:
+            sys.exit(f"tests: {' '.join(check)} has something to say; see above")
 
 
 def _install_peers() -> None:
