@@ -1,4 +1,4 @@
-"""micromdm's scepclient: enrols, and says why not."""
+"""micromdm's scepclient: enrols, renews, and says why not."""
 
 import subprocess
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class ScepClient:
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def enrol(self, wire: Wire) -> None:
-        """Enrol with the challenge of the service."""
+        """Enrol, or renew, with the challenge of the service."""
         done = self.run(wire, wire.server.challenge)
         assert done.returncode == 0, done.stdout + done.stderr
         check_issued(wire, self.certificate, self.key, "micro", signer_key=self.key)
@@ -91,6 +91,20 @@ def test_it_is_answered_in_des_at_the_legacy_level(scepclient: ScepClient, conne
     (operation,) = wire.operations()
     assert operation.reply.cipher == "DES-CBC"
     scepclient.record("enrol", operation.algorithm, "issued")
+
+
+def test_it_renews_at_the_legacy_level(scepclient: ScepClient, connect: Connect) -> None:
+    """It signs with the old certificate and sends its first CSR again, as RenewalReq."""
+    wire = connect("legacy")
+    scepclient.enrol(wire)
+    old = scepclient.certificate.read_bytes()
+
+    scepclient.enrol(wire)
+
+    _, renewal = wire.operations()
+    assert renewal.request.attributes[MESSAGE_TYPE] == "17"
+    assert scepclient.certificate.read_bytes() != old
+    scepclient.record("renew, same key", renewal.algorithm, "issued")
 
 
 def test_its_renewal_is_refused_for_its_digest(scepclient: ScepClient, wire: Wire) -> None:

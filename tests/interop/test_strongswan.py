@@ -171,7 +171,7 @@ def test_it_says_that_a_wrong_challenge_was_a_bad_request(
     strongswan.record("refused", operation.algorithm, "wrong challenge: shows badRequest")
 
 
-@pytest.mark.parametrize("option", [("--cipher", "des3"), ("--digest", "sha1")])
+@pytest.mark.parametrize("option", [("--cipher", "des3"), ("--digest", "sha1"), ("--digest", "sha224")])
 def test_it_says_that_an_algorithm_is_bad_at_the_modern_level(
     strongswan: StrongSwan, connect: Connect, key: Path, option: tuple[str, str]
 ) -> None:
