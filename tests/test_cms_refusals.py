@@ -197,6 +197,27 @@ def test_an_absent_signer_certificate_is_a_bad_message_check(world: World, devic
     refused(world, forgery.message(), BAD_MESSAGE_CHECK)
 
 
+NO_VALUES = {
+    "a string without end": b"\x04\x82\xff\xff",
+    "a piece that is no string": b"\x24\x02\x05\x00",
+    "a constructed NULL of nothing": b"\x25\x01\x00",
+    "a SEQUENCE of a long tag": b"\x30\x03\x1f\x81\x00",
+    "too deep": b"\x30\x80" * 62 + b"\0\0" * 62,
+}
+
+
+@pytest.mark.parametrize("junk", NO_VALUES.values(), ids=NO_VALUES.keys())
+@pytest.mark.parametrize("oid", ["1.2.3.4", cms.SIGNING_TIME, oids.MESSAGE_TYPE])
+def test_an_attribute_that_cannot_be_read_is_a_bad_message_check(
+    world: World, device: Device, oid: str, junk: bytes
+) -> None:
+    """RFC 5652 5.4: a signature that does not hold is tried over the attributes in DER, which needs them."""
+    forgery = Forgery(device, world.ca).put(oid, writer.sequence(junk))
+    forgery.signature = bytes(256)
+
+    refused(world, forgery.message(), BAD_MESSAGE_CHECK)
+
+
 @pytest.mark.parametrize("bit", [0, 7, 1024, 2047])
 def test_a_flipped_bit_in_the_signature_is_a_bad_message_check(
     world: World, device: Device, bit: int

@@ -61,6 +61,14 @@ def test_bent_messages_give_a_value_or_a_refusal(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_a_flipped_bit_gives_a_value_or_a_refusal(target: str) -> None:
+    """The structure stays whole, so that every check behind the parser has its turn."""
+    for seed in seeds(target):
+        for at in range(0, len(seed), max(1, len(seed) // 60)):
+            TARGETS[target](seed[:at] + bytes((seed[at] ^ 1 << at % 8,)) + seed[at + 1 :])
+
+
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     "data",
     [

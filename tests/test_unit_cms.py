@@ -271,6 +271,20 @@ def test_a_version_of_another_structure_is_kept_and_read(
     assert [(one.kind, one.detail) for one in deviations] == [(DeviationKind.CMS_VERSION, told)]
 
 
+@pytest.mark.parametrize("place", ["pkiMessage", "CertRep"])
+def test_odd_versions_of_both_structures_are_kept_apart(forgery: Forgery, place: str) -> None:
+    """RFC 5652 5.1, 5.3: one kind at one place is one entry, and these are two mistakes."""
+    deviations = Deviations()
+    message = _signer_info_3(forgery).replace(VERSION_1, writer.integer(5), 1)
+
+    SignedData.load(message, place, deviations)
+
+    assert [(one.place, one.detail) for one in deviations] == [
+        (f"{place}.signerInfos", "SignerInfo 3"),
+        (place, "SignedData 5"),
+    ]
+
+
 def _too_few_parts(forgery: Forgery) -> bytes:
     parts = read(forgery.signer_info(), "test", Deviations()).children()
     return forgery.message(writer.sequence(*(part.raw for part in parts[:-1])))

@@ -29,14 +29,17 @@ AKI = writer.sequence(writer.encode(tags.CONTEXT_0, bytes(20)))
 
 
 def signer(
-    *rest: bytes, version: bytes = VERSION_3, serial: int = 7, validity: tuple[bytes, ...] = VALIDITY
+    *rest: bytes,
+    version: bytes = VERSION_3,
+    serial: int | bytes = 7,
+    validity: tuple[bytes, ...] = VALIDITY,
 ) -> Certificate:
     """A self-signed certificate of device key 1, put together as devices do and no library would."""
     key = rsa_key(1)
     algorithm = certificate_identifier(key, SHA256)
     tbs = writer.sequence(
         version,
-        writer.integer(serial),
+        serial if isinstance(serial, bytes) else writer.integer(serial),
         algorithm,
         subject(),
         writer.sequence(*validity),
@@ -92,6 +95,29 @@ def test_an_odd_signer_certificate_enrols(world: World, odd: Certificate, kind: 
 def test_a_serial_of_twenty_octets_is_not_odd(world: World, serial: int) -> None:
     """RFC 5280 4.1.2.2: twenty octets are what everybody must read."""
     assert enrol(world, signer(serial=serial)) == []
+
+
+@pytest.mark.parametrize(
+    ("length", "octets", "kinds"),
+    [
+        (b"\x81\x14", 20, [DeviationKind.NON_MINIMAL_LENGTH]),
+        (b"\x84\0\0\0\x14", 20, [DeviationKind.NON_MINIMAL_LENGTH]),
+        (b"\x15", 21, [DeviationKind.SIGNER_SERIAL_NUMBER]),
+        (b"\x81\xc8", 200, [DeviationKind.SIGNER_SERIAL_NUMBER]),
+    ],
+)
+def test_a_serial_is_judged_by_its_content_octets(
+    world: World, length: bytes, octets: int, kinds: list[DeviationKind]
+) -> None:
+    """RFC 5280 4.1.2.2: how its length is written is another matter, and told as such."""
+    odd, deviations = signer(serial=b"\x02" + length + b"\x11" * octets), Deviations()
+    device = Device(signer=odd)
+
+    certificate_of(device.read(world.respond(device.message(world.ca), deviations), world.ca))
+
+    assert deviations.kinds() == kinds
+    details = [one.detail for one in deviations if one.kind is DeviationKind.SIGNER_SERIAL_NUMBER]
+    assert details in ([], [f"{octets} octets"])
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,9 @@ class CryptoLevel(StrEnum):
 
     def accepts_digest(self, digest: Digest) -> bool:
         """Whether a signature over *digest* counts. RFC 8894 2.9 forbids MD5 and tolerates SHA-1."""
-        match self:
-            case CryptoLevel.MODERN:
-                return digest in (SHA256, SHA384, SHA512)
-            case CryptoLevel.COMPATIBLE:
-                return digest is not MD5
-            case CryptoLevel.LEGACY:
-                return True
+        if self is CryptoLevel.MODERN:
+            return digest in (SHA256, SHA384, SHA512)
+        return self is CryptoLevel.LEGACY or digest is not MD5
 
     def accepts_cipher(self, cipher: Cipher) -> bool:
         """Whether an envelope may come under *cipher*.

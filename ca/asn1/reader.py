@@ -204,9 +204,10 @@ class Element:
         except ValueError as error:
             raise Asn1Error(f"bad time: {error}") from error
 
-    def deviate(self, kind: DeviationKind, detail: str = "") -> None:
-        """Tell the message's deviations of *kind* at this encoding's place."""
-        self._source.deviations.add(kind, self._source.place, detail)
+    def deviate(self, kind: DeviationKind, detail: str = "", *, part: str = "") -> None:
+        """Tell the message's deviations of *kind* at this encoding's place, or at a *part* of it."""
+        place = self._source.place
+        self._source.deviations.add(kind, f"{place}.{part}" if part else place, detail)
 
 
 def read(data: bytes, place: str, deviations: Deviations, *, slack: bytes = b"") -> Element:

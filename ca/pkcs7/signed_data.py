@@ -43,7 +43,7 @@ class SignedData:
             raise Asn1Error("too many SignerInfos")
         self._signers = [SignerInfo.read(signer) for signer in signers]
         if self.version not in (1, 3):
-            deviations.add(DeviationKind.CMS_VERSION, "pkiMessage", f"SignedData {self.version}")
+            content.deviate(DeviationKind.CMS_VERSION, f"SignedData {self.version}")
 
     @classmethod
     def load(

@@ -51,7 +51,8 @@ class SignerInfo:
             issuer_der, serial_number = issuer.raw, serial.integer()
         # RFC 5652 5.3: 1 with issuerAndSerialNumber, 3 with subjectKeyIdentifier.
         if version.integer() != (1 if key_identifier is None else 3):
-            element.deviate(DeviationKind.CMS_VERSION, f"SignerInfo {version.integer()}")
+            detail = f"SignerInfo {version.integer()}"
+            element.deviate(DeviationKind.CMS_VERSION, detail, part="signerInfos")
         return cls(
             issuer_der,
             serial_number,
@@ -133,7 +134,11 @@ class SignerInfo:
             if not is_sorted:
                 field.deviate(DeviationKind.SIGNED_UNSORTED)
             return
-        ordered = writer.set_of(map(writer.normalise, field.children()))
+        try:
+            ordered = writer.set_of(map(writer.normalise, field.children()))
+        except Asn1Error as error:
+            # Values that nobody asked for are read here for the first time.
+            raise BadMessageCheck("a signed attribute cannot be read", detail=str(error)) from error
         if not algorithm.holds(key, self._signature, ordered, self.digest):
             raise BadMessageCheck("the signature does not hold")
 

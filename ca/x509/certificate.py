@@ -41,6 +41,7 @@ class Certificate:
         serial, _, issuer, self._validity, self._subject, spki, *rest = tbs
         self.serial_number = serial.integer()
         self.serial_der = serial.raw
+        self._serial = serial
         self.issuer_der = issuer.raw
         self.subject_der = self._subject.raw
         self.spki = spki.raw
@@ -135,9 +136,10 @@ class Certificate:
         place = "pkiMessage.certificates"
         if self.version != 3:
             deviations.add(DeviationKind.SIGNER_X509_VERSION, place, f"v{self.version}")
-        # Tag and length are two of the octets.
-        if len(self.serial_der) - 2 > MAX_SERIAL_OCTETS or self.serial_number <= 0:
-            deviations.add(DeviationKind.SIGNER_SERIAL_NUMBER, place, f"{len(self.serial_der) - 2} octets")
+        # RFC 5280 4.1.2.2: what counts are the content octets, however their length is written.
+        octets = len(self._serial.content)
+        if octets > MAX_SERIAL_OCTETS or self.serial_number <= 0:
+            deviations.add(DeviationKind.SIGNER_SERIAL_NUMBER, place, f"{octets} octets")
         try:
             aki = self.extensions.get(oids.AUTHORITY_KEY_IDENTIFIER)
         except Asn1Error:

@@ -22,6 +22,7 @@ from ca.x509.certificate import Certificate
 from ca.x509.general_names import read_general_names
 from ca.x509.name import Name
 from ca.x509.request import UnprovenRequest
+from tests.forging import Forgery
 from tests.world import NONCE, NOW, Device, World, rsa_key, self_signed, spki
 
 
@@ -167,7 +168,7 @@ def seeds(target: str) -> tuple[bytes, ...]:
     content = codec.load(message, Deviations()).data
     match target:
         case "responder" | "pki_message" | "asn1":
-            return message, device().message(ca, pss=True)
+            return message, device().message(ca, pss=True), _with_attributes_nobody_reads(ca)
         case "envelope":
             return (content,)
         case "csr" | "payload":
@@ -183,6 +184,14 @@ def seeds(target: str) -> tuple[bytes, ...]:
         case "ca_certificates":
             return tuple(codec.encode_ca_certificates(some)[1] for some in ((ca,), (ca, ca)))
     return b"operation=PKIOperation&message=MIIB%2B%2F%3D", b"AES\r\nSCEPStandard\n"
+
+
+def _with_attributes_nobody_reads(ca: Certificate) -> bytes:
+    """A message whose signature holds, until a bit is bent and its other attributes are looked into."""
+    forgery = Forgery(device(), ca)
+    forgery.put("1.2.3.4", b"\x24\x80\x04\x01a\x04\x01b\0\0", b"\x30\x03\x02\x10\x00")
+    forgery.put("1.2.3.5", b"\x30\x80\x31\x80\x25\x01\xff" + b"\0\0" * 2)
+    return forgery.message()
 
 
 def _issued() -> bytes:
