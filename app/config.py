@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ca.algorithms.levels import CryptoLevel
+from ca.asn1 import writer
 from ca.profiles import DEFAULT, Profile
 from ca.x509 import oids
 
 ENVIRONMENT_PREFIX = "SCEPBOX_"
-_ADDRESS = r"^\S+:\d{1,5}$"
+_ADDRESS = r"^\S+:[0-9]{1,5}$"
 _PROFILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 
@@ -84,9 +85,11 @@ class ProfileSection(_Section):
     @classmethod
     def _known(cls, names: list[str]) -> list[str]:
         for name in names:
-            if name not in oids.KEY_PURPOSES and not all(arc.isdigit() for arc in name.split(".")):
+            try:
+                writer.oid(oids.KEY_PURPOSES.get(name, name))
+            except ValueError:
                 known = ", ".join(oids.KEY_PURPOSES)
-                raise ValueError(f"{name!r} is neither a dotted OID nor one of {known}")
+                raise ValueError(f"{name!r} is neither a dotted OID nor one of {known}") from None
             if oids.KEY_PURPOSES.get(name, name) in (oids.OCSP_SIGNING, oids.ANY_EXTENDED_KEY_USAGE):
                 raise ValueError(f"{name!r} is never given to a device")
         return names

@@ -133,6 +133,42 @@ def test_no_profile_makes_a_device_more_than_a_client(tmp_path: Path, purpose: s
     assert "eku" in line
 
 
+@pytest.mark.parametrize(
+    "purpose",
+    [
+        pytest.param("1.3.6.1.5.5.7.3.09", id="a leading zero, for what would be OCSPSigning"),
+        pytest.param("١.٣.٦.١", id="digits of another script"),
+        pytest.param("1.2.²", id="a superscript"),
+        pytest.param("3.1.2", id="first arc 3"),
+        pytest.param("0.40", id="40 under 0"),
+        pytest.param("1.99.1", id="99 under 1"),
+        pytest.param("1", id="one arc"),
+        pytest.param("1..2", id="no arc"),
+        pytest.param("1.2.", id="a dot at the end"),
+        pytest.param("-1.2", id="a sign"),
+        pytest.param("", id="nothing"),
+        pytest.param("1.2." + "9" * 5000, id="an arc of 5000 digits"),
+    ],
+)
+def test_a_purpose_that_is_no_object_identifier_is_told(tmp_path: Path, purpose: str) -> None:
+    """X.660: what no certificate can hold is better said before the first is issued."""
+    path = tmp_path / "scepbox.toml"
+    path.write_text(f'[profiles.default]\neku = ["{purpose}"]\n', "utf-8")
+
+    (line,) = problems(path)
+
+    assert "profiles.default.eku: " in line
+    assert "neither a dotted OID nor one of serverAuth" in line
+
+
+@pytest.mark.parametrize("purpose", ["1.3.6.1.5.5.7.3.17", "2.999.1", "0.39.0"])
+def test_any_object_identifier_is_a_purpose(tmp_path: Path, purpose: str) -> None:
+    """RFC 5280 4.2.1.12: whoever needs a purpose may define one."""
+    path = write(tmp_path, f'[profiles.default]\neku = ["{purpose}"]\n')
+
+    assert load_config(path, {}).build_profiles()[DEFAULT].key_purposes == (purpose,)
+
+
 def test_a_profile_inherits_from_the_default_one(tmp_path: Path) -> None:
     """What is not said is as in default, and what is said there twice is the profile's own."""
     path = write(

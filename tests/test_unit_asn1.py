@@ -44,6 +44,28 @@ def test_an_integer_longer_than_needed_is_read(der: bytes, value: int) -> None:
     assert deviations.kinds() == [DeviationKind.NON_MINIMAL_INTEGER]
 
 
+@pytest.mark.parametrize(
+    ("dotted", "der"),
+    [
+        ("0.0", b"\x06\x01\x00"),
+        ("1.39.1", b"\x06\x02\x4f\x01"),
+        ("2.999.0", b"\x06\x03\x88\x37\x00"),
+        ("1.2.840", b"\x06\x03\x2a\x86\x48"),
+    ],
+)
+def test_an_object_identifier_is_written_and_read(dotted: str, der: bytes) -> None:
+    """X.690 8.19.4: the first two arcs share a number, which under 2 has no bound."""
+    assert writer.oid(dotted) == der
+    assert element(der).oid() == dotted
+
+
+@pytest.mark.parametrize("dotted", ["3.0", "0.40", "1.40", "1", "", "1.02", "01.2", "1.2.", "1.٢", "1.2\n"])
+def test_what_is_no_object_identifier_is_not_written(dotted: str) -> None:
+    """X.660 A.1: there are three roots, with 40 arcs under the first two."""
+    with pytest.raises(ValueError, match="no OBJECT IDENTIFIER"):
+        writer.oid(dotted)
+
+
 @pytest.mark.parametrize(("value", "der"), [(128, b"\x02\x02\x00\x80"), (-129, b"\x02\x02\xff\x7f")])
 def test_a_needed_sign_octet_is_no_deviation(value: int, der: bytes) -> None:
     """X.690 8.3.2: nine equal bits are one too many, and eight are not."""

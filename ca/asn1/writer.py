@@ -1,5 +1,6 @@
 """Writes DER (X.690 10 and 11). It reads nothing but what it normalises."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
@@ -10,6 +11,10 @@ from ca.asn1.reader import Element
 NULL = b"\x05\x00"
 TRUE = b"\x01\x01\xff"
 FALSE = b"\x01\x01\x00"
+
+# X.660 A.1: 40 arcs under 0 and 1 each; X.690 8.19.4 packs the first two arcs into one number.
+_ARC = "(?:0|[1-9][0-9]*)"
+_DOTTED = re.compile(rf"(?:[01]\.[1-3]?[0-9]|2\.{_ARC})(?:\.{_ARC})*")
 
 _STRINGS = frozenset(
     {
@@ -83,7 +88,14 @@ def time(value: datetime) -> bytes:
 
 @lru_cache(maxsize=1024)
 def oid(dotted: str) -> bytes:
-    """An OBJECT IDENTIFIER from its dotted text."""
+    """An OBJECT IDENTIFIER from its dotted text.
+
+    Raises:
+        ValueError: There is no such OBJECT IDENTIFIER.
+
+    """
+    if not _DOTTED.fullmatch(dotted):
+        raise ValueError(f"{dotted!r} is no OBJECT IDENTIFIER")
     first, second, *rest = map(int, dotted.split("."))
     octets = bytearray()
     for arc in (40 * first + second, *rest):
