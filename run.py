@@ -3,14 +3,27 @@
 import sys
 from pathlib import Path
 
-if __name__ == "__main__":
+
+def _main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - this line is for those who try an older one
-        sys.exit("scepbox needs Python 3.11 or newer; this is " + sys.version.split()[0])
-    ROOT = Path(__file__).resolve().parent
-    sys.path.insert(0, str(ROOT))
-    from app.bootstrap import ensure_environment
+        _stop("scepbox needs Python 3.11 or newer; this is " + sys.version.split()[0])
+    root = Path(__file__).resolve().parent
+    sys.path.insert(0, str(root))
+    try:
+        from app.bootstrap import ensure_environment
 
-    ensure_environment(ROOT, [ROOT / "requirements.txt"])
-    from app.cli import main
+        ensure_environment(root, [root / "requirements.txt"])
+        from app.cli import main
 
-    main()
+        main()
+    except KeyboardInterrupt:
+        _stop("scepbox: interrupted")
+
+
+def _stop(why: str) -> None:
+    sys.stderr.write(why + "\n")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    _main()

@@ -11,6 +11,9 @@ import sys
 import venv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+CANNOT_RUN = 2
 
 
 def ensure_environment(root: Path, requirements: Sequence[Path]) -> None:
@@ -45,20 +48,26 @@ def _has_packages() -> bool:
 
 
 def _install(home: Path, python: Path, requirements: Sequence[Path]) -> None:
-    if not python.exists():
+    if not python.exists() or not _has_pip(python):
         _say("making a virtual environment in .venv")
         _make_venv(home)
     _say("installing the requirements (once)")
     files = [part for path in requirements for part in ("-r", str(path))]
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *files]
     if subprocess.run(pip, check=False, stdout=sys.stderr).returncode:
-        sys.exit("scepbox: the requirements could not be installed; is the network there? See above.")
+        _stop("the requirements could not be installed; is the network there? See above.")
+
+
+def _has_pip(python: Path) -> bool:
+    """Whether the environment is whole: who was interrupted while it was made finds one without pip."""
+    command = [str(python), "-m", "pip", "--version"]
+    return not subprocess.run(command, check=False, capture_output=True).returncode
 
 
 def _make_venv(home: Path) -> None:
     """Make it, on Debian with the package that Debian splits off."""
     try:
-        venv.create(home, with_pip=True)
+        venv.create(home, with_pip=True, clear=True)
         return
     except (subprocess.CalledProcessError, OSError) as error:
         shutil.rmtree(home, ignore_errors=True)
@@ -66,14 +75,14 @@ def _make_venv(home: Path) -> None:
         package = version if Path("/etc/debian_version").exists() else ""
         if not package or not hasattr(os, "geteuid") or os.geteuid() != 0:
             hint = f"; try: sudo apt-get install {package}" if package else ""
-            sys.exit(f"scepbox: no virtual environment could be made ({error}){hint}")
+            _stop(f"no virtual environment could be made ({error}){hint}")
     _say(f"installing Debian's {package}")
     for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", package]):
         subprocess.run(command, check=False, stdout=sys.stderr, env=_quiet_apt())
     try:
-        venv.create(home, with_pip=True)
+        venv.create(home, with_pip=True, clear=True)
     except (subprocess.CalledProcessError, OSError) as error:
-        sys.exit(f"scepbox: no virtual environment could be made ({error})")
+        _stop(f"no virtual environment could be made ({error})")
 
 
 def _quiet_apt() -> dict[str, str]:
@@ -92,6 +101,11 @@ def _start_again(python: Path) -> None:
                 continue
     sys.stdout.flush()
     os.execv(python, command)
+
+
+def _stop(why: str) -> NoReturn:
+    _say(why)
+    sys.exit(CANNOT_RUN)
 
 
 def _say(text: str) -> None:

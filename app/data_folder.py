@@ -1,12 +1,19 @@
-"""The data folder: which file lies where, made with the rights that secrets need."""
+"""The data folder: which file lies where, made whole or not at all and with the rights that secrets need."""
 
+import errno
 import os
 import secrets
+import shutil
+import stat
+import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 SECRET_OCTETS = 32
+# What a start that was killed left behind is looked at by nobody; a running one is done long before.
+LEFTOVER_SECONDS = 3600
 
 
 class DataFolderError(Exception):
@@ -15,24 +22,37 @@ class DataFolderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """One folder to copy is one CA to move."""
+    """One folder to copy is one CA to move.
+
+    ``ca/`` comes last into a new one: where it is, the secret and the database were.
+    """
 
     path: Path
 
     @property
+    def ca(self) -> Path:
+        """What belongs to the CA itself."""
+        return self.path / "ca"
+
+    @property
+    def has_ca(self) -> bool:
+        """Whether there is a CA, or at least the half of one."""
+        return self.ca.exists()
+
+    @property
     def ca_certificate(self) -> Path:
         """The CA certificate, PEM."""
-        return self.path / "ca" / "ca.pem"
+        return self.ca / "ca.pem"
 
     @property
     def ca_key(self) -> Path:
         """Its private key, PEM (PKCS #8)."""
-        return self.path / "ca" / "ca.key"
+        return self.ca / "ca.key"
 
     @property
     def ca_chain(self) -> Path:
         """The certificates above an imported CA, PEM; absent where there are none."""
-        return self.path / "ca" / "chain.pem"
+        return self.ca / "chain.pem"
 
     @property
     def settings(self) -> Path:
@@ -52,36 +72,160 @@ class DataFolder:
         """Make the folder, for its owner alone."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def load_secret(self) -> bytes:
-        """Read the secret, made on first use.
-
-        Raises:
-            OSError: It cannot be read or written.
-            DataFolderError: The file is not one of ours.
-
-        """
+    def make_secret(self) -> None:
+        """Make the secret, unless there is one."""
         with suppress(FileExistsError):
             write_private(self.secret, secrets.token_hex(SECRET_OCTETS).encode() + b"\n")
+
+    def remake_damaged_secret(self) -> None:
+        """Make the secret anew if it is none; for a folder in which nothing was ever kept under it."""
+        if self.secret.exists() and _secret_in(self.secret) is None:
+            self.secret.unlink()
+        self.make_secret()
+
+    def load_secret(self) -> bytes:
+        """Read the secret.
+
+        Raises:
+            OSError: It cannot be read.
+            DataFolderError: It is missing, or the file is not one of ours.
+
+        """
+        after = "(no challenge password made so far is known then)"
         try:
-            secret = bytes.fromhex(self.secret.read_text("ascii").strip())
-        except ValueError:
-            secret = b""
-        if len(secret) != SECRET_OCTETS:
+            secret = _secret_in(self.secret)
+        except FileNotFoundError:
             raise DataFolderError(
-                f"{self.secret} is damaged: bring it back from a backup; without it no challenge is known"
+                f"{self.secret} is missing: bring it back from a backup, "
+                f"or go on without it by `python run.py init --make-missing` {after}"
+            ) from None
+        if secret is None:
+            raise DataFolderError(
+                f"{self.secret} is damaged: bring it back from a backup, "
+                f"or remove it and run `python run.py init --make-missing` {after}"
             )
         return secret
 
+    def put_ca(self, files: dict[str, bytes]) -> None:
+        """Put ``ca/`` in its place with all of *files* on the disk, or not at all.
+
+        Raises:
+            FileExistsError: There is one already, perhaps another start's that was faster.
+
+        """
+        beside = Path(tempfile.mkdtemp(prefix="ca.new-", dir=self.path))
+        try:
+            for name, content in files.items():
+                write_private(beside / name, content)
+            _rename_folder(beside, self.ca)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        sync_folder(self.path)
+
+    def remove_leftovers(self) -> None:
+        """Remove what starts that were killed left behind an hour ago or longer."""
+        for pattern in ("ca.new*", f"{self.secret.name}.new-*"):
+            for path in self.path.glob(pattern):
+                with suppress(OSError):
+                    if time.time() - path.stat().st_mtime < LEFTOVER_SECONDS:
+                        continue
+                    if path.is_dir():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
+
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a new file that its owner alone may read, and see it onto the disk.
+    """Write a new file that its owner alone may read: whole and on the disk, or not at all.
 
     Raises:
         FileExistsError: It is there already.
 
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _name_it(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def touch_private(path: Path) -> None:
+    """Make an empty file that its owner alone may read; one that is there stays as it is."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def sync_folder(path: Path) -> None:
+    """See onto the disk what was named, renamed or removed in a folder.
+
+    Windows cannot open folders and writes their entries by itself; some network file systems
+    cannot be asked either.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def readable_by_others(path: Path) -> bool:
+    """Whether more than the owner may read a file. Windows' rights are another matter."""
+    if os.name == "nt":
+        return False
+    try:
+        return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    except FileNotFoundError:
+        return False
+
+
+def _secret_in(path: Path) -> bytes | None:
+    """The secret in the file, None where it holds anything else."""
+    try:
+        secret = bytes.fromhex(path.read_text("ascii").strip())
+    except ValueError:
+        return None
+    return secret if len(secret) == SECRET_OCTETS else None
+
+
+def _name_it(beside: Path, path: Path) -> None:
+    """Give a finished file its name, which must be free."""
+    try:
+        if os.name == "nt":
+            # Windows' rename never overwrites.
+            beside.rename(path)
+        else:
+            os.link(beside, path)
+    except FileExistsError:
+        raise _taken(path) from None
+    except OSError as error:
+        # exFAT and some network file systems have no links.
+        if os.name == "nt" or error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        if path.exists():
+            raise _taken(path) from None
+        beside.rename(path)
+
+
+def _rename_folder(beside: Path, place: Path) -> None:
+    try:
+        beside.rename(place)
+    except OSError:
+        # Which error it is differs from system to system.
+        if not place.exists():
+            raise
+        raise _taken(place) from None
+
+
+def _taken(path: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

@@ -6,7 +6,7 @@ from app.cli.challenge import rfc3339
 from app.cli.context import Workplace, json_option, print_json, verb
 from app.wiring import load_ca_certificate
 from ca.algorithms.keys import key_label
-from ca.issuing.root import load_pem_certificates
+from ca.issuing.root import encode_pem, load_pem_certificates
 
 
 @click.group()
@@ -44,7 +44,9 @@ def show(place: Workplace, as_json: bool) -> None:
 def export(place: Workplace, chain: bool) -> None:
     """Print the CA certificate as PEM."""
     place.require_ca()
-    click.echo(place.folder.ca_certificate.read_text("ascii"), nl=False)
+    certificates = [load_ca_certificate(place.folder)]
     if chain and place.folder.ca_chain.exists():
-        load_pem_certificates(place.folder.ca_chain.read_bytes())
-        click.echo(place.folder.ca_chain.read_text("ascii"), nl=False)
+        certificates += load_pem_certificates(place.folder.ca_chain.read_bytes())
+    # Written anew: what else stands in the files, in whatever encoding, is no concern of a device's.
+    for certificate in certificates:
+        click.echo(encode_pem(certificate).decode("ascii"), nl=False)

@@ -6,8 +6,8 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from app.cli.challenge import Duration, rfc3339
-from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, verb
+from app.cli.challenge import Duration, end_of, rfc3339
+from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, verb
 from app.wiring import utc_now
 from ca.ports import StoredCertificate
 from ca.x509.certificate import Certificate
@@ -28,7 +28,7 @@ def cert() -> None:
     default="all",
     show_default=True,
 )
-@click.option("--subject", metavar="TEXT", help="Only those whose names hold this text.")
+@click.option("--subject", type=Text(), metavar="TEXT", help="Only those whose names hold this text.")
 @json_option
 @verb
 def list_(
@@ -37,7 +37,7 @@ def list_(
     """List certificates, the one that ends first in front."""
     place.require_ca()
     now = utc_now()
-    ends_before = now + expiring if expiring else None
+    ends_before = end_of(now, expiring, "--expiring") if expiring else None
     found = place.transact(
         lambda repository: list(
             repository.list_certificates(now, status=status, subject=subject, ends_before=ends_before)
@@ -54,7 +54,7 @@ def list_(
 
 
 @cert.command()
-@click.argument("serial")
+@click.argument("serial", type=Text())
 @json_option
 @verb
 def show(place: Workplace, serial: str, as_json: bool) -> None:
@@ -72,7 +72,7 @@ def show(place: Workplace, serial: str, as_json: bool) -> None:
 
 
 @cert.command()
-@click.argument("serial")
+@click.argument("serial", type=Text())
 @verb
 def export(place: Workplace, serial: str) -> None:
     """Print one certificate as PEM."""

@@ -8,6 +8,7 @@ import click
 from app.cli.context import (
     NotDone,
     Refusal,
+    Text,
     Workplace,
     json_option,
     print_json,
@@ -24,7 +25,10 @@ from ca.x509.general_names import GeneralName
 from ca.x509.name import Name
 from ca.x509.request import MAX_CHALLENGE
 
-_DURATION = re.compile(r"(\d{1,6})([smhdwy])")
+_DURATION = re.compile(r"([0-9]{1,6})([smhdwy])")
+_USES = re.compile(r"[0-9]{1,9}")
+# What SQLite can number.
+_MAX_ID = 2**63 - 1
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 
@@ -54,12 +58,17 @@ def challenge() -> None:
 @click.option("--profile", default=DEFAULT, show_default=True)
 @click.option("--uses", default="1", show_default=True, metavar="N|unlimited")
 @click.option("--valid", type=Duration(), default="1h", show_default=True, metavar="DURATION|forever")
-@click.option("--subject", help="The only subject it certifies, as in CN=ipad-17,O=Example.")
-@click.option("--san", multiple=True, help="A subjectAltName it may certify, as in dns:ipad-17.example.")
+@click.option("--subject", type=Text(), help="The only subject it certifies, as in CN=ipad-17,O=Example.")
+@click.option(
+    "--san",
+    multiple=True,
+    type=Text(),
+    help="A subjectAltName it may certify, as in dns:ipad-17.example.",
+)
 @click.option(
     "--secret", metavar="FILE|-", help="Take the password from a file, or - for stdin; else it is made."
 )
-@click.option("--note", default="", help="A word for yourself.")
+@click.option("--note", type=Text(), default="", help="A word for yourself.")
 @verb
 def new(
     place: Workplace,
@@ -75,9 +84,9 @@ def new(
     place.require_ca()
     if profile not in place.config.build_profiles():
         raise Refusal(f"there is no profile {profile!r} in the settings")
-    if uses != "unlimited" and not (uses.isdigit() and int(uses) > 0):
-        raise Refusal(f"--uses {uses!r} is neither a number nor unlimited")
-    password = read_secret(secret) if secret else new_challenge()
+    if uses != "unlimited" and not (_USES.fullmatch(uses) and int(uses)):
+        raise Refusal(f"--uses {uses!r} is neither a number from 1 to 999999999 nor unlimited")
+    password = new_challenge() if secret is None else read_secret(secret)
     if not password or len(password) > MAX_CHALLENGE:
         raise Refusal(f"a challenge password has 1 to {MAX_CHALLENGE} characters")
     now = utc_now()
@@ -85,7 +94,7 @@ def new(
         mac=ChallengeKey(place.folder.load_secret()).mac(password),
         profile=profile,
         uses_left=None if uses == "unlimited" else int(uses),
-        expires_at=_end(now, valid),
+        expires_at=end_of(now, valid, "--valid") if valid else None,
         created_at=now,
         subject=_subject(subject),
         subject_alt_names=_names(san) if san else None,
@@ -126,7 +135,7 @@ def list_(place: Workplace, as_json: bool) -> None:
 
 
 @challenge.command()
-@click.argument("challenge_id", metavar="ID", type=int)
+@click.argument("challenge_id", metavar="ID", type=click.IntRange(1, _MAX_ID))
 @verb
 def revoke(place: Workplace, challenge_id: int) -> None:
     """Make a challenge password worthless."""
@@ -152,11 +161,17 @@ def rfc3339(time: datetime) -> str:
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _end(now: datetime, valid: timedelta | None) -> datetime | None:
+def end_of(start: datetime, span: timedelta, option: str) -> datetime:
+    """When *span*, given by *option*, is over.
+
+    Raises:
+        Refusal: No calendar knows that day.
+
+    """
     try:
-        return None if valid is None else now + valid
+        return start + span
     except OverflowError:
-        raise Refusal("--valid reaches beyond the year 9999; use forever") from None
+        raise Refusal(f"{option} reaches beyond the year 9999; use forever") from None
 
 
 def _times(uses: int) -> str:
@@ -167,9 +182,12 @@ def _subject(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return str(Name.from_text(text))
+        name = Name.from_text(text)
     except ValueError:
         raise Refusal(f"--subject {text!r} is no name such as CN=ipad-17,O=Example") from None
+    if not name:
+        raise Refusal("--subject is empty; leave it out, or give a name such as CN=ipad-17,O=Example")
+    return str(name)
 
 
 def _names(texts: tuple[str, ...]) -> tuple[str, ...]:

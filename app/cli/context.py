@@ -11,11 +11,13 @@ from typing import Any, ParamSpec, TypeVar
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text as RichText
 
 from app.config import Config, ConfigError, load_config
 from app.data_folder import DataFolder, DataFolderError
 from app.store import SqlRepository
-from app.wiring import open_configured_store
+from app.store.presence import Presence, find_database_file, look_at_database
+from app.wiring import database_url, open_configured_store
 from ca.errors import StoreUnavailable
 from ca.issuing.key_store import KeyUnusable
 from ca.issuing.root import CaUnusable
@@ -42,6 +44,19 @@ class NotDone(Refusal):
     exit_code = 1
 
 
+class Text(click.ParamType[str]):
+    """Words, in whatever script."""
+
+    name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The words; bytes that are no text of this system cannot be stored, shown or compared."""
+        text = str(value)
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            self.fail("is not text in this system's encoding", param, ctx)
+        return text
+
+
 class Workplace:
     """The data folder and the settings of one call."""
 
@@ -61,8 +76,27 @@ class Workplace:
         if not self.folder.ca_certificate.exists():
             raise Refusal(f"no CA in {self.folder.path}: make one with `python run.py init`, or use --data")
 
+    @property
+    def database_file(self) -> Path | None:
+        """The database's file, wherever the settings have it; None for one in memory."""
+        return find_database_file(database_url(self.folder, self.config))
+
+    def look_at_database(self) -> Presence:
+        """How much of the configured database there is."""
+        return look_at_database(database_url(self.folder, self.config))
+
+    def require_database(self) -> None:
+        """Raises: Refusal: The database that the CA must have had is not there."""
+        if self.look_at_database() is Presence.ABSENT:
+            raise Refusal(
+                f"{self.database_file} is missing or empty, though there is a CA: bring it back from a "
+                "backup, or go on without it by `python run.py init --make-missing` (what was issued can "
+                "then neither be listed nor renewed, and no challenge password is known)"
+            )
+
     def transact(self, work: Callable[[SqlRepository], T]) -> T:
         """Run *work* on the store and close it again."""
+        self.require_database()
         with closing(open_configured_store(self.folder, self.config)) as store:
             return store.transact(work)
 
@@ -87,6 +121,8 @@ def verb(function: Callable[..., T]) -> Callable[..., T]:
     def run(data: Path, config: Path | None, **options: Any) -> T:
         try:
             return function(Workplace(data, config), **options)
+        except BrokenPipeError:
+            raise
         except (ConfigError, CaUnusable, DataFolderError, KeyUnusable) as error:
             raise Refusal(str(error)) from error
         except StoreUnavailable as error:
@@ -120,12 +156,22 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         return
     table = Table(*columns, box=None)
     for row in rows:
-        table.add_row(*row)
+        # As it is: a device's name in brackets is no markup.
+        table.add_row(*map(RichText, row))
     Console().print(table)
 
 
 def read_secret(source: str) -> str:
-    """A secret from standard input (``-``) or from the file named; its line end does not count."""
-    if source == "-":
-        return sys.stdin.readline().rstrip("\r\n")
-    return Path(source).read_text("utf-8").rstrip("\r\n")
+    """A secret from standard input (``-``) or from the file named; its line end does not count.
+
+    Raises:
+        OSError: The file cannot be read.
+        Refusal: It is not UTF-8, with or without the mark that Windows puts in front.
+
+    """
+    octets = sys.stdin.buffer.readline() if source == "-" else Path(source).read_bytes()
+    try:
+        return octets.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        where = "standard input" if source == "-" else source
+        raise Refusal(f"{where}: the secret is not UTF-8 text") from None

@@ -1,27 +1,35 @@
-"""``init``: makes the CA or brings one in."""
+"""``init``: makes the CA or brings one in, with the secret and the database that belong to it."""
 
-import shutil
 import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.cli.context import Refusal, Workplace, read_secret, say, verb
-from app.data_folder import DataFolder, write_private
+from app.cli.context import Refusal, Text, Workplace, read_secret, say, verb
+from app.data_folder import DataFolder, readable_by_others, touch_private
+from app.store.presence import Presence
 from app.wiring import load_ca_certificate, open_configured_store, utc_now
 from ca.algorithms.keys import PrivateKey
+from ca.errors import StoreUnavailable
 from ca.issuing.key_store import RSA_KEY_TYPES, encode_private_key, generate_rsa_key, load_private_key
 from ca.issuing.root import check_ca, encode_pem, load_pem_certificates, make_ca_certificate
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 
+T = TypeVar("T")
 DEFAULT_YEARS = 10
+# For so long two first starts may get in each other's way while the database is made.
+LOCKED_SECONDS = 10
 _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--subject", help="The CA's name, as in CN=Example Device CA,O=Example.")
+@click.option("--subject", type=Text(), help="The CA's name, as in CN=Example Device CA,O=Example.")
 @click.option("--key-type", type=click.Choice(list(RSA_KEY_TYPES)), default="rsa:2048", show_default=True)
 @click.option("--years", type=click.IntRange(1, 50), default=DEFAULT_YEARS, show_default=True)
 @click.option("--import-cert", type=_PEM, help="Bring a CA along: its certificate, PEM.")
@@ -29,6 +37,11 @@ _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--import-chain", type=_PEM, help="The certificates above it, PEM, the nearest first.")
 @click.option(
     "--import-passphrase", metavar="FILE|-", help="The passphrase of the key: a file, or - for stdin."
+)
+@click.option(
+    "--make-missing",
+    is_flag=True,
+    help="Go on with a folder of which a part is lost: make the secret, the database or the CA anew.",
 )
 @verb
 def init(
@@ -40,64 +53,171 @@ def init(
     import_key: Path | None,
     import_chain: Path | None,
     import_passphrase: str | None,
+    make_missing: bool,
 ) -> None:
     """Make the CA, or bring one along. Never overwrites one."""
     if bool(import_cert) != bool(import_key):
         raise Refusal("--import-cert and --import-key belong together")
     place.config  # noqa: B018 - wrong settings are told before anything is made
+    if make_missing and place.folder.has_ca and not (subject or import_cert):
+        _make_missing(place)
+        return
     refuse_overwrite(place.folder)
-    if import_cert and import_key:
-        passphrase = read_secret(import_passphrase).encode() if import_passphrase else None
-        key = load_private_key(import_key.read_bytes(), passphrase)
-        certificates = load_pem_certificates(import_cert.read_bytes())
-        chain = load_pem_certificates(import_chain.read_bytes()) if import_chain else certificates[1:]
-        for warning in check_ca(certificates[0], key, chain, utc_now()):
-            say(f"warning: {warning}")
-        write_ca(place.folder, certificates[0], key, chain)
-    else:
-        make_ca(place.folder, subject, key_type, years)
-    open_configured_store(place.folder, place.config).close()
+    try:
+        if import_cert and import_key:
+            passphrase = read_secret(import_passphrase).encode() if import_passphrase else None
+            key = load_private_key(import_key.read_bytes(), passphrase)
+            certificates = load_pem_certificates(import_cert.read_bytes())
+            chain = load_pem_certificates(import_chain.read_bytes()) if import_chain else certificates[1:]
+            for warning in check_ca(certificates[0], key, chain, utc_now()):
+                say(f"warning: {warning}")
+            make_surroundings(place, anew=make_missing)
+            write_ca(place.folder, certificates[0], key, chain)
+        else:
+            name = _name(subject)
+            make_surroundings(place, anew=make_missing)
+            make_ca(place.folder, name, key_type, years)
+    except FileExistsError:
+        # Somebody else made one meanwhile.
+        refuse_overwrite(place.folder)
+        raise
     tell_ca(place.folder)
     say("next: python run.py serve")
 
 
+def prepare(place: Workplace) -> None:
+    """Make what is missing at a first start; later, see to it that nothing is, and say what is open.
+
+    Raises:
+        Refusal, DataFolderError: A part of a folder in use is missing: making it anew would hide that.
+
+    """
+    folder = place.folder
+    if not folder.has_ca:
+        say(f"first start: making a CA in {folder.path}")
+        # Of two first starts at once one is the faster, and its CA is the other's too.
+        with suppress(FileExistsError):
+            make_surroundings(place)
+            make_ca(folder)
+    folder.remove_leftovers()
+    folder.load_secret()
+    place.require_database()
+    for path in (folder.ca_key, folder.secret, place.database_file):
+        if path and readable_by_others(path):
+            say(f"warning: {path} can be read by others: chmod 600 {path}")
+
+
+def make_surroundings(place: Workplace, *, anew: bool = False) -> None:
+    """Make the secret and the database, which have to be there before the CA is.
+
+    What an interrupted start left is made use of. *anew* is for who knows that the CA is lost.
+
+    Raises:
+        Refusal: The database is in use and its CA is gone.
+
+    """
+    folder = place.folder
+    folder.make()
+    # Looked at before the CA: another start puts its CA in place before anything uses its database.
+    used = _wait(place.look_at_database) is Presence.USED
+    if used and not folder.has_ca and not anew:
+        raise Refusal(
+            f"there is no CA in {folder.path}, though {place.database_file} holds what one issued: bring "
+            f"{folder.ca} back from a backup, or `python run.py init --make-missing` makes another CA, "
+            "which no device trusts yet (with --import-cert and --import-key: the same one)"
+        )
+    if used:
+        folder.make_secret()
+    else:
+        folder.remake_damaged_secret()
+    _make_database(place)
+
+
 def refuse_overwrite(folder: DataFolder) -> None:
     """Raises: Refusal: There is a CA already, or the half of one."""
-    if folder.ca_certificate.parent.exists():
+    if folder.has_ca:
         raise Refusal(f"there is a CA in {folder.path} already; choose another folder with --data")
 
 
+def _make_missing(place: Workplace) -> None:
+    """Make the secret and the database of a CA that is there."""
+    secret = place.folder.secret
+    if not secret.exists():
+        place.folder.make_secret()
+        say(f"made {secret}: no challenge password made before is known any more")
+    place.folder.load_secret()
+    if place.look_at_database() is Presence.ABSENT:
+        _make_database(place)
+        say(f"made {place.database_file}: what was issued before can neither be listed nor renewed")
+    tell_ca(place.folder)
+    say("next: python run.py serve")
+
+
+def _make_database(place: Workplace) -> None:
+    """Make the database or bring it to the newest schema."""
+    if place.database_file:
+        # SQLite gives its other files the rights of this one.
+        touch_private(place.database_file)
+    _wait(lambda: open_configured_store(place.folder, place.config).close())
+
+
+def _wait(work: Callable[[], T]) -> T:
+    """Do *work* on a database that another first start may be making: SQLite waits at most doors only."""
+    end = time.monotonic() + LOCKED_SECONDS
+    while True:
+        try:
+            return work()
+        except StoreUnavailable as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(0.1)
+
+
 def make_ca(
-    folder: DataFolder, subject: str | None = None, key_type: str = "rsa:2048", years: int = DEFAULT_YEARS
+    folder: DataFolder, name: Name | None = None, key_type: str = "rsa:2048", years: int = DEFAULT_YEARS
 ) -> None:
-    """Make a key and a self-signed CA certificate in *folder*."""
+    """Make a key and a self-signed CA certificate in *folder*.
+
+    Raises:
+        FileExistsError: There is a CA already.
+
+    """
+    key = generate_rsa_key(RSA_KEY_TYPES[key_type])
+    made = make_ca_certificate(name or _name(None), key, years, utc_now())
+    write_ca(folder, Certificate.load(made), key, ())
+
+
+def write_ca(
+    folder: DataFolder, certificate: Certificate, key: PrivateKey, chain: tuple[Certificate, ...]
+) -> None:
+    """Write the CA's files whole or not at all, after the secret that belongs to them.
+
+    Raises:
+        FileExistsError: There is a CA already.
+
+    """
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise Refusal("the CA key must be RSA: SCEP clients encrypt to it")
+    files = {
+        folder.ca_key.name: encode_private_key(key),
+        folder.ca_certificate.name: encode_pem(certificate),
+    }
+    if chain:
+        files[folder.ca_chain.name] = b"".join(map(encode_pem, chain))
+    folder.make()
+    folder.make_secret()
+    folder.put_ca(files)
+
+
+def _name(subject: str | None) -> Name:
+    """The CA's name as it was given, or one after this host."""
     try:
         name = Name.from_text(f"CN=scepbox CA {_host()}" if subject is None else subject)
     except ValueError as error:
         raise Refusal(f"--subject {subject!r} is no name such as CN=Example CA,O=Example") from error
     if not name:
         raise Refusal("--subject is empty; give a name such as CN=Example CA")
-    key = generate_rsa_key(RSA_KEY_TYPES[key_type])
-    write_ca(folder, Certificate.load(make_ca_certificate(name, key, years, utc_now())), key, ())
-
-
-def write_ca(
-    folder: DataFolder, certificate: Certificate, key: PrivateKey, chain: tuple[Certificate, ...]
-) -> None:
-    """Write the CA's files whole or not at all: beside their place first, then moved there."""
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise Refusal("the CA key must be RSA: SCEP clients encrypt to it")
-    folder.make()
-    place = folder.ca_certificate.parent
-    beside = place.with_name("ca.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(mode=0o700)
-    write_private(beside / folder.ca_key.name, encode_private_key(key))
-    (beside / folder.ca_certificate.name).write_bytes(encode_pem(certificate))
-    if chain:
-        (beside / folder.ca_chain.name).write_bytes(b"".join(map(encode_pem, chain)))
-    folder.load_secret()
-    beside.rename(place)
+    return name
 
 
 def tell_ca(folder: DataFolder) -> None:

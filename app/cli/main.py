@@ -1,6 +1,9 @@
 """The verbs put together. No verb means ``serve``."""
 
+import io
+import os
 import sys
+import traceback
 from importlib.metadata import version as installed_version
 
 import click
@@ -13,6 +16,8 @@ from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_j
 from app.cli.enroll import enroll
 from app.cli.init import init
 from app.cli.serve import serve
+
+DEBUG = "SCEPBOX_DEBUG"
 
 
 class _ServeByDefault(click.Group):
@@ -59,16 +64,38 @@ for _verb in (init, serve, challenge, cert, ca, enroll):
 
 
 def main() -> None:
-    """Run the command line; wrong use is told in one line, with where to read on."""
+    """Run the command line; what goes wrong is told in one line, with where to read on."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name in a script that the terminal does not have is shown all the same.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(top(prog_name="run.py", standalone_mode=False))
+        sys.exit(_run())
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what is left must not be written at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(CANNOT_RUN)
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        click.echo(f"scepbox: internal error: {what} (run with {DEBUG}=1 for the traceback)", err=True)
+        sys.exit(CANNOT_RUN)
+
+
+def _run() -> int:
+    try:
+        code = top(prog_name="run.py", standalone_mode=False)
+        sys.stdout.flush()
     except Refusal as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "run.py"
         message = " ".join(error.format_message().split())
         click.echo(f"scepbox: {message} See: python {path} --help", err=True)
-        sys.exit(CANNOT_RUN)
+        return CANNOT_RUN
     except click.Abort:
-        sys.exit(CANNOT_RUN)
+        click.echo("scepbox: interrupted", err=True)
+        return CANNOT_RUN
+    return code if isinstance(code, int) else 0

@@ -7,7 +7,8 @@ import socket
 import click
 
 from app.cli.context import Refusal, Workplace, say, verb
-from app.cli.init import make_ca, tell_ca
+from app.cli.init import prepare, tell_ca
+from app.cli.listen import check_addresses
 from app.config import Config
 from app.http.server import Limits, WebServer, bind
 from app.logs import set_up_logs
@@ -36,11 +37,8 @@ def serve(place: Workplace, listen: tuple[str, ...], base_url: str | None) -> No
     config = place.config
     set_up_logs(config.log.level)
     # Bound first: a port that is taken must not leave half a first start behind.
-    sockets = [_bind(address) for address in listen or config.server.listen]
-    first = not place.folder.ca_certificate.parent.exists()
-    if first:
-        say(f"first start: making a CA in {place.folder.path}")
-        make_ca(place.folder)
+    sockets = [_bind(address) for address in check_addresses(listen or config.server.listen)]
+    prepare(place)
     ca, warnings = load_ca(place.folder)
     for warning in warnings:
         say(f"warning: {warning}")
@@ -52,6 +50,8 @@ def serve(place: Workplace, listen: tuple[str, ...], base_url: str | None) -> No
     tell_ca(place.folder)
     _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"))
     _calm_collector()
+    for other in sockets[1:]:
+        say(f"also: {_url(other)}/scep")
     click.echo(f"ready: {_url(sockets[0])}/scep")
     server.run()
     store.close()

@@ -1,0 +1,63 @@
+"""Whether a database is there and anything is kept in it, found out without making one."""
+
+import sqlite3
+from contextlib import closing
+from enum import Enum, auto
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.store.engine import BUSY_SECONDS, database_path
+from ca.errors import StoreUnavailable
+
+
+class Presence(Enum):
+    """How much of a database there is."""
+
+    ABSENT = auto()  # No file, or one without a table.
+    EMPTY = auto()  # Neither a certificate nor a challenge password.
+    USED = auto()
+
+
+def find_database_file(url: str) -> Path | None:
+    """The database's file; None where it is in memory or named in another way.
+
+    Raises:
+        StoreUnavailable: It is no database's address.
+
+    """
+    try:
+        path = database_path(url)
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(str(error)) from error
+    return None if path is None or str(path).startswith("file:") else path.resolve()
+
+
+def look_at_database(url: str) -> Presence:
+    """Say how much of the database at *url* there is. One in memory is always empty.
+
+    Raises:
+        StoreUnavailable: It is there and cannot be read.
+
+    """
+    path = find_database_file(url)
+    if path is None:
+        return Presence.EMPTY
+    if not path.exists():
+        return Presence.ABSENT
+    try:
+        # SQLite's own door, because the engine would make tables or change the journal.
+        with closing(sqlite3.connect(path, BUSY_SECONDS)) as connection:
+            return _look(connection)
+    except sqlite3.Error as error:
+        raise StoreUnavailable(str(error)) from error
+
+
+def _look(connection: sqlite3.Connection) -> Presence:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if "alembic_version" not in tables:
+        return Presence.ABSENT
+    for table in tables & {"certificate", "challenge"}:
+        if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():  # noqa: S608 - one of two names
+            return Presence.USED
+    return Presence.EMPTY
