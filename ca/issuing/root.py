@@ -27,9 +27,16 @@ def make_ca_certificate(subject: Name, key: rsa.RSAPrivateKey, years: int, now: 
 
     Its keyUsage has digitalSignature and keyEncipherment beside the CA's own bits, for it signs
     and opens SCEP messages itself; no extKeyUsage, which would bind everything below it.
+
+    Raises:
+        CaUnusable: The subject is not one that a CA can have.
+
     """
     now = now.replace(microsecond=0)
-    name = x509.Name.from_rfc4514_string(str(subject))
+    try:
+        name = subject.for_builder()
+    except ValueError as error:
+        raise CaUnusable(f"{subject} cannot be the subject of a CA: {error}") from error
     usage = x509.KeyUsage(
         digital_signature=True,
         key_encipherment=True,

@@ -14,6 +14,18 @@ MAX_RDNS = 32
 _ESCAPED = re.compile(r'([,+"\\<>;=]|^[ #]| $)')
 _SPACES = re.compile(r"\s+")
 
+# RFC 4514 3, with the spaces around separators that people write.
+_UNIT = r'(?:[^ \\,+"<>;]|\\[ "#+,;<=>\\]|\\[0-9A-Fa-f]{2})'
+_ATTRIBUTE = re.compile(
+    rf" *([A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+) *= *({_UNIT}(?: *{_UNIT})*) *([,+]|\Z)"
+)
+_PAIR = re.compile(rb"\\(?:([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+# RFC 4514 2.3: the short names are not case-sensitive.
+_OIDS = {name.casefold(): oid for oid, name in oids.ATTRIBUTE_NAMES.items()}
+# RFC 5280 appendix A.1: PrintableString alone, and IA5String alone.
+_PRINTABLE = frozenset({"2.5.4.5", "2.5.4.6", "2.5.4.46"})
+_IA5 = frozenset({"0.9.2342.19200300.100.1.25", "1.2.840.113549.1.9.1"})
+
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
@@ -66,13 +78,41 @@ class Name:
 
     @classmethod
     def from_text(cls, text: str) -> "Name":
-        """Parse RFC 4514 text such as ``CN=ipad-17,O=Example``.
+        """Parse RFC 4514 text such as ``CN=ipad-17,O=Example``: whatever ``str`` writes, and more.
 
         Raises:
-            ValueError: It is not such text.
+            ValueError: It is not such text, or names an attribute of an unknown type or of no value.
 
         """
-        return _load(x509.Name.from_rfc4514_string(text).public_bytes())
+        rdns: list[list[bytes]] = []
+        position, separator = 0, "," if text else ""
+        while separator:
+            found = _ATTRIBUTE.match(text, position)
+            if found is None:
+                raise ValueError(
+                    f"no name such as CN=ipad-17,O=Example at {text[position : position + 20]!r}"
+                )
+            attribute = _encode_attribute(found[1], found[2])
+            if separator == "+":
+                rdns[-1].append(attribute)
+            else:
+                rdns.append([attribute])
+            position, separator = found.end(), found[3]
+        return _load(writer.sequence(*map(writer.set_of, reversed(rdns))))
+
+    def for_builder(self) -> x509.Name:
+        """The same name for the builders of ``cryptography``.
+
+        Raises:
+            ValueError: They refuse it: RFC 5280 appendix A.1 limits the length of some attributes.
+
+        """
+        return x509.Name(
+            x509.RelativeDistinguishedName(
+                x509.NameAttribute(x509.ObjectIdentifier(part.oid), part.value) for part in rdn
+            )
+            for rdn in self.rdns
+        )
 
     def __str__(self) -> str:
         """RFC 4514 text: the last RDN first."""
@@ -91,6 +131,28 @@ class Name:
 
     def _folded(self) -> list[frozenset[tuple[str, str]]]:
         return [frozenset((part.oid, _fold(part.value)) for part in rdn) for rdn in self.rdns]
+
+
+def _encode_attribute(kind: str, text: str) -> bytes:
+    oid = kind if kind[0].isdigit() else _OIDS.get(kind.casefold())
+    if oid is None:
+        raise ValueError(f"{kind!r} is no attribute type that is known here")
+    value = _unescape(text)
+    if oid in _PRINTABLE and strings.is_printable(value):
+        encoded = writer.printable_string(value)
+    elif oid in _IA5 and value.isascii():
+        encoded = writer.encode(tags.IA5_STRING, value.encode())
+    else:
+        encoded = writer.utf8_string(value)
+    return writer.sequence(writer.oid(oid), encoded)
+
+
+def _unescape(text: str) -> str:
+    if text.startswith("#"):
+        # RFC 4514 2.4: the encoding itself, in hexadecimal.
+        return strings.text(read(bytes.fromhex(text[1:]), "Name", Deviations()))
+    octets = _PAIR.sub(lambda pair: bytes.fromhex(pair[1].decode()) if pair[1] else pair[2], text.encode())
+    return octets.decode()
 
 
 def _read_attribute(element: Element) -> tuple[Attribute, bytes]:

@@ -107,10 +107,17 @@ def certificate(data: bytes) -> None:
 
 
 def names(data: bytes) -> None:
-    """A Name and GeneralNames, whose text goes into logs and tables."""
-    for parse in (Name.load, read_general_names):
-        with contextlib.suppress(Asn1Error):
-            str(parse(data)).encode("utf-8")
+    """A Name and GeneralNames, whose text goes into logs and tables, and a Name's back into a Name."""
+    with contextlib.suppress(Asn1Error):
+        str(read_general_names(data)).encode("utf-8")
+    try:
+        name = Name.load(data)
+    except Asn1Error:
+        return
+    text = str(name)
+    text.encode("utf-8")
+    if all(part.value for part in name.attributes()) and not Name.from_text(text).matches(name):
+        raise AssertionError(text)
 
 
 def asn1(data: bytes) -> None:
