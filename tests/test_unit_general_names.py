@@ -55,6 +55,22 @@ def test_text_that_is_no_name_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["dsn:x", "urn:a:b", "other:00", "dirname:CN=a", "host:8080", "mailto:jo@example.com", ":x"]
+)
+def test_an_unknown_kind_is_refused_with_the_known_ones(text: str) -> None:
+    """A mistyped kind would make a challenge for a DNS name that no device asks for."""
+    with pytest.raises(ValueError, match="one of dns, email, uri, ip, upn"):
+        GeneralName.from_text(text)
+
+
+@pytest.mark.parametrize("text", ["ip:fe80::1%eth0", "fe80::1%eth0", "IP:fe80::1%1"])
+def test_an_address_with_a_scope_is_refused(text: str) -> None:
+    """RFC 5280 4.2.1.6: sixteen octets and nothing else; the scope would be lost in silence."""
+    with pytest.raises(ValueError, match="scope"):
+        GeneralName.from_text(text)
+
+
+@pytest.mark.parametrize(
     ("der", "name"),
     [
         (writer.encode(0xA4, subject("ipad-17")), GeneralName("dirname", "CN=ipad-17")),

@@ -17,6 +17,7 @@ _IP = 0x87
 _REGISTERED_ID = 0x88
 _TEXT_KINDS = {_EMAIL: "email", _DNS: "dns", _URI: "uri"}
 _TEXT_TAGS = {kind: tag for tag, kind in _TEXT_KINDS.items()}
+_WRITTEN = ("dns", "email", "uri", "ip", "upn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +38,15 @@ class GeneralName:
     def from_text(cls, text: str) -> "GeneralName":
         """Parse ``dns:host``, ``email:a@b``, ``uri:...``, ``ip:...`` or ``upn:...``.
 
-        A bare word is a DNS name, or an address if it reads as one.
+        A bare word is a DNS name, or an address if it reads as one; what has ``://`` in it is a URI.
 
         Raises:
             ValueError: The kind is unknown, or the value does not fit it.
 
         """
-        kind, colon, value = text.partition(":")
-        if not colon or kind.lower() not in {*_TEXT_TAGS, "ip", "upn"}:
-            if "://" in text:
-                return cls("uri", text)
-            kind, value = ("ip" if _is_address(text) else "email" if "@" in text else "dns"), text
-        kind = kind.lower()
+        kind, value = _split(text)
         if kind == "ip":
-            value = str(ipaddress.ip_address(value))
+            value = str(_address(value))
         elif not value or (kind != "upn" and not value.isascii()):
             raise ValueError(f"{text!r} is no subjectAltName of kind {kind}")
         return cls(kind, value)
@@ -70,6 +66,27 @@ class GeneralName:
             value = writer.explicit(0, writer.utf8_string(self.value))
             return writer.encode(_OTHER_NAME, writer.oid(oids.USER_PRINCIPAL_NAME) + value)
         raise ValueError(f"a subjectAltName of kind {self.kind} cannot be written")
+
+
+def _split(text: str) -> tuple[str, str]:
+    kind, colon, value = text.partition(":")
+    if colon and kind.lower() in _WRITTEN:
+        return kind.lower(), value
+    if "://" in text:
+        return "uri", text
+    if _is_address(text):
+        return "ip", text
+    if colon:
+        known = ", ".join(_WRITTEN)
+        raise ValueError(f"{text!r} has no kind of subjectAltName in front, which is one of {known}")
+    return ("email" if "@" in text else "dns"), text
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    # RFC 5280 4.2.1.6 has no room for a scope, which means something to one host alone (RFC 4007 11).
+    if "%" in text:
+        raise ValueError(f"{text!r} has a scope, which no certificate can hold")
+    return ipaddress.ip_address(text)
 
 
 def _is_address(text: str) -> bool:
