@@ -81,6 +81,7 @@ class Responder:
             body = reply.to(transaction, self._answer(request, exchange), message.signer, request.cipher)
         except ScepError as refusal:
             # The one place where a refusal becomes a CertRep FAILURE.
+            exchange.message_type = codec.claimed_message_type(signed)
             exchange.refused(refusal)
             self.store.transact(lambda repository: repository.add_request(exchange.record()))
             body = reply.to(transaction, Failure(refusal.fail_info, str(refusal)))

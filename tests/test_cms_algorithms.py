@@ -1,5 +1,6 @@
 """Algorithms, signer keys and signature forms: which count at which level, and which are forged."""
 
+import logging
 from datetime import timedelta
 
 import pytest
@@ -14,9 +15,10 @@ from ca.asn1 import writer
 from ca.deviations import DeviationKind, Deviations
 from ca.pkcs7 import sign
 from ca.scep import oids
+from ca.scep.messages import MessageType
 from ca.x509.certificate import Certificate
 from tests.forging import Forgery, envelope
-from tests.test_cms_refusals import BAD_ALG, BAD_MESSAGE_CHECK, accepted, refused
+from tests.test_cms_refusals import BAD_ALG, BAD_MESSAGE_CHECK, BAD_REQUEST, accepted, refused
 from tests.world import NONCE, NOW, Device, World, der, name, rsa_key, self_signed
 
 MODERN, COMPATIBLE, LEGACY = CryptoLevel.MODERN, CryptoLevel.COMPATIBLE, CryptoLevel.LEGACY
@@ -38,6 +40,57 @@ def test_a_digest_below_the_level_is_refused_under_sha_256(
     reply = refused(world, device.message(world.ca), BAD_ALG, level)
 
     assert reply.digest == SHA256.oid
+
+
+@pytest.mark.parametrize(
+    ("digest", "level"), [(MD5, MODERN), (MD5, COMPATIBLE), (SHA1, MODERN)], ids=lambda one: one.name
+)
+@pytest.mark.parametrize("message_type", [MessageType.PKCS_REQ, MessageType.CERT_POLL])
+def test_a_refused_digest_is_logged_with_who_sent_what(
+    world: World,
+    device: Device,
+    caplog: pytest.LogCaptureFixture,
+    digest: Digest,
+    level: CryptoLevel,
+    message_type: MessageType,
+) -> None:
+    """RFC 8894 2.9: the level can be raised once nobody is refused any more, which takes a count."""
+    device.digest = digest
+
+    with caplog.at_level(logging.INFO, "ca.responder"):
+        refused(world, device.message(world.ca, message_type=message_type), BAD_ALG, level)
+
+    (line,) = caplog.messages
+    assert f"message={message_type.label} " in line
+    assert "deviations=weak-digest" in line
+
+
+def test_a_refused_cipher_is_logged_with_who_sent_what(
+    world: World, device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RFC 8894 2.9: single DES is counted where it is refused as well as where it is not."""
+    device.cipher = DES_CBC
+
+    with caplog.at_level(logging.INFO, "ca.responder"):
+        refused(world, device.message(world.ca), BAD_ALG, MODERN)
+
+    assert "message=PKCSReq " in caplog.messages[0]
+    assert "deviations=weak-cipher" in caplog.messages[0]
+
+
+def test_what_a_forged_message_claims_to_be_is_logged(
+    world: World, device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its signature does not hold, so that it is a claim; and one of nothing that exists is unknown."""
+    forgery = Forgery(device, world.ca)
+    forgery.signature = bytes(256)
+    nonsense = Forgery(device, world.ca).put(oids.MESSAGE_TYPE, writer.printable_string("99"))
+
+    with caplog.at_level(logging.INFO, "ca.responder"):
+        refused(world, forgery.message(), BAD_MESSAGE_CHECK)
+        refused(world, nonsense.message(), BAD_REQUEST)
+
+    assert [line.split()[0] for line in caplog.messages] == ["message=PKCSReq", "message=unknown"]
 
 
 @pytest.mark.parametrize("level", [MODERN, COMPATIBLE])

@@ -7,12 +7,13 @@ from ca.pkcs7 import SignedData
 from ca.scep.codec.cert_rep import encode_cert_rep
 from ca.scep.codec.client import Expectation, decode_cert_rep, encode_request
 from ca.scep.codec.distribution import decode_ca_certificates, encode_ca_certificates, encode_ca_chain
-from ca.scep.codec.pki_message import decode_pki_message, decode_transaction, load
+from ca.scep.codec.pki_message import claimed_message_type, decode_pki_message, decode_transaction, load
 from ca.scep.codec.requests import decode_request
 
 __all__ = [
     "Expectation",
     "SignedData",
+    "claimed_message_type",
     "decode_ca_certificates",
     "decode_cert_rep",
     "decode_pki_message",

@@ -51,10 +51,11 @@ def decode_pki_message(signed: SignedData, transaction: Transaction, level: Cryp
         UnknownMessageType: No client may send this messageType.
 
     """
-    signer = signed.verify(level)
     digest = signed.signer_info.digest
     if not CryptoLevel.MODERN.accepts_digest(digest):
+        # Before it may be refused: who still sends it is what an administrator wants to count.
         signed.deviations.add(DeviationKind.WEAK_DIGEST, "pkiMessage", digest.name)
+    signer = signed.verify(level)
     signer.note_oddities(signed.deviations)
     if signed.content_type == cms_oids.ENVELOPED_DATA:
         # XiPKI's client names the content by what is in it.
@@ -70,6 +71,14 @@ def decode_pki_message(signed: SignedData, transaction: Transaction, level: Cryp
         signed.signing_time,
         signed.deviations,
     )
+
+
+def claimed_message_type(signed: SignedData) -> str:
+    """What a message says it is, for the log of one whose signature does not hold."""
+    try:
+        return _message_type(signed).label
+    except UnknownMessageType:
+        return "unknown"
 
 
 def _message_type(signed: SignedData) -> MessageType:

@@ -35,9 +35,9 @@ def decode_request(
     if message.message_type in (MessageType.GET_CERT, MessageType.GET_CRL):
         raise OperationNotOffered(f"{message.message_type.label} is not offered here")
     envelope = EnvelopedData.load(message.content, message.deviations)
-    level.check_cipher(envelope.cipher)
     if not CryptoLevel.MODERN.accepts_cipher(envelope.cipher):
         message.deviations.add(DeviationKind.WEAK_CIPHER, "pkcsPKIEnvelope", envelope.cipher.name)
+    level.check_cipher(envelope.cipher)
     if message.message_type is MessageType.CERT_POLL:
         # RFC 8894 3.3.3: the names inside are not relied on. The envelope is not opened at all, so
         # that a captured one, sent anew as a poll, tells nothing about what is in it.
