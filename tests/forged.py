@@ -36,19 +36,27 @@ CA = Certificate.load(make_ca_certificate(Name.from_text("CN=Forged CA"), CA_KEY
 DEVICE_KEY = rsa_key(1)
 
 
-def issue(common_name: str = "ipad-17", key: rsa.RSAPrivateKey = DEVICE_KEY, serial: int = 7) -> bytes:
-    """A certificate of the forged CA for *key*."""
+def issue(
+    common_name: str = "ipad-17",
+    key: rsa.RSAPrivateKey = DEVICE_KEY,
+    *extensions: x509.ExtensionType,
+    issuer: str = "Forged CA",
+    issuer_key: rsa.RSAPrivateKey = CA_KEY,
+) -> bytes:
+    """A certificate for *key*, of the forged CA unless another issuer is named."""
     now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()
         .subject_name(name(common_name))
-        .issuer_name(name("Forged CA"))
+        .issuer_name(name(issuer))
         .public_key(key.public_key())
-        .serial_number(serial)
+        .serial_number(7)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=365))
     )
-    return der(builder.sign(CA_KEY, hashes.SHA256()))
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return der(builder.sign(issuer_key, hashes.SHA256()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +112,12 @@ class ForgedServer:
 
     *answers* to PKIOperation are used up in turn, the last for ever: a forgery, an outcome told by the
     server's own codec, a body, or an HTTP status. *ca* is the body and media type of GetCACert; a
-    status in their place is sent as such.
+    status in their place is sent as such. *opens* is the certificate whose key opens requests.
     """
 
     capabilities: bytes | int = CAPABILITIES
     ca: tuple[bytes, str] | int = (CA.der, "application/x-x509-ca-cert")
+    opens: tuple[Certificate, rsa.RSAPrivateKey] = (CA, CA_KEY)
     answers: list[Answer] = field(default_factory=lambda: [Forgery()])
     received: list[PkiMessage] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
@@ -126,7 +135,7 @@ class ForgedServer:
         signed = codec.load(body, Deviations())
         transaction = codec.decode_transaction(signed, CryptoLevel.LEGACY)
         message = codec.decode_pki_message(signed, transaction, CryptoLevel.LEGACY)
-        request = codec.decode_request(message, CA_KEY, CA, CryptoLevel.LEGACY)
+        request = codec.decode_request(message, self.opens[1], self.opens[0], CryptoLevel.LEGACY)
         self.received.append(message)
         self.requests.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -210,6 +219,6 @@ class Applicant:
         )
 
 
-def applicant(forged: ForgedServer, *, fingerprint: str = "", strict: bool = False) -> Applicant:
+def applicant(forged: ForgedServer, *, fingerprint: str | None = None, strict: bool = False) -> Applicant:
     """A client of *forged*."""
     return Applicant(ScepClient(Transport(forged.url), fingerprint=fingerprint, strict=strict))

@@ -14,8 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from ca.x509.certificate import Certificate
 from tests.command_line import Done, Service, did, run, serving
-from tests.world import NOW, name, self_signed
+from tests.world import NOW, der, name, self_signed
 
 STATIC = "open sesame, every one of you"
 SETTINGS = "[profiles.default]\nrenewal_days = 0\n[profiles.wifi]\nvalidity_days = 30\n"
@@ -53,6 +54,12 @@ def records(data: Path, *verb: str) -> list[dict[str, Any]]:
     """What a listing verb says with --json."""
     found: list[dict[str, Any]] = json.loads(did(*verb, "--json", "--data", data))
     return found
+
+
+def fingerprint(data: Path) -> str:
+    """What a person would read on the server and give to the device."""
+    shown: dict[str, str] = json.loads(did("ca", "show", "--json", "--data", data))
+    return shown["sha256"]
 
 
 def public(path: Path) -> object:
@@ -132,17 +139,77 @@ def test_a_profile_s_address_gives_the_profile_s_certificate(
 
 
 def test_a_challenge_works_once(service: Service, data: Path, tmp_path: Path) -> None:
-    """RFC 8894 7.3; the second device is told in one line, and its key is there for the next try."""
+    """RFC 8894 7.3; the second device is told in one line, and no key without certificate stays."""
     secret = did("challenge", "new", "--data", data).strip()
     enrol(service, tmp_path / "1", "--subject", "CN=first", secret=secret)
 
-    arguments = ("--subject", "CN=second", "--challenge", "-", "--out", tmp_path / "2")
+    pin = ("--fingerprint", fingerprint(data))
+    arguments = ("--subject", "CN=second", "--challenge", "-", "--out", tmp_path / "2", *pin)
     done = run("enroll", service.url, *arguments, stdin=secret)
 
     assert (done.code, done.out) == (1, "")
     assert "badRequest: challenge password not accepted" in done.err
     assert len(done.err.splitlines()) == 1
-    assert not (tmp_path / "2" / "cert.pem").exists()
+    assert list((tmp_path / "2").iterdir()) == []
+
+
+def test_a_key_that_was_given_stays_after_a_refusal(service: Service, tmp_path: Path) -> None:
+    """It is not ours to remove, wherever it lies."""
+    key = tmp_path / "key.pem"
+    key.write_bytes(_PEM_KEY)
+
+    done = run("enroll", service.url, "--subject", "CN=x", "--key", key, "--out", tmp_path)
+
+    assert done.code == 1
+    assert key.read_bytes() == _PEM_KEY
+
+
+def test_without_a_pin_the_fingerprint_is_shown(service: Service, data: Path, tmp_path: Path) -> None:
+    """RFC 8894 2.2: a person can compare it, and give it the next time."""
+    command = ("enroll", service.url, "--subject", "CN=x", "--challenge", "-", "--out")
+
+    without = run(*command, tmp_path / "1", stdin=STATIC)
+    pinned = run(*command, tmp_path / "2", "--fingerprint", fingerprint(data), stdin=STATIC)
+
+    assert f"SHA-256 fingerprint {fingerprint(data)}" in without.err.splitlines()[0]
+    assert fingerprint(data) not in pinned.err
+    assert (without.code, pinned.code) == (0, 0)
+
+
+def test_every_kind_of_subject_comes_back(service: Service, tmp_path: Path) -> None:
+    """What ``cert list`` shows can be given to ``--subject``."""
+    subject = "CN=ann,SN=Lee,GN=Ann,title=Dr,serialNumber=7,emailAddress=ann@example.org,O=Example"
+
+    certificate = enrol(service, tmp_path, "--subject", subject)
+
+    assert str(Certificate.load(der(certificate)).subject) == subject
+
+
+def test_a_certificate_that_could_not_be_written_can_be_had_again(service: Service, tmp_path: Path) -> None:
+    """Its key stays, and the same request gets the same certificate."""
+    (tmp_path / "cert.pem").mkdir()
+    command = ("enroll", service.url, "--subject", "CN=full", "--challenge", "-", "--out", tmp_path)
+
+    done = run(*command, stdin=STATIC)
+    (tmp_path / "cert.pem").rmdir()
+    again = run(*command, "--key", tmp_path / "key.pem", stdin=STATIC)
+
+    assert done.code == 2
+    assert f"--key {tmp_path / 'key.pem'}" in done.err.splitlines()[-1]
+    assert again.code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ca.pem", "cert.pem", "key.pem"]
+
+
+def test_a_certificate_before_is_replaced_whole(service: Service, tmp_path: Path) -> None:
+    """A daemon that reads cert.pem meanwhile meets the old one or the new one."""
+    before = enrol(service, tmp_path, "--subject", "CN=twice")
+    held = (tmp_path / "cert.pem").open("rb")
+    with held:
+        renewal = ("--renew", tmp_path / "cert.pem", "--key", tmp_path / "key.pem")
+        after = enrol(service, tmp_path, *renewal, secret="")
+        read_meanwhile = x509.load_pem_x509_certificate(held.read())
+
+    assert read_meanwhile == before != after
 
 
 def test_enroll_never_overwrites_a_key(service: Service, tmp_path: Path) -> None:
@@ -165,7 +232,13 @@ BAD: dict[str, tuple[tuple[str, ...], int, str]] = {
     "renewal without key": (("--renew", "{cert}"), 2, "--renew needs --key"),
     "renewal of no certificate": (("--renew", __file__, "--key", __file__), 2, "not a PEM certificate"),
     "key that is none": (("--subject", "CN=x", "--key", __file__), 2, "private key"),
-    "fingerprint": (("--subject", "CN=x", "--fingerprint", "00:11"), 1, "do not trust"),
+    "subject of an unknown kind": (("--subject", "shoe=43"), 2, "shoe"),
+    "another CA's fingerprint": (("--subject", "CN=x", "--fingerprint", "00" * 32), 1, "do not trust"),
+    "part of a fingerprint": (("--subject", "CN=x", "--fingerprint", "00:11"), 2, "no fingerprint"),
+    "empty fingerprint": (("--subject", "CN=x", "--fingerprint", ""), 2, "no fingerprint"),
+    "colon for a fingerprint": (("--subject", "CN=x", "--fingerprint", ":"), 2, "no fingerprint"),
+    "rekey without renewal": (("--subject", "CN=x", "--rekey"), 2, "go with --renew"),
+    "challenge file that is no text": (("--subject", "CN=x", "--challenge", "{bytes}"), 2, "not UTF-8"),
     "challenge file gone": (("--subject", "CN=x", "--challenge", "/nowhere"), 2, "/nowhere"),
 }
 
@@ -175,9 +248,12 @@ def bad(service: Service, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     """Every case, run side by side."""
     folder = tmp_path_factory.mktemp("bad")
     (folder / "cert.pem").write_bytes(_some_certificate())
+    (folder / "bytes").write_bytes(b"\xff\xfe\n")
 
     def fail(case: str) -> Done:
-        arguments = (argument.format(cert=folder / "cert.pem") for argument in BAD[case][0])
+        arguments = (
+            argument.format(cert=folder / "cert.pem", bytes=folder / "bytes") for argument in BAD[case][0]
+        )
         return run("enroll", service.url, "--out", folder / case, *arguments)
 
     with ThreadPoolExecutor(8) as pool:
@@ -194,12 +270,28 @@ def test_what_cannot_be_enrolled_is_said_in_one_line(bad: dict[str, Done], case:
     assert len(bad[case].err.splitlines()) == 1, bad[case].err
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1/scep", "http://127.0.0.1:http/scep", "http://a b/", "http://[::1", "http://127.0.0.1:9/"],
+)
+def test_a_server_that_cannot_be_asked_is_said_in_one_line(tmp_path: Path, url: str) -> None:
+    """It could not run, and leaves nothing behind."""
+    done = run("enroll", url, "--subject", "CN=x", "--out", tmp_path / "out")
+
+    assert (done.code, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 1, done.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def _some_certificate() -> bytes:
     certificate = x509.load_der_x509_certificate(self_signed("x", _KEY, NOW).der)
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 _KEY = rsa.generate_private_key(65537, 2048)
+_PEM_KEY = _KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
 
 
 def test_certificates_are_listed_for_machines(service: Service, data: Path, tmp_path: Path) -> None:

@@ -4,15 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.client import ClientError, ScepClient, Transport
+from app.client import ClientError, ScepClient, Transport, Unreachable, Unsettled
 from app.client.client import sleeping
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC
 from ca.algorithms.digests import SHA1, SHA256, SHA512
 from ca.errors import FailInfo
-from ca.pkcs7 import degenerate
 from ca.scep.messages import Failure, MessageType, Pending, Success
-from tests.forged import CA, Applicant, ForgedServer, applicant, issue, serving
-from tests.world import rsa_key
+from tests.forged import Applicant, ForgedServer, applicant, issue, serving
 
 
 @pytest.fixture
@@ -48,7 +46,7 @@ def test_polling_ends_when_patience_does(server: ForgedServer) -> None:
     """RFC 8894 4.4: the client's own limit; the words name the transaction, to ask about it."""
     server.answers = [Pending()]
 
-    with pytest.raises(ClientError, match="pending"):
+    with pytest.raises(Unsettled, match="pending"):
         applicant(server).enrol(polls=3)
 
     assert len(server.received) == 4
@@ -58,7 +56,7 @@ def test_nobody_polls_unless_told_to(server: ForgedServer) -> None:
     """Without a *wait* the first PENDING ends it."""
     server.answers = [Pending()]
 
-    with pytest.raises(ClientError, match="pending"):
+    with pytest.raises(Unsettled, match="pending"):
         applicant(server).enrol()
 
     assert len(server.received) == 1
@@ -68,7 +66,7 @@ def test_a_poll_that_gets_no_answer_is_said(server: ForgedServer) -> None:
     """A server that fails while a request is pending."""
     server.answers = [Pending(), 503]
 
-    with pytest.raises(ClientError, match="HTTP 503"):
+    with pytest.raises(Unsettled, match="HTTP 503"):
         applicant(server).enrol(polls=5)
 
 
@@ -157,21 +155,48 @@ def test_strict_stops_whatever_else_was_chosen(server: ForgedServer) -> None:
     [
         ("ftp://127.0.0.1/scep", "not an http:// or https:// address"),
         ("127.0.0.1:8080/scep", "not an http:// or https:// address"),
-        ("http://127.0.0.1:9/scep", "no answer"),
-        ("http://no such host/scep", "no answer|not an http"),
-        ("http://[::1/scep", "no answer|not an http"),
-        ("http://127.0.0.1:99999/scep", "no answer|not an http"),
+        ("scep.example.org/scep", "not an http:// or https:// address"),
+        ("", "not an http:// or https:// address"),
+        ("http:///scep", "names no host"),
+        ("http://127.0.0.1:0/scep", "names no host and port"),
+        ("http://no such host/scep", "spaces"),
+        ("http://127.0.0.1/scep\n", "spaces"),
+        ("http://127.0.0.1/scep#1", "#"),
+        ("http://127.0.0.1/sc\u00e9p", "other letters than ASCII"),
+        ("http://[::1/scep", "not an address"),
+        ("http://127.0.0.1:99999/scep", "not an address"),
+        ("http://127.0.0.1:http/scep", "not an address"),
+        ("http://ann:secret@127.0.0.1/scep", "before the @"),
     ],
 )
-def test_an_address_where_nobody_answers_is_said(url: str, why: str) -> None:
+def test_an_address_that_is_none_is_refused_at_once(url: str, why: str) -> None:
     """A mistyped address is the commonest mistake there is."""
-    with pytest.raises(ClientError, match=why):
+    with pytest.raises(ValueError, match=why) as caught:
+        Transport(url)
+
+    assert str(caught.value).isprintable()
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/scep", "http://no-such-host.invalid/scep"])
+def test_an_address_where_nobody_answers_is_said(url: str) -> None:
+    """Nothing was sent, so there is nothing to go on with."""
+    with pytest.raises(Unreachable, match="no answer"):
         Applicant(ScepClient(Transport(url))).enrol()
 
 
-def test_the_certificate_of_an_ra_is_preferred(server: ForgedServer) -> None:
-    """RFC 8894 4.2.1.2: where there is an RA, requests are encrypted to it and not to the CA."""
-    registration = issue("RA", rsa_key(2))
-    server.ca = (degenerate([CA.der, registration]), "application/x-x509-ca-ra-cert")
+def test_an_address_may_bring_a_query_of_its_own(server: ForgedServer) -> None:
+    """Some products tell their tenants apart by it."""
+    Applicant(ScepClient(Transport(f"{server.url}?tenant=7"))).enrol()
 
-    assert applicant(server).client.recipient.der == registration
+
+def test_the_same_request_goes_under_the_same_transaction(server: ForgedServer) -> None:
+    """RFC 8894 3.2.1.1: what was interrupted goes on when it is asked again; a renewal is another."""
+    client = applicant(server)
+    client.enrol()
+    applicant(server).enrol()
+    client.enrol(renewal=True)
+
+    first, again, renewal = (message.transaction.transaction_id for message in server.received)
+
+    assert first == again != renewal

@@ -1,5 +1,8 @@
 """``enroll``: a real SCEP client on the command line."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -8,19 +11,29 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.cli.context import NotDone, Refusal, Workplace, read_secret, say, verb
-from app.client import ClientError, Identity, ScepClient, Transport
+from app.client import ClientError, Identity, ScepClient, Transport, Unreachable, Unsettled
 from app.client.client import sleeping
 from app.client.csr import make_csr, make_identity
-from app.data_folder import write_private
+from app.client.files import keeping, replace_file
+from app.client.trust import read_fingerprint
 from ca.algorithms import ciphers, digests
 from ca.issuing.key_store import KeyUnusable, encode_private_key, generate_rsa_key, load_private_key
 from ca.issuing.root import CaUnusable, encode_pem, load_pem_certificates
 from ca.x509.certificate import Certificate
 from ca.x509.general_names import GeneralName
+from ca.x509.name import Name
 
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 _DIGESTS = ("SHA-1", "SHA-256", "SHA-384", "SHA-512")
 _CIPHERS = ("DES-EDE3-CBC", "AES-128-CBC", "AES-192-CBC", "AES-256-CBC", "AES-128-GCM", "AES-256-GCM")
+
+
+def _check_fingerprint(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """An empty fingerprint, of an unset variable say, must not pass for none."""
+    try:
+        return None if text is None else read_fingerprint(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
 @click.command()
@@ -31,8 +44,13 @@ _CIPHERS = ("DES-EDE3-CBC", "AES-128-CBC", "AES-192-CBC", "AES-256-CBC", "AES-12
 @click.option("--key", type=_FILE, help="The RSA key to certify, PEM; else one is made.")
 @click.option("--renew", type=_FILE, metavar="CERT", help="Renew this certificate, PEM; --key is its key.")
 @click.option("--rekey", is_flag=True, help="With --renew: for a new key.")
+@click.option("--new-key", type=_FILE, help="With --renew: for this key, PEM.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
-@click.option("--fingerprint", default="", help="Of the CA certificate: SHA-256 (or SHA-1), in hexadecimal.")
+@click.option(
+    "--fingerprint",
+    callback=_check_fingerprint,
+    help="Of the CA certificate: SHA-256 (or SHA-1). Without it, whoever answers is believed.",
+)
 @click.option(
     "--digest", type=click.Choice(_DIGESTS), help="Instead of what the server's capabilities suggest."
 )
@@ -40,7 +58,7 @@ _CIPHERS = ("DES-EDE3-CBC", "AES-128-CBC", "AES-192-CBC", "AES-256-CBC", "AES-12
     "--cipher", type=click.Choice(_CIPHERS), help="Instead of what the server's capabilities suggest."
 )
 @click.option("--get", "by_get", is_flag=True, help="Send by GET.")
-@click.option("--strict", is_flag=True, help="Refuse a server that does not promise what RFC 8894 demands.")
+@click.option("--strict", is_flag=True, help="Refuse a server that does not keep to RFC 8894 2.9.")
 @click.option(
     "--interval", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds between polls."
 )
@@ -55,8 +73,9 @@ def enroll(
     key: Path | None,
     renew: Path | None,
     rekey: bool,
+    new_key: Path | None,
     out: Path,
-    fingerprint: str,
+    fingerprint: str | None,
     digest: str | None,
     cipher: str | None,
     by_get: bool,
@@ -64,33 +83,30 @@ def enroll(
     interval: float,
     max_polls: int,
 ) -> None:
-    """Get a certificate from the SCEP server at URL; writes key.pem, cert.pem and ca.pem to --out."""
-    client = ScepClient(
-        Transport(url),
-        fingerprint=fingerprint,
-        digest=digests.BY_NAME[digest] if digest else None,
-        cipher=ciphers.BY_NAME[cipher] if cipher else None,
-        post=False if by_get else None,
-        strict=strict,
-    )
+    """Get a certificate from the SCEP server at URL; writes key.pem, cert.pem and ca.pem to --out.
+
+    A request that is pending, or whose reply was lost, goes on when it is made again with the same
+    key: the same command with --key (for a renewal: --new-key) and the key.pem that is there.
+    """
     try:
-        password = read_secret(challenge) if challenge else ""
-        old = load_pem_certificates(renew.read_bytes())[0] if renew else None
-        given = _load_key(key) if key else None
-        if old is not None and given is None:
-            raise Refusal("--renew needs --key, the key of the certificate to renew")
-        certified = generate_rsa_key(2048) if given is None or (old and rekey) else given
-        name = _subject(subject, old)
-        names = _names(san) or (old.subject_alt_names if old else ())
-        identity = Identity(old, given) if old and given else make_identity(name, certified)
-        csr = make_csr(name, names, certified, password)
-        out.mkdir(parents=True, exist_ok=True)
-        # Written before the request: a certificate whose key is lost would be of no use.
-        if certified is not given:
-            write_private(out / "key.pem", encode_private_key(certified))
-        issued = client.enrol(
-            csr, _spki(certified), identity, renewal=bool(old), wait=sleeping(interval, max_polls)
+        client = ScepClient(
+            Transport(url),
+            fingerprint=fingerprint,
+            digest=digests.BY_NAME[digest] if digest else None,
+            cipher=ciphers.BY_NAME[cipher] if cipher else None,
+            post=False if by_get else None,
+            strict=strict,
         )
+        request = _prepare(subject, san, challenge, _Keys.load(key, renew, new_key, rekey=rekey))
+        client.check_server()
+        if fingerprint is None:
+            issuer = client.roles.issuer
+            say(f"CA: {issuer.subject}, SHA-256 fingerprint {issuer.fingerprint()}")
+            say("    not checked: compare it with what the CA itself says, or give that as --fingerprint")
+        out.mkdir(parents=True, exist_ok=True)
+        issued = _enrol(client, request, out, sleeping(interval, max_polls))
+    except Unreachable as error:
+        raise Refusal(str(error)) from error
     except ClientError as error:
         raise NotDone(str(error)) from error
     except FileExistsError as error:
@@ -99,16 +115,95 @@ def enroll(
         raise Refusal(str(error)) from error
     except OSError as error:
         raise Refusal(f"{error.filename}: {error.strerror or error}") from error
-    _write(out, issued, client)
-
-
-def _write(out: Path, issued: Certificate, client: ScepClient) -> None:
-    (out / "cert.pem").write_bytes(encode_pem(issued))
-    (out / "ca.pem").write_bytes(b"".join(map(encode_pem, client.ca_certificates)))
+    if not issued.subject.matches(request.subject):
+        say(f"warning: the certificate is for {issued.subject}, not for {request.subject}")
     for deviation in client.deviations:
         say(f"warning: {deviation.place}: {deviation.kind} {deviation.detail} ({deviation.reference})")
     say(f"issued: {issued.subject}, serial {issued.serial_number:x}, until {issued.not_valid_after:%Y-%m-%d}")
     click.echo(str(out / "cert.pem"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The key to certify, and whether this run made it; what is to be renewed, if anything."""
+
+    certified: rsa.RSAPrivateKey
+    made: bool
+    renewed: Identity | None
+
+    @classmethod
+    def load(cls, key: Path | None, renew: Path | None, new_key: Path | None, *, rekey: bool) -> "_Keys":
+        old = load_pem_certificates(renew.read_bytes())[0] if renew else None
+        given = _load_key(key) if key else None
+        if old is None:
+            if rekey or new_key:
+                raise Refusal("--rekey and --new-key go with --renew")
+            return cls(given or generate_rsa_key(2048), given is None, None)
+        if given is None:
+            raise Refusal("--renew needs --key, the key of the certificate to renew")
+        if rekey and new_key:
+            raise Refusal("--rekey makes a key and --new-key brings one: one of them")
+        renewed = Identity(old, given)
+        if rekey:
+            return cls(generate_rsa_key(2048), True, renewed)
+        return cls(_load_key(new_key) if new_key else given, False, renewed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked for, and who signs that."""
+
+    keys: _Keys
+    subject: Name
+    csr: bytes
+    identity: Identity
+
+
+def _prepare(subject: str | None, san: tuple[str, ...], challenge: str | None, keys: _Keys) -> _Request:
+    password = read_secret(challenge) if challenge else ""
+    old = keys.renewed.certificate if keys.renewed else None
+    name = _subject(subject, old)
+    names = _names(san) or (old.subject_alt_names if old else ())
+    identity = keys.renewed or make_identity(name, keys.certified)
+    csr = make_csr(name, names, keys.certified, password)
+    return _Request(keys, Name.load(name.public_bytes()), csr, identity)
+
+
+def _enrol(client: ScepClient, request: _Request, out: Path, wait: Callable[[int], bool]) -> Certificate:
+    """Ask, and write what came; when no certificate did, say how to go on if that is possible."""
+    keys = request.keys
+    pem = encode_private_key(keys.certified)
+    try:
+        with keeping(out / "key.pem", pem) if keys.made else nullcontext():
+            issued = _ask(client, request, wait)
+    except Unsettled as error:
+        raise NotDone(f"{error}; to go on, {_again(request, out)}") from error
+    try:
+        replace_file(out / "ca.pem", b"".join(map(encode_pem, client.roles.authorities)))
+        replace_file(out / "cert.pem", encode_pem(issued))
+    except OSError as error:
+        why = f"the certificate was issued and could not be written: {error.strerror}"
+        raise Refusal(f"{why}; to get it again, {_again(request, out)}") from error
+    return issued
+
+
+def _ask(client: ScepClient, request: _Request, wait: Callable[[int], bool]) -> Certificate:
+    spki = _spki(request.keys.certified)
+    try:
+        return client.enrol(
+            request.csr, spki, request.identity, renewal=bool(request.keys.renewed), wait=wait
+        )
+    except KeyboardInterrupt:
+        raise Unsettled("interrupted: the server may still grant the request") from None
+
+
+def _again(request: _Request, out: Path) -> str:
+    """How to make the same request once more: with the same key, and so the same transactionID."""
+    if not request.keys.made:
+        return "give the same command again"
+    if request.keys.renewed:
+        return f"give the same command with --new-key {out / 'key.pem'} in place of --rekey"
+    return f"give the same command with --key {out / 'key.pem'}"
 
 
 def _load_key(path: Path) -> rsa.RSAPrivateKey:
@@ -121,9 +216,9 @@ def _load_key(path: Path) -> rsa.RSAPrivateKey:
 def _subject(text: str | None, old: Certificate | None) -> x509.Name:
     if text is not None:
         try:
-            return x509.Name.from_rfc4514_string(text)
+            return Name.from_text(text).for_builder()
         except ValueError as error:
-            raise Refusal(f"--subject {text!r} is no name such as CN=ipad-17,O=Example") from error
+            raise Refusal(f"--subject {text!r} is no name such as CN=ipad-17,O=Example: {error}") from error
     if old is None:
         raise Refusal("--subject is missing, such as CN=ipad-17,O=Example")
     return x509.load_der_x509_certificate(old.der).subject

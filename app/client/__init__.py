@@ -1,6 +1,7 @@
 """A SCEP client over HTTP: it believes nothing that RFC 8894 tells it to check first."""
 
-from app.client.client import ClientError, Identity, ScepClient
+from app.client.client import Identity, ScepClient
+from app.client.errors import ClientError, Unreachable, Unsettled
 from app.client.transport import Transport
 
-__all__ = ["ClientError", "Identity", "ScepClient", "Transport"]
+__all__ = ["ClientError", "Identity", "ScepClient", "Transport", "Unreachable", "Unsettled"]

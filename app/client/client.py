@@ -6,26 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from app.client.errors import ClientError, Unreachable, Unsettled
 from app.client.transport import Transport, TransportError, printable
+from app.client.trust import Roles, assign_roles, read_fingerprint
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC, Cipher
 from ca.algorithms.digests import SHA1, SHA256, SHA512, Digest
 from ca.asn1 import Asn1Error, writer
 from ca.deviations import Deviations
-from ca.errors import BadAlgorithm, InvalidReply
+from ca.errors import InvalidReply
 from ca.scep.capabilities import parse_capabilities
 from ca.scep.codec import Expectation, decode_ca_certificates, decode_cert_rep, encode_request
 from ca.scep.codec.attributes import NONCE_OCTETS
 from ca.scep.messages import Failure, MessageType, Pending, Success, Transaction
 from ca.x509.certificate import Certificate
-from ca.x509.chain import ChainBroken, check_chain
-from ca.x509.extensions import KeyUsageBit
-
-
-class ClientError(Exception):
-    """An enrolment that ended without a certificate; the text says why, for people."""
+from ca.x509.chain import ChainBroken
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +37,24 @@ class Identity:
 class ScepClient:
     """One server, as a client sees it.
 
-    *digest* and *cipher* override what the server's capabilities suggest. *strict* refuses a
-    server that does not promise what RFC 8894 2.9 demands: capabilities come unauthenticated, and
-    somebody on the way may have removed some (RFC 8894 7.5).
+    *fingerprint* is the CA certificate's; without one, whoever answers is believed. *digest* and
+    *cipher* override what the server's capabilities suggest. *strict* refuses a server that does
+    not promise what RFC 8894 2.9 demands: capabilities come unauthenticated, and somebody on the
+    way may have removed some (RFC 8894 7.5). It refuses replies in MD5 or single DES as well.
     """
 
     def __init__(
         self,
         transport: Transport,
         *,
-        fingerprint: str = "",
+        fingerprint: str | None = None,
         digest: Digest | None = None,
         cipher: Cipher | None = None,
         post: bool | None = None,
         strict: bool = False,
     ) -> None:
         self._transport = transport
-        self._fingerprint = fingerprint.replace(":", "").lower()
+        self._fingerprint = None if fingerprint is None else read_fingerprint(fingerprint)
         self._digest = digest
         self._cipher = cipher
         self._post = post
@@ -74,15 +73,15 @@ class ScepClient:
             keywords = parse_capabilities(self._transport.get("GetCACaps"))
         except TransportError as error:
             if not error.status:
-                raise ClientError(str(error)) from error
+                raise _client_error(error) from error
             keywords = frozenset()
         if self._strict and not keywords >= {"AES", "POSTPKIOPERATION", "SHA-256"}:
             raise ClientError("the server does not promise AES, SHA-256 and POST (RFC 8894 2.9)")
         return keywords
 
     @cached_property
-    def ca_certificates(self) -> tuple[Certificate, ...]:
-        """What GetCACert gave, held against the fingerprint if there is one.
+    def roles(self) -> Roles:
+        """What GetCACert gave, held against the fingerprint if there is one, and who may do what.
 
         Raises:
             ClientError: There was no answer, or a wrong one.
@@ -90,40 +89,21 @@ class ScepClient:
         """
         try:
             certificates = decode_ca_certificates(self._transport.get("GetCACert"))
-        except (TransportError, InvalidReply) as error:
+        except InvalidReply as error:
             raise ClientError(str(error)) from error
-        if not self._fingerprint:
-            return certificates
-        pinned = [
-            one for one in certificates if self._fingerprint in (one.fingerprint(), one.fingerprint_sha1())
-        ]
-        if not pinned:
-            raise ClientError("the fingerprint of the CA certificate is another: do not trust this server")
-        for one in certificates:
-            # Anybody can put the true CA certificate beside his own.
-            if one is not pinned[0] and not _leads_to(one, pinned[0], certificates):
-                raise ClientError(
-                    "a certificate beside the pinned one is not of that CA: do not trust this server"
-                )
-        return certificates
+        except TransportError as error:
+            raise _client_error(error) from error
+        return assign_roles(certificates, self._fingerprint, datetime.now(UTC))
 
-    @property
-    def recipient(self) -> Certificate:
-        """The certificate to encrypt to: an RA's where there is one, else the CA's."""
-        able = [one for one in self.ca_certificates if self._can_decrypt(one)]
-        registration = [one for one in able if not one.is_ca]
-        if not able:
-            raise ClientError("none of the server's certificates can be encrypted to")
-        return (registration or able)[0]
+    def check_server(self) -> None:
+        """Ask for capabilities and certificates, and check them, before anything is sent.
 
-    @staticmethod
-    def _can_decrypt(certificate: Certificate) -> bool:
-        try:
-            usage = certificate.key_usage
-            fits = usage is None or KeyUsageBit.keyEncipherment in usage or certificate.is_ca
-            return fits and isinstance(certificate.public_key(), rsa.RSAPublicKey)
-        except (Asn1Error, BadAlgorithm):
-            return False
+        Raises:
+            ClientError: There was no answer, or the server is not to be trusted.
+
+        """
+        # Asked even where nothing is chosen by them: *strict* is about them.
+        _ = self.capabilities, self.roles
 
     def enrol(
         self,
@@ -141,25 +121,26 @@ class ScepClient:
         its number, sleeps as long as it likes, and returns False to give up.
 
         Raises:
-            ClientError: The server refused, could not be reached, or its reply is not to be trusted.
+            ClientError: The server refused, could not be reached, or is not to be trusted.
+            Unsettled: It may have granted the request, or still may.
 
         """
-        if self._strict:
-            self.capabilities  # noqa: B018 - asked even where nothing is chosen by them
-        transaction_id = transaction_id or secrets.token_hex(20)
+        self.check_server()
+        transaction_id = transaction_id or _transaction_id(csr, identity if renewal else None)
         message_type = MessageType.RENEWAL_REQ if renewal else MessageType.PKCS_REQ
         outcome = self._exchange(message_type, csr, transaction_id, spki, identity)
         polls = 0
         while isinstance(outcome, Pending):
             polls += 1
             if not wait(polls):
-                raise ClientError(f"the request {transaction_id} is pending: a person has to approve it")
-            names = writer.sequence(self.recipient.issuer_der, identity.certificate.subject_der)
+                raise Unsettled(f"the request {transaction_id} is pending: a person has to approve it")
+            # RFC 8894 3.3.3: the name of the issuing CA, not of who issued to the CA or the RA.
+            names = writer.sequence(self.roles.issuer.subject_der, identity.certificate.subject_der)
             outcome = self._exchange(MessageType.CERT_POLL, names, transaction_id, spki, identity)
         if isinstance(outcome, Failure):
             why = f": {printable(outcome.text)}" if outcome.text else ""
             raise ClientError(f"the server refused with {outcome.fail_info.label}{why}")
-        return Certificate.load(outcome.certificate)
+        return self._check_issued(outcome)
 
     def _exchange(
         self, message_type: MessageType, payload: bytes, transaction_id: str, spki: bytes, identity: Identity
@@ -171,17 +152,34 @@ class ScepClient:
             transaction,
             identity.certificate,
             identity.key,
-            self.recipient,
+            self.roles.recipient,
             digest=self._digest or self._suggested_digest(),
             cipher=self._cipher or (AES_128_CBC if "AES" in self.capabilities else DES_EDE3_CBC),
         )
         post = "POSTPKIOPERATION" in self.capabilities if self._post is None else self._post
-        expected = Expectation(transaction, self.ca_certificates, spki)
+        expected = Expectation(transaction, self.roles.signers, spki, strict=self._strict)
         try:
             answer = self._transport.operate(message, post=post)
             return decode_cert_rep(answer, expected, identity.certificate, identity.key, self.deviations)
-        except (TransportError, InvalidReply) as error:
-            raise ClientError(str(error)) from error
+        except InvalidReply as error:
+            raise Unsettled(str(error)) from error
+        except TransportError as error:
+            # With a 4xx the server says that it did not take the message.
+            kind = ClientError if 400 <= error.status < 500 else Unsettled
+            raise kind(str(error)) from error
+
+    def _check_issued(self, outcome: Success) -> Certificate:
+        """That the reply is the CA's or its RA's does not make the certificate the CA's."""
+        try:
+            certificate, *others = map(Certificate.load, (outcome.certificate, *outcome.chain))
+            self.roles.check_issued(certificate, tuple(others), datetime.now(UTC))
+            # Read here, so that nobody meets a name that cannot be read further on.
+            _ = certificate.subject, certificate.not_valid_after
+        except Asn1Error as error:
+            raise Unsettled(f"the certificate that came cannot be read: {error}") from error
+        except ChainBroken as error:
+            raise Unsettled(f"the certificate that came is not of the server's CA: {error}") from error
+        return certificate
 
     def _suggested_digest(self) -> Digest:
         """SHA-256 where it is offered (RFC 8894 3.5.2); SHA-1 for a server that offers nothing."""
@@ -191,16 +189,16 @@ class ScepClient:
         return SHA1
 
 
-def _leads_to(one: Certificate, pinned: Certificate, all_of_them: tuple[Certificate, ...]) -> bool:
-    """Whether *one* is below the pinned certificate, or above it: its issuer, and so on up."""
-    now = datetime.now(UTC)
-    for below, anchor in ((one, pinned), (pinned, one)):
-        try:
-            check_chain(below, anchor, now, all_of_them)
-        except ChainBroken:
-            continue
-        return True
-    return False
+def _client_error(error: TransportError) -> ClientError:
+    return ClientError(str(error)) if error.status else Unreachable(str(error))
+
+
+def _transaction_id(csr: bytes, renewed: Identity | None) -> str:
+    """The same for the same request, so that one made again goes on with the first (RFC 8894 3.2.1.1).
+
+    A renewal's is another for each certificate, because its CSR may be the last one's again.
+    """
+    return sha256(csr + (renewed.certificate.der if renewed else b"")).hexdigest()[:40]
 
 
 def sleeping(seconds: float, most: int) -> Callable[[int], bool]:

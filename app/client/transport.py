@@ -21,10 +21,19 @@ class TransportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """One SCEP address. *identifier* is the CA identifier that some servers ask for."""
+    """One SCEP address. *identifier* is the CA identifier that some servers ask for.
+
+    Raises:
+        ValueError: *url* is no such address; the text says what is wrong with it.
+
+    """
 
     url: str
     identifier: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later, and with less to say about it."""
+        _check_address(self.url)
 
     def get(self, operation: str) -> bytes:
         """GetCACaps, GetCACert or GetNextCACert.
@@ -51,13 +60,9 @@ class Transport:
         return self._fetch({"operation": "PKIOperation", "message": text}, None)
 
     def _fetch(self, query: dict[str, str], body: bytes | None) -> bytes:
-        url = f"{self.url}?{urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe='')}"
-        if not url.startswith(("http://", "https://")):
-            raise TransportError(f"{self.url} is not an http:// or https:// address")
-        try:
-            request = urllib.request.Request(url, body, {"User-Agent": "scepbox"})  # noqa: S310 - checked above
-        except ValueError as error:
-            raise TransportError(f"{self.url} is not an http:// or https:// address") from error
+        separator = "&" if "?" in self.url else "?"
+        url = f"{self.url}{separator}{urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe='')}"
+        request = urllib.request.Request(url, body, {"User-Agent": "scepbox"})  # noqa: S310 - checked on making
         if body is not None:
             request.add_header("Content-Type", "application/x-pki-message")
         try:
@@ -73,6 +78,23 @@ class Transport:
         if len(content) > MAX_ANSWER:
             raise TransportError("the server's answer is too long")
         return content
+
+
+def _check_address(url: str) -> None:
+    """Raises: ValueError: It is not an address that could be asked."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"{url!r} is not an address: {error}") from error
+    if parts.username is not None:
+        raise ValueError("a user name in the address is not sent: leave out what is before the @")
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"{url!r} is not an http:// or https:// address")
+    if not host or port == 0:
+        raise ValueError(f"{url!r} is not an address: it names no host and port")
+    if not url.isascii() or not url.isprintable() or " " in url or "#" in url:
+        raise ValueError(f"{url!r} is not an address: spaces, # and other letters than ASCII do not belong")
 
 
 def printable(text: str) -> str:

@@ -50,14 +50,16 @@ def encode_request(
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a reply has to fit: the request's transaction, and who may sign.
+    """What a reply has to fit: the request's transaction, and the certificates that may sign.
 
     *spki* is the key the certificate must hold; empty where none is awaited (GetCert, GetCRL).
+    *strict* refuses what RFC 8894 2.9 forbids a server, and what is reported otherwise.
     """
 
     transaction: Transaction
-    ca_certificates: tuple[Certificate, ...]
+    signers: tuple[Certificate, ...]
     spki: bytes
+    strict: bool = False
 
 
 def decode_cert_rep(
@@ -78,7 +80,7 @@ def decode_cert_rep(
     """
     try:
         signed = SignedData.load(body, "CertRep", deviations)
-        signer = signed.verify(CryptoLevel.LEGACY, expected.ca_certificates)
+        signer = signed.verify(CryptoLevel.LEGACY, expected.signers)
         _check_signer(signed, signer, expected)
         _check_transaction(signed, expected.transaction)
         return _read_outcome(signed, expected, certificate, key)
@@ -87,10 +89,12 @@ def decode_cert_rep(
 
 
 def _check_signer(signed: SignedData, signer: Certificate, expected: Expectation) -> None:
-    if not any(compare_digest(signer.der, one.der) for one in expected.ca_certificates):
-        raise InvalidReply("the reply is signed by a certificate that GetCACert did not give")
-    # RFC 8894 2.9 forbids it. It is reported and not refused: old servers know nothing else.
+    if not any(compare_digest(signer.der, one.der) for one in expected.signers):
+        raise InvalidReply("the reply is signed by neither the CA nor an RA that GetCACert gave")
     if signed.signer_info.digest is MD5:
+        if expected.strict:
+            raise InvalidReply("the reply is signed over MD5 (RFC 8894 2.9)")
+        # Old servers know nothing else.
         signed.deviations.add(DeviationKind.WEAK_DIGEST, "CertRep", "MD5")
 
 
@@ -143,6 +147,8 @@ def _read_success(
         raise InvalidReply("the eContentType of the reply is not id-data")
     envelope = EnvelopedData.load(signed.data)
     if envelope.cipher is DES_CBC:
+        if expected.strict:
+            raise InvalidReply("the reply is encrypted under single DES (RFC 8894 2.9)")
         signed.deviations.add(DeviationKind.WEAK_CIPHER, "CertRep.pkcsPKIEnvelope", "single DES")
     inner = SignedData.load(envelope.decrypt(key, certificate), "certificates")
     issued = [one for one in inner.certificates if one.spki == expected.spki]
