@@ -35,6 +35,9 @@ from ca.x509.certificate import Certificate
 
 log = logging.getLogger(__name__)
 
+# A clock further off than this is told: its device may find its new certificate not valid yet.
+CLOCK_SKEW = timedelta(hours=1)
+
 
 @dataclass(frozen=True, slots=True)
 class ScepIdentity:
@@ -182,6 +185,11 @@ def _note_signer(request: EnrolmentRequest, exchange: Exchange) -> None:
             deviations.add(DeviationKind.SIGNER_VALIDITY, place)
     except Asn1Error as error:
         deviations.add(DeviationKind.SIGNER_VALIDITY, place, str(error))
+    signing_time = request.message.signing_time
+    if signing_time is not None and abs(signing_time - exchange.received_at) > CLOCK_SKEW:
+        deviations.add(
+            DeviationKind.SIGNING_TIME, "pkiMessage.signedAttrs", f"{signing_time:%Y-%m-%d %H:%M} UTC"
+        )
     if signer.is_self_issued and signer.subject_der != request.csr.subject.der:
         deviations.add(DeviationKind.SIGNER_SUBJECT, place, "not the subject of the CSR")
 

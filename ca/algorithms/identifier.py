@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ca.asn1 import Element, tags
+from ca.deviations import DeviationKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,15 @@ class AlgorithmIdentifier:
         parts = element.sequence(1, 2)
         absent = len(parts) == 1 or parts[1].tag == tags.NULL
         return cls(parts[0].oid(), None if absent else parts[1])
+
+
+def note_absent_parameters(element: Element, part: str) -> None:
+    """Tell where the NULL is left out that RSA's identifiers must have (RFC 3370 3.2, 4.2.1, RFC 4055 5).
+
+    Digests are no matter: RFC 5754 2 wants theirs absent.
+    """
+    if len(element.children()) == 1:
+        element.deviate(DeviationKind.ABSENT_PARAMETERS, part=part)
 
 
 def explicit_parameters(element: Element) -> dict[int, Element]:

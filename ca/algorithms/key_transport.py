@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from ca.algorithms import digests
 from ca.algorithms.digests import Digest
-from ca.algorithms.identifier import AlgorithmIdentifier, explicit_parameters
+from ca.algorithms.identifier import AlgorithmIdentifier, explicit_parameters, note_absent_parameters
 from ca.algorithms.keys import RSA_ENCRYPTION, RSA_ENCRYPTION_IDENTIFIER
 from ca.algorithms.signatures import MGF1, digest_of, mgf_digest_of
 from ca.asn1 import Element, writer
@@ -43,6 +43,7 @@ class KeyTransport:
         """
         identifier = AlgorithmIdentifier.read(element)
         if identifier.oid == RSA_ENCRYPTION:
+            note_absent_parameters(element, "keyEncryptionAlgorithm")
             return PKCS1_V15
         if identifier.oid != RSAES_OAEP:
             raise BadAlgorithm("unknown key transport algorithm", detail=identifier.oid)

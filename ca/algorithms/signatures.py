@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from ca.algorithms import digests
 from ca.algorithms.digests import Digest
-from ca.algorithms.identifier import AlgorithmIdentifier, explicit_parameters
+from ca.algorithms.identifier import AlgorithmIdentifier, explicit_parameters, note_absent_parameters
 from ca.algorithms.keys import (
     ED25519,
     RSA_ENCRYPTION,
@@ -76,10 +76,9 @@ class SignatureAlgorithm:
         """
         identifier = AlgorithmIdentifier.read(element)
         oid = identifier.oid
-        if oid == RSA_ENCRYPTION:
-            return cls(Scheme.PKCS1, None)
-        if oid in _RSA:
-            return cls(Scheme.PKCS1, _RSA[oid])
+        if oid == RSA_ENCRYPTION or oid in _RSA:
+            note_absent_parameters(element, "signatureAlgorithm")
+            return cls(Scheme.PKCS1, _RSA.get(oid))
         if oid in _ECDSA:
             return cls(Scheme.ECDSA, _ECDSA[oid])
         if oid == RSASSA_PSS:

@@ -123,11 +123,20 @@ class SignedData:
     @property
     def signing_time(self) -> datetime | None:
         """The signingTime, None where absent or unreadable. UTC."""
-        values = self.attributes.get(oids.SIGNING_TIME, [])
-        try:
-            return values[0].time() if len(values) == 1 else None
-        except Asn1Error:
+        values = self.attributes.get(oids.SIGNING_TIME)
+        if values is None:
             return None
+        try:
+            if len(values) != 1:
+                raise Asn1Error(f"{len(values)} values")
+            time = values[0].time()
+        except Asn1Error as error:
+            self.deviations.add(DeviationKind.SIGNING_TIME, "pkiMessage.signedAttrs", str(error))
+            return None
+        # RFC 5652 11.3: UTCTime until 2050, and always with seconds.
+        if len(values[0].content) != (13 if time.year < 2050 else 15):
+            values[0].deviate(DeviationKind.SIGNING_TIME, "form", part="signedAttrs")
+        return time
 
     def verify(
         self, level: CryptoLevel = CryptoLevel.COMPATIBLE, trusted: tuple[Certificate, ...] = ()
