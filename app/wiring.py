@@ -14,8 +14,8 @@ from app.http.scep import ScepEndpoint
 from app.store import SqlStore, open_store
 from ca.errors import StoreUnavailable
 from ca.issuing.authority import Authority
-from ca.issuing.key_store import load_private_key
-from ca.issuing.root import CaUnusable, check_ca, encode_pem, load_pem_certificates
+from ca.issuing.key_store import read_private_key
+from ca.issuing.root import CaUnusable, check_ca, encode_pem, read_certificates
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.responder import Responder, ScepIdentity
@@ -46,11 +46,14 @@ def load_ca(folder: DataFolder) -> tuple[Ca, list[str]]:
 
     """
     certificate = load_ca_certificate(folder)
-    key = load_private_key(folder.ca_key.read_bytes())
-    chain = load_pem_certificates(folder.ca_chain.read_bytes()) if folder.ca_chain.exists() else ()
-    warnings = check_ca(certificate, key, chain, utc_now())
+    key = read_private_key(folder.ca_key)
+    chain = read_certificates(folder.ca_chain) if folder.ca_chain.exists() else ()
+    try:
+        warnings = check_ca(certificate, key, chain, utc_now())
+    except CaUnusable as error:
+        raise CaUnusable(f"{folder.ca_certificate}: {error}") from error
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise CaUnusable("the CA key is not RSA: SCEP clients encrypt to it")
+        raise CaUnusable(f"{folder.ca_key}: the CA key is not RSA: SCEP clients encrypt to it")
     return Ca(certificate, key, chain), warnings
 
 
@@ -62,7 +65,7 @@ def load_ca_certificate(folder: DataFolder) -> Certificate:
         CaUnusable: It is not a certificate.
 
     """
-    return load_pem_certificates(folder.ca_certificate.read_bytes())[0]
+    return read_certificates(folder.ca_certificate)[0]
 
 
 def database_url(folder: DataFolder, config: Config) -> str:

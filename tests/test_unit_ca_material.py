@@ -1,13 +1,17 @@
 """A CA's key and certificate: making them, loading them, and judging what is brought along."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from app.data_folder import DataFolder
+from app.wiring import load_ca
 from ca.algorithms.keys import PrivateKey
 from ca.asn1 import writer
 from ca.issuing import authority
@@ -122,11 +126,70 @@ def test_what_cannot_be_a_ca_is_refused_in_words(case: str) -> None:
         check_ca(certificate, key, chain, NOW)
 
 
-@pytest.mark.parametrize("pem", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+PEM = encode_pem(ROOT)
+
+
+def armoured(*replaced: tuple[bytes, bytes]) -> bytes:
+    """The PEM of a CA certificate in which some octets stand for others."""
+    octets = ROOT.der
+    for old, new in replaced:
+        octets = octets.replace(old, new, 1)
+    return b"-----BEGIN CERTIFICATE-----\n" + b64encode(octets) + b"\n-----END CERTIFICATE-----\n"
+
+
+NO_PEM = {
+    "nothing": b"",
+    "no certificate": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "a Latin-1 letter inside": PEM[:100] + b"\xe9" + PEM[101:],
+    "a UTF-8 letter inside": PEM[:100] + "é".encode() + PEM[102:],
+    "a NUL inside": PEM[:100] + b"\0" + PEM[101:],
+    "a letter in the armour": PEM.replace(b"BEGIN CERT", "BÉGIN CERT".encode()),
+    "UTF-16": PEM.decode().encode("utf-16"),
+    "octets": bytes(range(256)),
+    "X.509 v9": armoured((b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x08")),
+    "a subject of no string": armoured(
+        (b"\x0c\x04Root", b"\x04\x04Root"), (b"\x0c\x04Root", b"\x04\x04Root")
+    ),
+}
+
+
+@pytest.mark.parametrize("pem", NO_PEM.values(), ids=NO_PEM.keys())
 def test_what_is_no_pem_certificate_is_refused(pem: bytes) -> None:
     """RFC 7468 5: an administrator brings the wrong file, and is told so."""
     with pytest.raises(CaUnusable, match="not a PEM certificate"):
         load_pem_certificates(pem)
+
+
+@pytest.mark.parametrize("text", ["Aussteller: Prüfstelle\n".encode(), "Prüfstelle\n".encode("latin-1")])
+def test_words_around_a_pem_certificate_do_not_matter(text: bytes) -> None:
+    """RFC 7468 5.2: tools write explanations before it, in whatever language."""
+    assert load_pem_certificates(text + PEM + text)[0].der == ROOT.der
+
+
+SPOILT: dict[str, tuple[str, bytes, type[Exception], str]] = {
+    "no key": ("ca.key", b"no key", KeyUnusable, "the private key cannot be read"),
+    "no certificate": ("ca.pem", b"\xff", CaUnusable, "not a PEM certificate"),
+    "no chain": ("chain.pem", b"", CaUnusable, "not a PEM certificate"),
+    "another's certificate": ("ca.pem", encode_pem(ca_certificate(OTHER_KEY)), CaUnusable, "does not belong"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_file_of_the_ca_that_is_of_no_use_is_named(tmp_path: Path, case: str) -> None:
+    """There are three of them, and only one has to be brought back from the backup."""
+    spoilt, content, kind, words = SPOILT[case]
+    folder = DataFolder(tmp_path)
+    folder.ca_key.parent.mkdir()
+    folder.ca_key.write_bytes(encode_private_key(CA_KEY))
+    folder.ca_certificate.write_bytes(encode_pem(INTERMEDIATE))
+    folder.ca_chain.write_bytes(PEM)
+    (folder.ca_key.parent / spoilt).write_bytes(content)
+
+    with pytest.raises(kind) as refusal:
+        load_ca(folder)
+
+    assert str(refusal.value).startswith(f"{folder.ca_key.parent / spoilt}: ")
+    assert words in str(refusal.value)
 
 
 @pytest.mark.parametrize("key", [generate_rsa_key(2048), EC_KEY], ids=["RSA", "EC"])
@@ -158,8 +221,9 @@ def pem_of(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, passphrase: bytes
     [
         (pem_of(CA_KEY, b"secret"), None, "no passphrase was given"),
         (pem_of(CA_KEY, b"secret"), b"terces", "passphrase is wrong"),
+        (b"no key", b"secret", "cannot be read, or the passphrase is wrong"),
         (pem_of(CA_KEY), b"secret", "is not encrypted"),
-        (b"no key", None, "cannot be read"),
+        (b"no key", None, "cannot be read$"),
         (pem_of(ed25519.Ed25519PrivateKey.generate()), None, "neither RSA nor EC"),
     ],
 )

@@ -1,5 +1,7 @@
 """Private keys in files: making, writing and loading them."""
 
+from pathlib import Path
+
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -40,7 +42,23 @@ def load_private_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
         missing = "is encrypted, and no passphrase was given" if passphrase is None else "is not encrypted"
         raise KeyUnusable(f"the private key {missing}") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyUnusable("the private key cannot be read, or the passphrase is wrong") from error
+        wrong = "" if passphrase is None else ", or the passphrase is wrong"
+        raise KeyUnusable(f"the private key cannot be read{wrong}") from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise KeyUnusable("the private key is neither RSA nor EC")
     return key
+
+
+def read_private_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
+    """Load the PEM private key in a file, which is named where it is of no use.
+
+    Raises:
+        OSError: The file cannot be read.
+        KeyUnusable: As for :func:`load_private_key`.
+
+    """
+    pem = path.read_bytes()
+    try:
+        return load_private_key(pem, passphrase)
+    except KeyUnusable as error:
+        raise KeyUnusable(f"{path}: {error}") from error

@@ -1,6 +1,7 @@
 """Making a CA certificate, and judging one that is brought along (RFC 8894 2.1.2, RFC 5280 4.2.1)."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -77,9 +78,28 @@ def load_pem_certificates(pem: bytes) -> tuple[Certificate, ...]:
     """
     try:
         found = x509.load_pem_x509_certificates(pem)
-        return tuple(Certificate.load(one.public_bytes(serialization.Encoding.DER)) for one in found)
-    except (ValueError, Asn1Error) as error:
+        certificates = [Certificate.load(one.public_bytes(serialization.Encoding.DER)) for one in found]
+        for one in certificates:
+            # Read here, so that nobody who shows or compares them meets what cannot be.
+            _ = one.subject, one.subject_alt_names, one.subject_key_identifier, one.key_usage
+    except (ValueError, x509.InvalidVersion) as error:
         raise CaUnusable(f"not a PEM certificate: {error}") from error
+    return tuple(certificates)
+
+
+def read_certificates(path: Path) -> tuple[Certificate, ...]:
+    """The certificates of a PEM file, which is named where one cannot be read.
+
+    Raises:
+        OSError: The file cannot be read.
+        CaUnusable: As for :func:`load_pem_certificates`.
+
+    """
+    pem = path.read_bytes()
+    try:
+        return load_pem_certificates(pem)
+    except CaUnusable as error:
+        raise CaUnusable(f"{path}: {error}") from error
 
 
 def encode_pem(certificate: Certificate) -> bytes:
