@@ -35,7 +35,7 @@ def main() -> None:
     if sys.argv[1:]:
         sys.exit(pytest.main(sys.argv[1:]))
     _check_style()
-    sys.exit(pytest.main(["--cov", "--cov-report=term-missing"]))
+    sys.exit(pytest.main(["--cov", "--cov-report=term-missing", "--cov-fail-under=100"]))
 
 
 def _check_style() -> None:

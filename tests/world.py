@@ -108,6 +108,7 @@ class Device:
             cipher=self.cipher,
             key_transport=self.key_transport,
             pss=pss,
+            signing_time=NOW,
         )
 
     def read(

@@ -1,6 +1,7 @@
 """The client's half of the codec: a request to bytes, and a CertRep checked before it is believed."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from hmac import compare_digest
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -33,11 +34,12 @@ def encode_request(
     cipher: Cipher = AES_128_CBC,
     key_transport: KeyTransport = PKCS1_V15,
     pss: bool = False,
+    signing_time: datetime | None = None,
 ) -> bytes:
     """Encrypt *payload* to the CA's *recipient* certificate and sign it with *key*; DER.
 
     *payload* is what the messageType asks for: a PKCS #10, an IssuerAndSubject or an
-    IssuerAndSerialNumber (RFC 8894 3.3).
+    IssuerAndSerialNumber (RFC 8894 3.3). The *signing_time* is now where none is given.
     """
     attributes = {
         oids.MESSAGE_TYPE: text(message_type),
@@ -45,7 +47,9 @@ def encode_request(
         oids.SENDER_NONCE: writer.octet_string(transaction.sender_nonce),
     }
     envelope = encrypt([recipient], payload, cipher, key_transport=key_transport)
-    return sign(certificate, key, envelope, attributes=attributes, digest=digest, pss=pss)
+    return sign(
+        certificate, key, envelope, attributes=attributes, digest=digest, pss=pss, signing_time=signing_time
+    )
 
 
 @dataclass(frozen=True, slots=True)
