@@ -33,7 +33,9 @@ def run(
         _command(*arguments),
         input=stdin,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        # "\udcff" is the octet FF: what is no text can be given and is shown.
+        errors="surrogateescape",
         env={**CLEAN, **(environment or {})},
         cwd=cwd,
         timeout=60,

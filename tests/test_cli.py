@@ -1,17 +1,27 @@
 """Starting, stopping and failing: the verbs as processes, their exit codes and their one line."""
 
+import io
 import json
 import re
 import socket
 import stat
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import click
 import pytest
 
-from app.cli.main import top
-from tests.command_line import did, run, serving
+from app.cli.context import print_table
+from app.cli.main import DEBUG, main, top
+from tests.command_line import CLEAN, did, run, serving
+from tests.world import ROOT
 
+# The interpreter outside of any virtual environment.
+BASE_PYTHON = Path(getattr(sys, "_base_executable", sys.executable))
 ANY_PORT = ("--listen", "127.0.0.1:0")
 VERBS = (
     ("init",),
@@ -97,11 +107,25 @@ def test_admin_listen_off_is_understood(home: Path, tmp_path: Path) -> None:
 
 
 def test_it_listens_on_several_addresses(home: Path, tmp_path: Path) -> None:
-    """--listen may be repeated."""
-    with serving("serve", "--data", home, *ANY_PORT, *ANY_PORT, log=tmp_path / "log") as service:
-        assert service.get("/healthz")[1] == b"ok\n"
+    """--listen may be repeated: ``ready`` names the first, for scripts, and people are told the others."""
+    with serving("serve", "--data", home, *ANY_PORT * 3, log=tmp_path / "log") as service:
+        others = re.findall(r"(?m)^also: (http://127\.0\.0\.1:\d+)/scep$", service.log)
+        answers = [urlopen(f"{other}/healthz", timeout=10).read() for other in others]
+        answers.append(service.get("/healthz")[1])
 
+    assert answers == [b"ok\n"] * 3
     assert service.code == 0
+
+
+def test_init_then_a_challenge_then_serve(tmp_path: Path) -> None:
+    """A device can be prepared before anything listens."""
+    did("init", "--data", tmp_path / "data")
+    did("challenge", "new", "--data", tmp_path / "data")
+
+    with serving("serve", "--data", tmp_path / "data", *ANY_PORT, log=tmp_path / "log") as service:
+        assert service.get("/readyz")[1] == b"ready\n"
+
+    assert "first start" not in service.log
 
 
 SETTINGS = (
@@ -176,3 +200,152 @@ def test_version_names_what_it_runs_on() -> None:
     facts = json.loads(did("version", "--json"))
 
     assert set(facts) == {"scepbox", "python", "cryptography", "openssl"}
+
+
+def test_a_secret_may_come_with_the_mark_of_windows(home: Path, tmp_path: Path) -> None:
+    """Notepad and PowerShell put U+FEFF in front of UTF-8, which no device sends."""
+    (tmp_path / "secret").write_bytes("\ufeffgrün\r\n".encode())
+
+    made = did("challenge", "new", "--data", home, "--secret", tmp_path / "secret")
+
+    assert made == "grün\n"
+
+
+def test_the_ca_is_exported_whatever_stands_beside_it(tmp_path: Path) -> None:
+    """``openssl x509 -text`` writes names into the file, in any encoding."""
+    did("init", "--data", tmp_path / "data")
+    before = did("ca", "export", "--data", tmp_path / "data")
+    file = tmp_path / "data" / "ca" / "ca.pem"
+    file.write_bytes("subject=CN = Gerätestelle\n".encode("latin-1") + file.read_bytes())
+
+    assert did("ca", "export", "--data", tmp_path / "data") == before
+
+
+class _Terminal(io.StringIO):
+    """A screen."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_name_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device chooses its name, and must not choose how the list is shown, or that it is not."""
+    monkeypatch.setattr(sys, "stdout", screen := _Terminal())
+
+    print_table(["subject"], [["CN=[/red]"], ["CN=[bold]x"], ["CN=:smile:"]])
+
+    assert [line.strip() for line in screen.getvalue().splitlines()[1:]] == [
+        "CN=[/red]",
+        "CN=[bold]x",
+        "CN=:smile:",
+    ]
+
+
+@pytest.fixture
+def broken_verb(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A verb with a fault of ours, as the one that is called."""
+
+    @top.command()
+    def broken() -> None:
+        raise ZeroDivisionError("a\nb")
+
+    monkeypatch.setattr(sys, "argv", ["run.py", "broken"])
+    yield
+    del top.commands["broken"]
+
+
+@pytest.mark.usefixtures("broken_verb")
+def test_a_fault_of_ours_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With how to see where it is."""
+    monkeypatch.delenv(DEBUG, raising=False)
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert (
+        said
+        == "scepbox: internal error: ZeroDivisionError: a b (run with SCEPBOX_DEBUG=1 for the traceback)\n"
+    )
+
+
+@pytest.mark.usefixtures("broken_verb")
+def test_who_asks_for_it_is_shown_the_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For the report of a fault."""
+    monkeypatch.setenv(DEBUG, "1")
+
+    with pytest.raises(SystemExit):
+        main()
+
+    assert "in broken" in capsys.readouterr().err
+
+
+INTERRUPTING = "import signal\nsignal.raise_signal(signal.SIGINT)\n"
+
+
+def test_ctrl_c_while_it_loads_is_one_line(tmp_path: Path) -> None:
+    """Half a second in which impatient people press it: the first package that is loaded does so here."""
+    (tmp_path / "bottle.py").write_text(INTERRUPTING)
+
+    done = run("version", environment={"PYTHONPATH": str(tmp_path)})
+
+    assert (done.code, done.out, done.err) == (2, "", "scepbox: interrupted\n")
+
+
+def test_who_reads_no_further_gets_no_traceback(home: Path) -> None:
+    """As in ``python run.py ca show | head -1``, with a reader that is gone at once."""
+    with subprocess.Popen(
+        [sys.executable, ROOT / "run.py", "ca", "show", "--data", home],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=CLEAN,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert said == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the interpreter that presses Ctrl-C is a shell script")
+def test_ctrl_c_while_packages_are_installed_is_one_line(tmp_path: Path) -> None:
+    """The longest wait there is; the next start goes on."""
+    (tmp_path / "app").mkdir()
+    for name in ("run.py", "app/__init__.py", "app/bootstrap.py"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "requirements.txt").touch()
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nkill -INT $PPID\nsleep 5\n")
+    python.chmod(0o755)
+
+    done = subprocess.run(
+        [BASE_PYTHON, tmp_path / "run.py"], capture_output=True, text=True, env=CLEAN, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "scepbox: interrupted"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_virtual_environment_without_pip_is_made_again(tmp_path: Path) -> None:
+    """Who pressed Ctrl-C while it was made has one that nothing can be installed into."""
+    home = tmp_path / ".venv"
+    venv.create(home)
+    (tmp_path / "requirements.txt").touch()
+    program = "import sys; from pathlib import Path; from app.bootstrap import ensure_environment as ensure\n"
+    program += "ensure(root := Path(sys.argv[1]), [root / 'requirements.txt']); print(sys.prefix)"
+    environment = {**CLEAN, "PYTHONPATH": str(ROOT)}
+
+    done = subprocess.run(
+        [BASE_PYTHON, "-c", program, tmp_path], capture_output=True, text=True, env=environment, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).resolve() == home.resolve()

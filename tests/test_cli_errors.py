@@ -11,6 +11,11 @@ import pytest
 from tests.command_line import Done, did, run
 
 ANY_PORT = ("--listen", "127.0.0.1:0")
+TWICE = ("--listen", "127.0.0.1:8080") * 2
+# How Python shows an octet that is not UTF-8.
+NO_TEXT = "caf\udce9"
+# What a case types on standard input.
+STDIN = {"a secret that is no text": f"{NO_TEXT}\n"}
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +92,24 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "challenge profile": (whole, ("challenge", "new", "--profile", "x"), "no profile"),
     "challenge subject": (whole, ("challenge", "new", "--subject", "x"), "CN="),
     "empty challenge": (whole, ("challenge", "new", "--secret", "-"), "1 to 255"),
+    "challenge without a subject": (whole, ("challenge", "new", "--subject", ""), "--subject is empty"),
+    "too many uses": (whole, ("challenge", "new", "--uses", "9" * 23), "from 1 to 999999999"),
+    "uses in superscript": (whole, ("challenge", "new", "--uses", "²"), "from 1 to 999999999"),
+    "no uses": (whole, ("challenge", "new", "--uses", "0"), "from 1 to 999999999"),
+    "validity without end": (whole, ("challenge", "new", "--valid", "999999y"), "use forever"),
+    "validity in superscript": (whole, ("challenge", "new", "--valid", "²h"), "90m, 12h"),
+    "a note that is no text": (whole, ("challenge", "new", "--note", NO_TEXT), "is not text"),
+    "a name that is no text": (whole, ("challenge", "new", "--san", NO_TEXT), "is not text"),
+    "a secret that is no text": (whole, ("challenge", "new", "--secret", "-"), "not UTF-8"),
+    "no secret at all": (whole, ("challenge", "new", "--secret", ""), "Is a directory"),
+    "a number beyond the database's": (whole, ("challenge", "revoke", "9" * 23), "not in the range"),
+    "expiring after the calendar": (whole, ("cert", "list", "--expiring", "999999y"), "year 9999"),
+    "subject that is no text": (whole, ("cert", "list", "--subject", NO_TEXT), "is not text"),
+    "serial that is no text": (whole, ("cert", "show", NO_TEXT), "is not text"),
+    "port in superscript": (whole, ("serve", "--listen", ":²"), "HOST:PORT"),
+    "port of another script": (whole, ("serve", "--listen", "127.0.0.1:٣"), "HOST:PORT"),
+    "port too high": (whole, ("serve", "--listen", "127.0.0.1:65536"), "HOST:PORT"),
+    "one address twice": (whole, ("serve", *TWICE), "--listen 127.0.0.1:8080 is given twice"),
     "init again": (whole, ("init",), "--data"),
 }
 
@@ -101,7 +124,8 @@ def failed(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Do
         data = folder / case
         shutil.copytree(home, data)
         spoil(data)
-        return run(*arguments, *(() if "--data" in arguments else ("--data", data)))
+        place = () if "--data" in arguments else ("--data", data)
+        return run(*arguments, *place, stdin=STDIN.get(case, ""))
 
     with ThreadPoolExecutor(8) as pool:
         return dict(zip(CASES, pool.map(fail, CASES), strict=True))

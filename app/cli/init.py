@@ -94,10 +94,10 @@ def prepare(place: Workplace) -> None:
     """
     folder = place.folder
     if not folder.has_ca:
+        make_surroundings(place)
         say(f"first start: making a CA in {folder.path}")
         # Of two first starts at once one is the faster, and its CA is the other's too.
         with suppress(FileExistsError):
-            make_surroundings(place)
             make_ca(folder)
     folder.remove_leftovers()
     folder.load_secret()
