@@ -8,7 +8,9 @@ from typing import TypeAlias
 
 import pytest
 
+from ca.issuing.key_store import encode_private_key
 from tests.command_line import Done, did, run
+from tests.world import ROOT, rsa_key
 
 ANY_PORT = ("--listen", "127.0.0.1:0")
 TWICE = ("--listen", "127.0.0.1:8080") * 2
@@ -61,6 +63,22 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "half an import": (absent, ("init", "--import-cert", __file__), "belong together"),
     "corrupt CA key": (writing("ca/ca.key", "junk"), ("serve",), "private key"),
     "CA key gone": (lambda data: (data / "ca/ca.key").unlink(), ("serve",), "ca.key"),
+    "empty CA key": (writing("ca/ca.key", ""), ("serve", *ANY_PORT), "ca/ca.key: "),
+    "key of another CA": (
+        writing("ca/ca.key", encode_private_key(rsa_key(12))),
+        ("serve", *ANY_PORT),
+        "ca/ca.pem: the private key does not belong",
+    ),
+    "corrupt CA certificate": (writing("ca/ca.pem", "junk"), ("serve", *ANY_PORT), "ca/ca.pem: "),
+    "empty CA certificate": (writing("ca/ca.pem", ""), ("serve", *ANY_PORT), "ca/ca.pem: "),
+    "empty CA certificate: export": (writing("ca/ca.pem", ""), ("ca", "export"), "ca/ca.pem: "),
+    "corrupt chain": (writing("ca/chain.pem", "junk"), ("serve", *ANY_PORT), "ca/chain.pem: "),
+    "corrupt chain: export": (writing("ca/chain.pem", "junk"), ("ca", "export", "--chain"), "ca/chain.pem: "),
+    "no certificate to import": (
+        absent,
+        ("init", "--import-cert", __file__, "--import-key", str(ROOT / "run.py")),
+        "run.py: ",
+    ),
     "corrupt secret": (
         writing("secrets.key", "junk"),
         ("challenge", "new"),

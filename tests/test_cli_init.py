@@ -1,5 +1,6 @@
 """``init --import-cert``: a CA that is brought along, taken where it can serve and refused where not."""
 
+import json
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -194,3 +195,20 @@ def test_init_makes_the_ca_that_was_asked_for(tmp_path: Path) -> None:
     assert made.subject.rfc4514_string() == "CN=Pilot CA,O=Example"
     assert made.public_key().key_size == 3072  # type: ignore[union-attr] # RSA, as asked for
     assert 729 <= (made.not_valid_after_utc - datetime.now(UTC)).days <= 732
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "emailAddress=ca@example.org,CN=Pilot CA",
+        "CN=Pilot CA,serialNumber=4711,O=Example",
+        "CN=Pilot CA,O=Gerätestelle 東京",
+    ],
+)
+def test_the_ca_may_have_any_name(tmp_path: Path, subject: str) -> None:
+    """Attributes beyond the nine of RFC 4514, as openssl and other CAs write them."""
+    done = run("init", "--data", tmp_path / "data", "--subject", subject)
+
+    shown = json.loads(run("ca", "show", "--json", "--data", tmp_path / "data").out)
+    assert done.code == 0, done.err
+    assert shown["subject"] == subject

@@ -6,7 +6,7 @@ from app.cli.challenge import rfc3339
 from app.cli.context import Workplace, json_option, print_json, verb
 from app.wiring import load_ca_certificate
 from ca.algorithms.keys import key_label
-from ca.issuing.root import encode_pem, load_pem_certificates
+from ca.issuing.root import encode_pem, read_certificates
 
 
 @click.group()
@@ -46,7 +46,7 @@ def export(place: Workplace, chain: bool) -> None:
     place.require_ca()
     certificates = [load_ca_certificate(place.folder)]
     if chain and place.folder.ca_chain.exists():
-        certificates += load_pem_certificates(place.folder.ca_chain.read_bytes())
+        certificates += read_certificates(place.folder.ca_chain)
     # Written anew: what else stands in the files, in whatever encoding, is no concern of a device's.
     for certificate in certificates:
         click.echo(encode_pem(certificate).decode("ascii"), nl=False)

@@ -16,8 +16,8 @@ from app.store.presence import Presence
 from app.wiring import load_ca_certificate, open_configured_store, utc_now
 from ca.algorithms.keys import PrivateKey
 from ca.errors import StoreUnavailable
-from ca.issuing.key_store import RSA_KEY_TYPES, encode_private_key, generate_rsa_key, load_private_key
-from ca.issuing.root import check_ca, encode_pem, load_pem_certificates, make_ca_certificate
+from ca.issuing.key_store import RSA_KEY_TYPES, encode_private_key, generate_rsa_key, read_private_key
+from ca.issuing.root import check_ca, encode_pem, make_ca_certificate, read_certificates
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 
@@ -66,9 +66,9 @@ def init(
     try:
         if import_cert and import_key:
             passphrase = read_secret(import_passphrase).encode() if import_passphrase else None
-            key = load_private_key(import_key.read_bytes(), passphrase)
-            certificates = load_pem_certificates(import_cert.read_bytes())
-            chain = load_pem_certificates(import_chain.read_bytes()) if import_chain else certificates[1:]
+            key = read_private_key(import_key, passphrase)
+            certificates = read_certificates(import_cert)
+            chain = read_certificates(import_chain) if import_chain else certificates[1:]
             for warning in check_ca(certificates[0], key, chain, utc_now()):
                 say(f"warning: {warning}")
             make_surroundings(place, anew=make_missing)
