@@ -33,7 +33,7 @@ def http_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpWorld]:
 
 def in_date(common_name: str = "ipad-17") -> Device:
     """A device whose own certificate is in date by the real clock, which the server goes by."""
-    device = Device(common_name)
+    device = Device(common_name, signing_time=None)
     device.signer = self_signed(common_name, device.key, datetime.now(UTC))
     return device
 

@@ -68,6 +68,8 @@ class Device:
     digest: Digest = SHA256
     cipher: Cipher = AES_128_CBC
     key_transport: KeyTransport = PKCS1_V15
+    # None is the real time, which a server in a process or thread of its own goes by.
+    signing_time: datetime | None = NOW
 
     def csr_builder(self) -> x509.CertificateSigningRequestBuilder:
         return x509.CertificateSigningRequestBuilder().subject_name(name(self.common_name))
@@ -108,7 +110,7 @@ class Device:
             cipher=self.cipher,
             key_transport=self.key_transport,
             pss=pss,
-            signing_time=NOW,
+            signing_time=self.signing_time,
         )
 
     def read(
