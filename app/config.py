@@ -13,6 +13,7 @@ from ca.asn1 import writer
 from ca.profiles import DEFAULT, Profile
 from ca.x509 import oids
 
+MOST_WORKERS = 64
 ENVIRONMENT_PREFIX = "SCEPBOX_"
 _ADDRESS = r"^\S+:[0-9]{1,5}$"
 _PROFILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -32,7 +33,8 @@ class ServerSection(_Section):
     # Devices on the LAN are what it is for, so it listens on every address.
     listen: Annotated[list[Annotated[str, Field(pattern=_ADDRESS)]], Field(min_length=1)] = ["0.0.0.0:8080"]
     base_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
-    threads: Annotated[int, Field(ge=1, le=256)] = 8
+    # 0: as many as the machine is good for.
+    workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] = 0
 
 
 class DatabaseSection(_Section):

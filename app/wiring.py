@@ -11,7 +11,7 @@ from app.data_folder import DataFolder
 from app.http.answers import PlainBottle
 from app.http.public import PublicPages
 from app.http.scep import ScepEndpoint
-from app.store import SqlStore, open_store
+from app.store import ALONE, Sharing, SqlStore, open_store
 from ca.errors import StoreUnavailable
 from ca.issuing.authority import Authority
 from ca.issuing.key_store import read_private_key
@@ -96,14 +96,14 @@ def build_web(
     return web
 
 
-def open_configured_store(folder: DataFolder, config: Config) -> SqlStore:
+def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing = ALONE) -> SqlStore:
     """Open the store.
 
     Raises:
         StoreUnavailable: It cannot be opened.
 
     """
-    return open_store(database_url(folder, config))
+    return open_store(database_url(folder, config), sharing)
 
 
 def _answers(store: SqlStore) -> bool:

@@ -129,7 +129,7 @@ def test_init_then_a_challenge_then_serve(tmp_path: Path) -> None:
 
 
 SETTINGS = (
-    '[server]\nthreads = 0\n[limits]\nconnections = "many"\n[profiles.default]\nekus = ["a"]\n[wrong]\n'
+    '[server]\nworkers = -1\n[limits]\nconnections = "many"\n[profiles.default]\nekus = ["a"]\n[wrong]\n'
 )
 
 
@@ -140,7 +140,7 @@ def test_every_mistake_in_the_settings_is_told_at_once(tmp_path: Path) -> None:
 
     done = run("serve", "--data", tmp_path / "data", *ANY_PORT)
 
-    places = ("server.threads", "limits.connections", "profiles.default.ekus", "wrong")
+    places = ("server.workers", "limits.connections", "profiles.default.ekus", "wrong")
     assert done.code == 2
     assert len(done.err.splitlines()) == len(places)
     assert [place for place in places if place not in done.err] == []

@@ -92,7 +92,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         tmp_path,
         """
         [server]
-        threads = 0
+        workers = -1
         [limits]
         connections = "many"
         [log]
@@ -108,7 +108,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     told = problems(path)
 
     places = (
-        "server.threads",
+        "server.workers",
         "limits.connections",
         "log.level",
         "profiles.default.ekus",

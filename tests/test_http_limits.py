@@ -5,9 +5,8 @@ import http.client
 import logging
 import re
 import socket
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 
 import pytest
@@ -136,6 +135,14 @@ def test_what_is_no_http_is_a_400_of_one_line(served: Served, octets: bytes) -> 
     insist_plain(served.throw(octets), 400)
 
 
+@pytest.mark.parametrize("version", ["2.0", "9.9", "0.9"])
+def test_a_version_of_http_that_nobody_speaks_here_is_a_400(served: Served, version: str) -> None:
+    """RFC 9110 2.5: what another version means by its octets cannot be known."""
+    insist_plain(
+        served.throw(b"GET /scep?operation=GetCACert HTTP/%s\r\nHost: x\r\n\r\n" % version.encode()), 400
+    )
+
+
 def test_an_honest_device_is_served_beside_three_hundred_idle_connections(served: Served) -> None:
     """A stranger's open connections cost a place each, and no thread."""
     with ExitStack() as idle:
@@ -180,19 +187,20 @@ def is_cut_off(connection: socket.socket, drop: bytes) -> bool:
 
 def test_a_stop_finishes_what_is_in_flight() -> None:
     """A certificate that was issued must reach its device; nobody new is taken in meanwhile."""
-    began, may_end = threading.Event(), threading.Event()
+    stops: list[Callable[[], None]] = []
 
-    def hold(message: bytes, _profile: Profile, _peer: Peer, _deviations: Deviations) -> bytes:
-        began.set()
-        assert may_end.wait(10)
+    def stopped_meanwhile(message: bytes, _profile: Profile, _peer: Peer, _deviations: Deviations) -> bytes:
+        stops[0]()
         return message * 100_000
 
-    with serving(web_of(hold)) as served, served.connect() as idle, served.connect() as connection:
+    with (
+        serving(web_of(stopped_meanwhile)) as served,
+        served.connect() as idle,
+        served.connect() as connection,
+    ):
+        stops.append(served.server.stop)
         connection.sendall(POST + b"Content-Length: 5\r\n\r\nhello")
-        assert began.wait(10)
-        served.server.stop()
         wait_until_closed(served)
-        may_end.set()
 
         with closing(http.client.HTTPResponse(connection)) as response:
             response.begin()

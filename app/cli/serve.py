@@ -1,7 +1,6 @@
 """``serve``: makes what is missing, listens, says when it is ready, and ends when told to."""
 
 import gc
-import signal
 import socket
 
 import click
@@ -9,10 +8,13 @@ import click
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
 from app.cli.listen import check_addresses
-from app.config import Config
+from app.config import MOST_WORKERS, Config
+from app.http.rounds import let_others_catch_up
 from app.http.server import Limits, WebServer, bind
 from app.logs import set_up_logs
+from app.store import Sharing
 from app.wiring import build_web, load_ca, open_configured_store
+from app.workers import make_turn, run_workers, settle_workers
 from ca.policy.challenges import ChallengeKey
 
 
@@ -29,10 +31,15 @@ from ca.policy.challenges import ChallengeKey
     help="The administrator's site, which this version does not have.",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(0, MOST_WORKERS),
+    help="Processes that serve; 0: one for each core, up to 4, and one on Windows.",
+)
+@click.option(
     "--base-url", metavar="URL", help="How devices reach this server, where that is another address."
 )
 @verb
-def serve(place: Workplace, listen: tuple[str, ...], base_url: str | None) -> None:
+def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_url: str | None) -> None:
     """Answer devices. The first start makes the CA and the database."""
     config = place.config
     set_up_logs(config.log.level)
@@ -42,18 +49,20 @@ def serve(place: Workplace, listen: tuple[str, ...], base_url: str | None) -> No
     ca, warnings = load_ca(place.folder)
     for warning in warnings:
         say(f"warning: {warning}")
-    store = open_configured_store(place.folder, config)
+    count = settle_workers(config.server.workers if workers is None else workers)
+    sharing = Sharing(let_others_catch_up, make_turn(count))
+    store = open_configured_store(place.folder, config, sharing)
     url = base_url or config.server.base_url or ""
     web = build_web(ca, config, store, ChallengeKey(place.folder.load_secret()), url)
-    server = WebServer(web, sockets, _limits(config))
-    _stop_on_signals(server)
     tell_ca(place.folder)
     _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"))
     _calm_collector()
     for other in sockets[1:]:
         say(f"also: {_url(other)}/scep")
+    # A database must not be open across a fork: each worker opens it for itself.
+    store.close()
     click.echo(f"ready: {_url(sockets[0])}/scep")
-    server.run()
+    run_workers(lambda: WebServer(web, sockets, _limits(config)), count)
     store.close()
     say("stopped")
 
@@ -81,17 +90,9 @@ def _limits(config: Config) -> Limits:
         body_octets=limits.body_octets,
         header_octets=limits.header_octets,
         connections=limits.connections,
-        threads=config.server.threads,
         request_seconds=limits.request_seconds,
         idle_seconds=limits.idle_seconds,
     )
-
-
-def _stop_on_signals(server: WebServer) -> None:
-    names = ("SIGTERM", "SIGINT", "SIGBREAK")  # the last is Windows' Ctrl-Break
-    for name in names:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: server.stop())
 
 
 def _calm_collector() -> None:

@@ -1,7 +1,8 @@
 """waitress with its limits set on purpose, one-line refusals, and an end that lets work finish.
 
-Changes to waitress itself: a request must be whole within a time, a request line that is too long
-is a 414, Content-Length beside Transfer-Encoding is refused, and errors are a line of text.
+Changes to waitress itself: its loop serves the requests, in rounds and without threads; a request
+must be whole within a time; a request line that is too long is a 414; Content-Length beside
+Transfer-Encoding and versions of HTTP yet to come are refused; and errors are a line of text.
 """
 
 import logging
@@ -9,7 +10,7 @@ import re
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +20,17 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
 
+from app.http.rounds import Rounds
 from ca.journal import log_line
 
 log = logging.getLogger(__name__)
 DRAIN_SECONDS = 20
+BACKLOG = 1024
+# Empty: a request line that says none is read as 1.0.
+_VERSIONS = ("1.1", "1.0", "")
+# Head and body of an answer leave in one packet.
+_SEND_OCTETS = 1 << 20
 _BOTH_LENGTHS = re.compile(rb"(?im)^(content-length|transfer-encoding)[ \t]*:")
 
 
@@ -39,7 +45,6 @@ class Limits:
     body_octets: int = 256 * 1024
     header_octets: int = 96 * 1024
     connections: int = 1000
-    threads: int = 8
     request_seconds: int = 30
     idle_seconds: int = 60
 
@@ -60,7 +65,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
 
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
-        self.started = time.time()
+        self.started = time.monotonic()
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
@@ -80,6 +85,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
             raise
         except ValueError as error:
             raise ParsingError("the request line has no valid address") from error
+        if self.version not in _VERSIONS:
+            raise ParsingError("HTTP/1.1 and HTTP/1.0 are spoken here")
 
     def _in_one_line(self, error: Any) -> _Refusal:
         if error.code == 431 and b"\n" not in self.header_plus:
@@ -90,22 +97,51 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
 class _Channel(HTTPChannel):  # type: ignore[misc]
     parser_class = _Parser
 
+    def service(self) -> None:
+        """Serve a request and send what can be sent at once."""
+        super().service()
+        if self.writable():
+            self.handle_write()
+
 
 class _Listener(TcpWSGIServer):  # type: ignore[misc]
     channel_class = _Channel
 
-    def __init__(self, *arguments: Any, limits: Limits, **named: Any) -> None:
+    def __init__(self, *arguments: Any, limits: Limits, rounds: Rounds, **named: Any) -> None:
         self._limits = limits
+        self._rounds = rounds
         super().__init__(*arguments, **named)
+
+    def add_task(self, task: HTTPChannel) -> None:
+        self._rounds.add(task.service)
+
+    def pull_trigger(self) -> None:
+        """Nothing: the loop that would be woken is the one that calls."""
 
     def maintenance(self, now: float) -> None:
         """Close connections that idle, and those that send a request a drop at a time."""
         super().maintenance(now)
+        latest = time.monotonic() - self._limits.request_seconds
         for channel in self.active_channels.values():
             unfinished = channel.request
-            if unfinished is not None and unfinished.started < now - self._limits.request_seconds:
+            if unfinished is not None and unfinished.started < latest:
                 log.info(log_line(http="closed", reason="the request took too long", peer=channel.addr[0]))
                 channel.will_close = True
+
+
+class _Lifeline:
+    """What the loop sees of a pipe whose other end the parent process holds and never writes to."""
+
+    accepting = False
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.handle_read_event = self.handle_close = stop
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
 
 
 class WebServer:
@@ -124,20 +160,23 @@ class WebServer:
             connection_limit=limits.connections,
             channel_timeout=limits.idle_seconds,
             cleanup_interval=min(5, limits.request_seconds, limits.idle_seconds),
-            threads=limits.threads,
+            backlog=BACKLOG,
             asyncore_use_poll=self._poll,
             log_socket_errors=False,
             clear_untrusted_proxy_headers=True,
         )
-        self._dispatcher = ThreadedTaskDispatcher()
-        self._dispatcher.set_thread_count(limits.threads)
+        # As an argument it draws a warning that it may go away.
+        adjustments.send_bytes = _SEND_OCTETS
+        self._rounds = Rounds()
         self._listeners = [
             _Listener(
                 web,
                 self._map,
                 True,
                 one,
-                dispatcher=self._dispatcher,
+                # Its own would start threads.
+                dispatcher=self._rounds,
+                rounds=self._rounds,
                 adj=adjustments,
                 sockinfo=(one.family, one.type, one.proto, one.getsockname()),
                 bind_socket=False,
@@ -146,25 +185,34 @@ class WebServer:
             for one in sockets
         ]
 
-    def run(self) -> None:
-        """Serve until :meth:`stop`; then finish what is in flight."""
+    def run(self, lifeline: int | None = None) -> None:
+        """Serve until :meth:`stop`, or until *lifeline* comes to its end; then finish what is in flight."""
+        if lifeline is not None:
+            self._map[lifeline] = _Lifeline(self.stop)
         while not self._stopping:
-            wasyncore.loop(timeout=1, use_poll=self._poll, map=self._map, count=1)
+            self._turn(1)
+        if lifeline is not None:
+            del self._map[lifeline]
         for listener in self._listeners:
             listener.accepting = False
             listener.socket.close()
             listener.del_channel(self._map)
         deadline = time.monotonic() + DRAIN_SECONDS
         while self._busy() and time.monotonic() < deadline:
-            wasyncore.loop(timeout=0.1, use_poll=self._poll, map=self._map, count=1)
-        self._dispatcher.shutdown()
+            self._turn(0.1)
         wasyncore.close_all(self._map)
+
+    def _turn(self, seconds: float) -> None:
+        """Wait so long at most for something to happen, take in what has, and serve it."""
+        timeout = 0 if self._rounds else seconds
+        wasyncore.loop(timeout=timeout, use_poll=self._poll, map=self._map, count=1)
+        self._rounds.run()
 
     def stop(self) -> None:
         """Ask :meth:`run` to end. May be called by a signal handler or from another thread."""
         if not self._stopping:
             self._stopping = True
-            self._listeners[0].pull_trigger()
+            self._listeners[0].trigger.pull_trigger()
 
     def _busy(self) -> bool:
         return any(
@@ -175,7 +223,7 @@ class WebServer:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound socket. Port 0 takes a free one.
+    """A socket that listens. Port 0 takes a free one.
 
     Raises:
         OSError: The address is taken or not ours.
@@ -189,6 +237,8 @@ def bind(host: str, port: int) -> socket.socket:
         else:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind((host, port))
+        # At once: an address that can be bound may be one that cannot be listened on.
+        one.listen(BACKLOG)
     except OSError:
         one.close()
         raise

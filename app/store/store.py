@@ -3,7 +3,8 @@
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -16,6 +17,22 @@ from ca.errors import StoreUnavailable
 
 T = TypeVar("T")
 MAX_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How transactions meet others of this process and wait for those of other processes.
+
+    *step_aside* lets others get as far as their own transaction, to share a commit with them.
+    *turn* is held while transactions run: SQLite itself would have its writers wait with naps that
+    grow, and turn no one in.
+    """
+
+    step_aside: Callable[[], None] = lambda: None
+    turn: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+ALONE = Sharing()
 
 
 class _Job(Generic[T]):
@@ -54,13 +71,14 @@ class _Job(Generic[T]):
 class SqlStore:
     """The database behind the program.
 
-    Callers of :meth:`transact` queue up; whoever gets the lock first does the work of all who
-    wait, each in a savepoint of its own, and commits once for all of them. Nobody returns before
-    that commit is on the disk.
+    Callers of :meth:`transact` queue up, from threads or from greenlets; the first does the work of
+    all who wait, each in a savepoint of its own, and commits once for all of them. Nobody returns
+    before that commit is on the disk.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, sharing: Sharing) -> None:
         self._engine = engine
+        self._sharing = sharing
         self._lock = threading.Lock()
         # One for all: whoever holds the lock uses it.
         self._connection: Connection | None = None
@@ -70,6 +88,7 @@ class SqlStore:
         """Run *work* as one durable transaction (see :class:`ca.ports.Store`)."""
         job = _Job(work)
         self._waiting.append(job)
+        self._sharing.step_aside()
         with self._lock:
             # Someone before us may have done it.
             while not job.done:
@@ -82,7 +101,7 @@ class SqlStore:
             if self._connection is None:
                 self._connection = self._engine.connect()
             connection = self._connection
-            with connection.begin():
+            with self._sharing.turn(), connection.begin():
                 repository = SqlRepository(connection)
                 for job in batch:
                     job.run(connection, repository)
@@ -100,7 +119,7 @@ class SqlStore:
                 job.done = True
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database. The next transaction would open it again, as a forked process must."""
         with self._lock:
             self._let_go()
         self._engine.dispose()
@@ -113,7 +132,7 @@ class SqlStore:
                 connection.close()
 
 
-def open_store(url: str) -> SqlStore:
+def open_store(url: str, sharing: Sharing = ALONE) -> SqlStore:
     """Open the database at *url*, made or brought to the newest schema where needed.
 
     Raises:
@@ -132,4 +151,4 @@ def open_store(url: str) -> SqlStore:
     except SQLAlchemyError as error:
         engine.dispose()
         raise StoreUnavailable(str(error.__cause__ or error)) from error
-    return SqlStore(engine)
+    return SqlStore(engine, sharing)

@@ -52,9 +52,10 @@ def check_public_key(key: PublicKey, min_rsa_bits: int = MIN_RSA_BITS) -> None:
         BadAlgorithm: The RSA key is too short, or the EC key on a curve we do not certify.
 
     """
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < min_rsa_bits:
-        raise BadAlgorithm(f"an RSA key must have at least {min_rsa_bits} bits", detail=key_label(key))
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in CURVES:
+    if isinstance(key, rsa.RSAPublicKey):
+        if key.key_size < min_rsa_bits:
+            raise BadAlgorithm(f"an RSA key must have at least {min_rsa_bits} bits", detail=key_label(key))
+    elif isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in CURVES:
         raise BadAlgorithm("an EC key must be on P-256, P-384 or P-521", detail=key.curve.name)
 
 

@@ -4,6 +4,7 @@ It takes indefinite lengths, lengths longer than needed and strings in pieces, b
 macOS and many toolkits send them, and tells the message's deviations of each.
 """
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -14,6 +15,8 @@ from ca.deviations import DeviationKind, Deviations
 MAX_DEPTH = 64
 MAX_LENGTH_OCTETS = 4
 MAX_OID_OCTETS = 64
+# The seconds are missing in UTCTimes that are older than RFC 5280.
+_TIME = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?Z")
 
 
 class Asn1Error(ValueError):
@@ -195,12 +198,15 @@ class Element:
 
         RFC 5280 4.1.2.5.1: a two-digit year from 50 on is of the last century.
         """
+        content = self.expect(tags.UTC_TIME, tags.GENERALIZED_TIME).content
+        if self.tag == tags.UTC_TIME:
+            content = (b"19" if content[:2] >= b"50" else b"20") + content
+        parts = _TIME.fullmatch(content)
+        if parts is None:
+            raise Asn1Error("bad time")
+        year, month, day, hour, minute, second = map(int, parts.groups(b"0"))
         try:
-            text = self.expect(tags.UTC_TIME, tags.GENERALIZED_TIME).content.decode("ascii")
-            if self.tag == tags.UTC_TIME:
-                text = ("19" if text[:2] >= "50" else "20") + text
-            form = "%Y%m%d%H%M%SZ" if len(text) == 15 else "%Y%m%d%H%MZ"
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
+            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
         except ValueError as error:
             raise Asn1Error(f"bad time: {error}") from error
 

@@ -177,6 +177,8 @@ def _fold(value: str) -> str:
 def _escape(value: str) -> str:
     """RFC 4514 2.4, with control characters as hexadecimal pairs so that no log line breaks."""
     escaped = _ESCAPED.sub(r"\\\1", value)
+    if escaped.isprintable():
+        return escaped
     return "".join(
         character if character.isprintable() else "".join(f"\\{octet:02X}" for octet in character.encode())
         for character in escaped

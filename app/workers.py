@@ -1,0 +1,145 @@
+"""Several processes that serve the same sockets, and the parent that starts and outlives them.
+
+Python runs one thread at a time, so a second core needs a second process. POSIX only: Windows
+cannot fork, and serves with one.
+"""
+
+import logging
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import NoReturn, Protocol
+
+from ca.journal import log_line
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
+# SQLite lets one process write at a time, so that more gain little.
+_MOST_BY_DEFAULT = 4
+_SHORT_LIFE_SECONDS = 1.0
+# The last is Windows' Ctrl-Break.
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
+
+
+class Service(Protocol):
+    """What a worker does."""
+
+    def run(self, lifeline: int | None = None) -> None:
+        """Serve until told to stop, or until the file descriptor *lifeline* comes to its end."""
+
+    def stop(self) -> None:
+        """Have :meth:`run` finish what is in flight and return. May be called by a signal handler."""
+
+
+def settle_workers(wanted: int) -> int:
+    """How many there will be: as wanted, where 0 is one for each core up to four; on Windows one."""
+    if not hasattr(os, "fork"):
+        return 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return wanted or min(usable or 1, _MOST_BY_DEFAULT)
+
+
+def run_workers(make_service: Callable[[], Service], count: int) -> None:
+    """Serve in *count* processes, a single one being this; return when told to stop by a signal."""
+    if count == 1:
+        service = make_service()
+        _stop_on_signals(service.stop)
+        service.run()
+    else:
+        _Workers(make_service, count).run()
+
+
+def make_turn(count: int) -> Callable[[], AbstractContextManager[None]]:
+    """What :class:`Turn` is, where there is more than one process to take turns."""
+    return Turn() if count > 1 else nullcontext
+
+
+class Turn:
+    """One process at a time. Made before the fork; a process that dies gives its turn up."""
+
+    def __init__(self) -> None:
+        # A file without a name. Locks of lockf belong to processes, and not to what all inherit.
+        self._descriptor, name = tempfile.mkstemp(prefix="scepbox-")
+        os.unlink(name)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Wait for this process's turn, and hold it."""
+        fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+
+class _Workers:
+    """Children of this process, each with a service of its own."""
+
+    def __init__(self, make_service: Callable[[], Service], count: int) -> None:
+        self._make_service = make_service
+        self._count = count
+        self._born: dict[int, float] = {}
+        self._stopping = False
+        # Nobody writes to it: it comes to its end when this process is gone, however it went.
+        self._lifeline, self._held = os.pipe()
+
+    def run(self) -> None:
+        """Start all, start anew those that end by themselves, and return when all were told to end."""
+        _stop_on_signals(self.stop)
+        for _ in range(self._count):
+            self._fork()
+        while self._born:
+            pid, status = os.wait()
+            lived = time.monotonic() - self._born.pop(pid)
+            if self._stopping:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            log.error(log_line(worker=pid, reason="a worker ended by itself; another begins", exit_code=code))
+            if lived < _SHORT_LIFE_SECONDS:
+                time.sleep(_SHORT_LIFE_SECONDS)
+            self._fork()
+
+    def stop(self) -> None:
+        """Tell all to finish what is in flight."""
+        self._stopping = True
+        for pid in self._born:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def _fork(self) -> None:
+        # Held back meanwhile: a signal has to find the handlers of its own process, and the child known.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        if not self._stopping:
+            pid = os.fork()
+            if not pid:
+                self._live()
+            self._born[pid] = time.monotonic()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _live(self) -> NoReturn:
+        """Be a child."""
+        status = 1
+        try:
+            os.close(self._held)
+            service = self._make_service()
+            _stop_on_signals(service.stop)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            service.run(self._lifeline)
+            status = 0
+        except BaseException:
+            log.exception("a worker failed")
+        finally:
+            logging.shutdown()
+            os._exit(status)
+
+
+def _stop_on_signals(stop: Callable[[], None]) -> None:
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: stop())

@@ -1,0 +1,167 @@
+"""Several processes behind one address: they share the work, and outlive each other's death."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from app.workers import Turn, settle_workers
+from ca.scep.codec import decode_ca_certificates
+from ca.scep.messages import Failure, Success
+from tests.command_line import Service, did, run, serving
+from tests.world import Device, certificate_of, rsa_key
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+WORKERS = 3
+DEVICES = 24
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A CA with one challenge password of one use."""
+    data = tmp_path / "data"
+    did("init", "--data", data)
+    did("challenge", "new", "--data", data, "--secret", "-", stdin="open sesame")
+    return data
+
+
+@pytest.fixture
+def service(data: Path, tmp_path: Path) -> Iterator[Service]:
+    """A server of several processes."""
+    log = tmp_path / "log"
+    with serving("--data", data, "--listen", "127.0.0.1:0", "--workers", WORKERS, log=log) as service:
+        yield service
+
+
+def _children(pid: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    return [int(line) for line in listed.stdout.split()]
+
+
+def _await(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 15
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _post(service: Service, message: bytes) -> bytes:
+    with urlopen(Request(f"{service.url}?operation=PKIOperation", message), timeout=30) as answer:
+        return bytes(answer.read())
+
+
+def test_there_are_as_many_as_were_asked_for(service: Service) -> None:
+    """``--workers 3``: the first process only watches."""
+    assert _await(lambda: len(_children(service.process.pid)) == WORKERS)
+
+
+def test_a_challenge_of_one_use_gives_one_certificate_from_all_of_them(service: Service) -> None:
+    """RFC 8894 7.3: single use holds when the requests reach different processes."""
+    (ca,) = decode_ca_certificates(service.get("/scep?operation=GetCACert")[1])
+    devices = [Device(f"phone-{number}", rsa_key(number % 4)) for number in range(DEVICES)]
+    messages = [device.message(ca, device.csr("open sesame")) for device in devices]
+
+    with ThreadPoolExecutor(DEVICES) as pool:
+        replies = list(pool.map(lambda message: _post(service, message), messages))
+
+    outcomes = [device.read(reply, ca) for device, reply in zip(devices, replies, strict=True)]
+    assert sum(isinstance(outcome, Success) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, Failure) for outcome in outcomes) == DEVICES - 1
+
+
+def test_a_request_repeated_to_all_of_them_gets_one_certificate(service: Service) -> None:
+    """RFC 8894 7.4: an impatient device repeats itself, and each repeat reaches another process."""
+    (ca,) = decode_ca_certificates(service.get("/scep?operation=GetCACert")[1])
+    device = Device()
+    message = device.message(ca, device.csr("open sesame"))
+
+    with ThreadPoolExecutor(DEVICES) as pool:
+        replies = list(pool.map(lambda _: _post(service, message), range(DEVICES)))
+
+    assert len({certificate_of(device.read(reply, ca)).der for reply in replies}) == 1
+
+
+def test_one_that_dies_is_replaced(service: Service) -> None:
+    """Killed by the system for its memory, say; nobody is there to start the service again."""
+    victim, *others = _children(service.process.pid)
+
+    os.kill(victim, signal.SIGKILL)
+
+    assert _await(lambda: len(set(_children(service.process.pid)) - {victim}) == WORKERS)
+    assert set(others) <= set(_children(service.process.pid))
+    assert _await(lambda: "a worker ended by itself" in service.log)
+    assert service.get("/healthz")[1]
+
+
+def test_all_end_with_the_first(service: Service) -> None:
+    """What is killed without a chance to say goodbye must not leave a port taken."""
+    children = _children(service.process.pid)
+
+    service.process.kill()
+
+    assert _await(lambda: not any(map(_is_alive, children)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_all_end_when_the_first_is_told_to(service: Service, number: signal.Signals) -> None:
+    """A service manager's SIGTERM and a person's Ctrl-C end it with exit code 0."""
+    children = _children(service.process.pid)
+
+    service.process.send_signal(number)
+
+    assert service.process.wait(15) == 0
+    assert not any(map(_is_alive, children))
+    assert "stopped" in service.log
+
+
+def test_by_default_there_is_one_for_each_core(tmp_path: Path, data: Path) -> None:
+    """Up to four, as SQLite lets one write at a time; one alone needs nobody to watch it."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    assert settle_workers(0) == min(usable, 4)
+    assert settle_workers(7) == 7
+    with serving(
+        "--data", data, "--listen", "127.0.0.1:0", "--workers", "1", log=tmp_path / "log"
+    ) as service:
+        assert _children(service.process.pid) == []
+
+
+def test_a_senseless_number_is_wrong_use(data: Path) -> None:
+    """One line, and exit code 2."""
+    done = run("serve", "--data", data, "--workers", "many")
+
+    assert done.code == 2
+    assert "Traceback" not in done.err
+
+
+def test_a_turn_passes_on_when_its_holder_dies() -> None:
+    """Killed between BEGIN and COMMIT, a process must not stop the others for good."""
+    turn, ready = Turn(), os.pipe()
+    pid = os.fork()
+    if not pid:
+        with turn():
+            os.write(ready[1], b"x")
+            time.sleep(30)
+        os._exit(0)
+    os.read(ready[0], 1)
+
+    os.kill(pid, signal.SIGKILL)
+
+    with turn():
+        assert os.waitpid(pid, 0)[0] == pid
