@@ -36,6 +36,10 @@ CA = Certificate.load(make_ca_certificate(Name.from_text("CN=Forged CA"), CA_KEY
 DEVICE_KEY = rsa_key(1)
 
 
+# Of one moment, so that the same certificate can be issued twice.
+_NOW = datetime.now(UTC)
+
+
 def issue(
     common_name: str = "ipad-17",
     key: rsa.RSAPrivateKey = DEVICE_KEY,
@@ -44,15 +48,14 @@ def issue(
     issuer_key: rsa.RSAPrivateKey = CA_KEY,
 ) -> bytes:
     """A certificate for *key*, of the forged CA unless another issuer is named."""
-    now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()
         .subject_name(name(common_name))
         .issuer_name(name(issuer))
         .public_key(key.public_key())
         .serial_number(7)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=365))
+        .not_valid_before(_NOW - timedelta(days=1))
+        .not_valid_after(_NOW + timedelta(days=365))
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
