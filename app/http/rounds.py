@@ -22,6 +22,7 @@ class Rounds:
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
+        self._runners: list[_Runner] = []
 
     def add(self, task: Callable[[], None]) -> None:
         """Have *task* run in the next round."""
@@ -33,12 +34,13 @@ class Rounds:
     def run(self) -> None:
         """Serve one round to its end."""
         count = min(len(self._waiting), MOST_AT_ONCE)
-        running = [greenlet(_guarded) for _ in range(count)]
-        for one in running:
-            one.switch(self._waiting.popleft())
-        while running := [one for one in running if not one.dead]:
-            for one in running:
-                one.switch()
+        while len(self._runners) < count:
+            self._runners.append(_Runner())
+        for runner in self._runners[:count]:
+            runner.serve(self._waiting.popleft())
+        while parked := [runner for runner in self._runners if runner.task]:
+            for runner in parked:
+                runner.switch()
 
 
 def let_others_catch_up() -> None:
@@ -51,8 +53,22 @@ def let_others_catch_up() -> None:
         request.bind(environ)
 
 
-def _guarded(task: Callable[[], None]) -> None:
-    try:
-        task()
-    except Exception:
-        log.exception("a request ended in a fault of the server")
+class _Runner(greenlet):
+    """Serves one task after the other: each new greenlet has the system map memory for it."""
+
+    task: Callable[[], None] | None = None
+
+    def serve(self, task: Callable[[], None]) -> None:
+        """Begin with *task*, and return when it is done or has stepped aside."""
+        self.task = task
+        self.switch()
+
+    def run(self) -> None:
+        """What a greenlet does: whenever it is switched to, it goes on from here."""
+        while self.task and self.parent:
+            try:
+                self.task()
+            except Exception:
+                log.exception("a request ended in a fault of the server")
+            self.task = None
+            self.parent.switch()
