@@ -14,7 +14,8 @@ def set_up_logs(level: str) -> None:
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Not looked at by anybody, and it costs a look-up for each line.
+    # Not looked at by anybody, and it costs a look-up for each line: thread, process, calling line.
+    logging._srcfile = None  # the logging HOWTO's own advice
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # alembic tells of each step; what matters of it we say ourselves.
     logging.getLogger("alembic").setLevel(logging.WARNING)

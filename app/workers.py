@@ -5,12 +5,14 @@ cannot fork, and serves with one.
 """
 
 import logging
+import mmap
 import os
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from ca.journal import log_line
@@ -46,10 +48,26 @@ def settle_workers(wanted: int) -> int:
     return wanted or min(usable or 1, _MOST_BY_DEFAULT)
 
 
-def run_workers(make_service: Callable[[], Service], count: int) -> None:
+class Share:
+    """How many connections this worker has, beside what the others have."""
+
+    def __init__(self, counts: memoryview, slot: int) -> None:
+        self._counts = counts
+        self._slot = slot
+
+    def note(self, connections: int) -> None:
+        """Tell the others how many they are now."""
+        self._counts[self._slot] = connections
+
+    def is_ahead(self) -> bool:
+        """Whether some other worker has fewer."""
+        return bool(self._counts[self._slot] > min(self._counts))
+
+
+def run_workers(make_service: Callable[[Share], Service], count: int) -> None:
     """Serve in *count* processes, a single one being this; return when told to stop by a signal."""
     if count == 1:
-        service = make_service()
+        service = make_service(Share(_shared_numbers(1), 0))
         _stop_on_signals(service.stop)
         service.run()
     else:
@@ -79,13 +97,25 @@ class Turn:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
 
+def _shared_numbers(count: int) -> memoryview:
+    """Zeroes that this process and those it forks see alike."""
+    return memoryview(mmap.mmap(-1, 4 * count)).cast("I")
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    slot: int
+    born: float
+
+
 class _Workers:
     """Children of this process, each with a service of its own."""
 
-    def __init__(self, make_service: Callable[[], Service], count: int) -> None:
+    def __init__(self, make_service: Callable[[Share], Service], count: int) -> None:
         self._make_service = make_service
         self._count = count
-        self._born: dict[int, float] = {}
+        self._connections = _shared_numbers(count)
+        self._children: dict[int, _Child] = {}
         self._stopping = False
         # Nobody writes to it: it comes to its end when this process is gone, however it went.
         self._lifeline, self._held = os.pipe()
@@ -93,42 +123,42 @@ class _Workers:
     def run(self) -> None:
         """Start all, start anew those that end by themselves, and return when all were told to end."""
         _stop_on_signals(self.stop)
-        for _ in range(self._count):
-            self._fork()
-        while self._born:
+        for slot in range(self._count):
+            self._fork(slot)
+        while self._children:
             pid, status = os.wait()
-            lived = time.monotonic() - self._born.pop(pid)
+            child = self._children.pop(pid)
             if self._stopping:
                 continue
             code = os.waitstatus_to_exitcode(status)
             log.error(log_line(worker=pid, reason="a worker ended by itself; another begins", exit_code=code))
-            if lived < _SHORT_LIFE_SECONDS:
+            if time.monotonic() - child.born < _SHORT_LIFE_SECONDS:
                 time.sleep(_SHORT_LIFE_SECONDS)
-            self._fork()
+            self._fork(child.slot)
 
     def stop(self) -> None:
         """Tell all to finish what is in flight."""
         self._stopping = True
-        for pid in self._born:
+        for pid in self._children:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
-    def _fork(self) -> None:
+    def _fork(self, slot: int) -> None:
         # Held back meanwhile: a signal has to find the handlers of its own process, and the child known.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         if not self._stopping:
             pid = os.fork()
             if not pid:
-                self._live()
-            self._born[pid] = time.monotonic()
+                self._live(slot)
+            self._children[pid] = _Child(slot, time.monotonic())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
-    def _live(self) -> NoReturn:
+    def _live(self, slot: int) -> NoReturn:
         """Be a child."""
         status = 1
         try:
             os.close(self._held)
-            service = self._make_service()
+            service = self._make_service(Share(self._connections, slot))
             _stop_on_signals(service.stop)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             service.run(self._lifeline)

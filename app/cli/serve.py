@@ -62,7 +62,7 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     # A database must not be open across a fork: each worker opens it for itself.
     store.close()
     click.echo(f"ready: {_url(sockets[0])}/scep")
-    run_workers(lambda: WebServer(web, sockets, _limits(config)), count)
+    run_workers(lambda share: WebServer(web, sockets, _limits(config), share), count)
     store.close()
     say("stopped")
 

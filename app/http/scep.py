@@ -94,7 +94,8 @@ class ScepEndpoint:
         if not query.operation:
             deviations.add(DeviationKind.POST_WITHOUT_OPERATION, "http.query")
         # The media type is not asked: sscep and strongSwan send none, jscep octet-stream.
-        return self._operate(request.body.read(), profile, deviations)
+        # Whole and bounded by the server, so that Bottle need not measure and copy it.
+        return self._operate(request.environ["wsgi.input"].read(), profile, deviations)
 
     def _operate(self, message: bytes, profile: Profile, deviations: Deviations) -> HTTPResponse:
         if not message:

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from bottle import Bottle
 from waitress import wasyncore
@@ -31,6 +31,8 @@ BACKLOG = 1024
 _VERSIONS = ("1.1", "1.0", "")
 # Head and body of an answer leave in one packet.
 _SEND_OCTETS = 1 << 20
+# For so long a process leaves a new connection to one that has fewer.
+_COURTESY_SECONDS = 0.002
 _BOTH_LENGTHS = re.compile(rb"(?im)^(content-length|transfer-encoding)[ \t]*:")
 
 
@@ -104,13 +106,51 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             self.handle_write()
 
 
+class ConnectionShare(Protocol):
+    """How many connections this process has, beside others that listen on the same address."""
+
+    def note(self, connections: int) -> None:
+        """Tell how many they are now."""
+
+    def is_ahead(self) -> bool:
+        """Whether another process has fewer."""
+
+
+class _NoOthers:
+    """The share of who is alone."""
+
+    def note(self, connections: int) -> None:
+        pass
+
+    def is_ahead(self) -> bool:
+        return False
+
+
 class _Listener(TcpWSGIServer):  # type: ignore[misc]
     channel_class = _Channel
 
-    def __init__(self, *arguments: Any, limits: Limits, rounds: Rounds, **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, limits: Limits, rounds: Rounds, share: ConnectionShare, **named: Any
+    ) -> None:
         self._limits = limits
         self._rounds = rounds
+        self._share = share
+        self.held_until = 0.0
         super().__init__(*arguments, **named)
+
+    def readable(self) -> bool:
+        """Whether to look for a connection; not while another worker is given time to take it."""
+        # waitress closes idle connections from here, so it is asked in any case.
+        accepting: bool = super().readable()
+        return accepting and time.monotonic() >= self.held_until
+
+    def handle_accept(self) -> None:
+        """Take a connection; one that has more of them than others first leaves it to these."""
+        if not self.held_until and self._share.is_ahead():
+            self.held_until = time.monotonic() + _COURTESY_SECONDS
+            return
+        self.held_until = 0.0
+        super().handle_accept()
 
     def add_task(self, task: HTTPChannel) -> None:
         self._rounds.add(task.service)
@@ -147,7 +187,14 @@ class _Lifeline:
 class WebServer:
     """Serves one application on several sockets until it is told to stop."""
 
-    def __init__(self, web: Bottle, sockets: Sequence[socket.socket], limits: Limits) -> None:
+    def __init__(
+        self,
+        web: Bottle,
+        sockets: Sequence[socket.socket],
+        limits: Limits,
+        share: ConnectionShare | None = None,
+    ) -> None:
+        self._share = share or _NoOthers()
         self._map: dict[int, Any] = {}
         self._stopping = False
         self._poll = hasattr(select, "poll")  # not on Windows
@@ -163,7 +210,8 @@ class WebServer:
             backlog=BACKLOG,
             asyncore_use_poll=self._poll,
             log_socket_errors=False,
-            clear_untrusted_proxy_headers=True,
+            # Nobody reads them here, so there is nothing to clear.
+            clear_untrusted_proxy_headers=False,
         )
         # As an argument it draws a warning that it may go away.
         adjustments.send_bytes = _SEND_OCTETS
@@ -177,6 +225,7 @@ class WebServer:
                 # Its own would start threads.
                 dispatcher=self._rounds,
                 rounds=self._rounds,
+                share=self._share,
                 adj=adjustments,
                 sockinfo=(one.family, one.type, one.proto, one.getsockname()),
                 bind_socket=False,
@@ -204,9 +253,12 @@ class WebServer:
 
     def _turn(self, seconds: float) -> None:
         """Wait so long at most for something to happen, take in what has, and serve it."""
+        if any(listener.held_until for listener in self._listeners):
+            seconds = _COURTESY_SECONDS
         timeout = 0 if self._rounds else seconds
         wasyncore.loop(timeout=timeout, use_poll=self._poll, map=self._map, count=1)
         self._rounds.run()
+        self._share.note(sum(len(listener.active_channels) for listener in self._listeners))
 
     def stop(self) -> None:
         """Ask :meth:`run` to end. May be called by a signal handler or from another thread."""

@@ -5,16 +5,17 @@ enrolment has four.
 """
 
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Dialect, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
 
-# The text, the order of positional parameters, and the values that the statement itself holds.
-_Compiled: TypeAlias = tuple[str, tuple[str, ...], dict[str, object]]
+# The text, what puts the parameters in its order, and the values that the statement itself holds.
+_Compiled: TypeAlias = tuple[str, Callable[[Mapping[str, Any]], Any], dict[str, object]]
 
 
 class Prepared:
@@ -32,12 +33,10 @@ class Prepared:
             DBAPIError: The database refused, in SQLAlchemy's terms.
 
         """
-        text, order, literals = self._compile(connection.dialect)
-        named = {**literals, **parameters}
-        values = tuple(named[name] for name in order) if order else named
+        text, in_order, literals = self._compile(connection.dialect)
         cursor = connection.connection.cursor()
         try:
-            cursor.execute(text, values)
+            cursor.execute(text, in_order({**literals, **parameters}))
         except connection.dialect.loaded_dbapi.Error as error:
             base = connection.dialect.loaded_dbapi.Error
             raise DBAPIError.instance(text, None, error, base) from error
@@ -56,7 +55,16 @@ class Prepared:
     def _compile(self, dialect: Dialect) -> _Compiled:
         if dialect.name not in self._compiled:
             compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)
-            order = tuple(getattr(compiled, "positiontup", None) or ())
             literals = {name: value for name, value in compiled.params.items() if value is not None}
-            self._compiled[dialect.name] = str(compiled), order, literals
+            order = getattr(compiled, "positiontup", None)
+            self._compiled[dialect.name] = str(compiled), _ordering(order), literals
         return self._compiled[dialect.name]
+
+
+def _ordering(names: Sequence[str] | None) -> Callable[[Mapping[str, Any]], Any]:
+    """Parameters in the order of their places; where they go by name, as they are."""
+    if not names:
+        return lambda named: named
+    if len(names) == 1:
+        return lambda named: (named[names[0]],)
+    return itemgetter(*names)

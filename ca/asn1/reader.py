@@ -47,9 +47,9 @@ class Element:
         buffer = source.buffer
         if start + 2 > limit:
             raise Asn1Error("truncated")
-        self.tag = buffer[start]
+        self.tag = tag = buffer[start]
         # No SCEP, CMS or X.509 structure has a tag number above 30.
-        if self.tag & 0x1F == 0x1F:
+        if tag & 0x1F == 0x1F:
             raise Asn1Error("long-form tag")
         self._source = source
         self._start = start
@@ -57,8 +57,8 @@ class Element:
         self._children: list[Element] | None = None
         length = buffer[start + 1]
         if length < 0x80:
-            self._content_start = start + 2
-            self._content_end = self.end = start + 2 + length
+            self._content_start = start = start + 2
+            self._content_end = self.end = start + length
         elif length == 0x80:
             self._read_indefinite(limit)
         else:
@@ -117,14 +117,21 @@ class Element:
         if self._children is None:
             if not self.tag & tags.CONSTRUCTED:
                 raise Asn1Error(f"tag {self.tag:#04x} has no parts")
-            children = []
-            position, end = self._content_start, self._content_end
-            while position < end:
-                child = self._child(position, end)
-                children.append(child)
-                position = child.end
-            self._children = children
+            self._children = self._read_children()
         return self._children
+
+    def _read_children(self) -> list["Element"]:
+        """Every message comes through here a hundred times, hence no detour."""
+        children = []
+        source, depth = self._source, self._depth + 1
+        position, end = self._content_start, self._content_end
+        if depth > MAX_DEPTH and position < end:
+            raise Asn1Error("nested too deep")
+        while position < end:
+            child = Element(source, position, end, depth)
+            children.append(child)
+            position = child.end
+        return children
 
     def expect(self, *expected: int) -> "Element":
         """Return this element if its tag is one of *expected*.
@@ -139,11 +146,15 @@ class Element:
 
     def sequence(self, least: int = 0, most: int | None = None) -> list["Element"]:
         """The children of a SEQUENCE of *least* to *most* elements; by default no limit above."""
-        return self.expect(tags.SEQUENCE).parts(least, most)
+        if self.tag != tags.SEQUENCE:
+            self.expect(tags.SEQUENCE)
+        return self.parts(least, most)
 
     def parts(self, least: int, most: int | None = None) -> list["Element"]:
         """The children, *least* to *most* of them."""
-        children = self.children()
+        children = self._children
+        if children is None:
+            children = self.children()
         if len(children) < least or (most is not None and len(children) > most):
             raise Asn1Error(f"{len(children)} elements where {least} belong")
         return children
