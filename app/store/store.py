@@ -105,7 +105,7 @@ class SqlStore:
                 repository = SqlRepository(connection)
                 for job in batch:
                     job.run(connection, repository)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             self._let_go()
             for job in batch:
                 job.fail(StoreUnavailable(str(error.__cause__ or error)))
@@ -148,7 +148,7 @@ def open_store(url: str, sharing: Sharing = ALONE) -> SqlStore:
     except StoreUnavailable:
         engine.dispose()
         raise
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         engine.dispose()
         raise StoreUnavailable(str(error.__cause__ or error)) from error
     return SqlStore(engine, sharing)
