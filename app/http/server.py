@@ -33,7 +33,7 @@ _VERSIONS = ("1.1", "1.0", "")
 _SEND_OCTETS = 1 << 20
 # For so long a process leaves a new connection to one that has fewer.
 _COURTESY_SECONDS = 0.002
-_BOTH_LENGTHS = re.compile(rb"(?im)^(content-length|transfer-encoding)[ \t]*:")
+_BOTH_LENGTHS = re.compile(rb"(?m)^(content-length|transfer-encoding)[ \t]*:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
-        names = {name.lower() for name in _BOTH_LENGTHS.findall(header_plus)}
-        if len(names) == 2:
+        lower = header_plus.lower()
+        if b"transfer-encoding" in lower and len(set(_BOTH_LENGTHS.findall(lower))) == 2:
             # RFC 9112 6.1: two lengths are how requests are smuggled past a proxy.
             raise ParsingError("Content-Length and Transfer-Encoding together")
         try:

@@ -23,6 +23,11 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def driver_connection(connection: Connection) -> Any:
+    """The driver's own connection; ``sqlite3`` and ``psycopg`` both execute on it directly."""
+    return connection.connection.dbapi_connection
+
+
 def database_path(url: str) -> Path | None:
     """The file of a SQLite URL, None for one in memory."""
     name = make_url(url).database
@@ -31,7 +36,7 @@ def database_path(url: str) -> Path | None:
 
 def _begin(connection: Connection) -> None:
     # Straight to the driver: SQLAlchemy would do ten times the work of SQLite.
-    connection.connection.cursor().execute("BEGIN IMMEDIATE")
+    driver_connection(connection).execute("BEGIN IMMEDIATE")
 
 
 def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:

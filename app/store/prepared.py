@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Dialect, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
 
+from app.store.engine import driver_connection
+
 # The text, what puts the parameters in its order, and the values that the statement itself holds.
 _Compiled: TypeAlias = tuple[str, Callable[[Mapping[str, Any]], Any], dict[str, object]]
 
@@ -34,13 +36,11 @@ class Prepared:
 
         """
         text, in_order, literals = self._compile(connection.dialect)
-        cursor = connection.connection.cursor()
         try:
-            cursor.execute(text, in_order({**literals, **parameters}))
+            return driver_connection(connection).execute(text, in_order({**literals, **parameters}))
         except connection.dialect.loaded_dbapi.Error as error:
             base = connection.dialect.loaded_dbapi.Error
             raise DBAPIError.instance(text, None, error, base) from error
-        return cursor
 
     def rows(self, connection: Connection, parameters: Mapping[str, object]) -> list[Any]:
         """Execute a SELECT; its rows have their columns as attributes."""

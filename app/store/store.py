@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from app.store.engine import open_engine
+from app.store.engine import driver_connection, open_engine
 from app.store.migrate import migrate
 from app.store.repository import SqlRepository
 from ca.errors import StoreUnavailable
@@ -47,8 +47,8 @@ class _Job(Generic[T]):
     def run(self, connection: Connection, repository: SqlRepository) -> None:
         """Run inside a savepoint, so that a failure undoes this work and no other."""
         # Straight to the driver: three of these an enrolment, and SQLAlchemy adds nothing to them.
-        driver = connection.connection
-        driver.cursor().execute("SAVEPOINT job")
+        driver = driver_connection(connection)
+        driver.execute("SAVEPOINT job")
         try:
             self._result = self._work(repository)
         except Exception as error:
@@ -56,8 +56,8 @@ class _Job(Generic[T]):
             if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError | DataError):
                 raise
             self._error = error
-            driver.cursor().execute("ROLLBACK TO job")
-        driver.cursor().execute("RELEASE job")
+            driver.execute("ROLLBACK TO job")
+        driver.execute("RELEASE job")
 
     def fail(self, error: BaseException) -> None:
         self._error = error

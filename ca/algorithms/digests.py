@@ -1,6 +1,7 @@
 """Digest algorithms (RFC 3370 2, RFC 5754 2) by name and OID."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
@@ -17,16 +18,18 @@ class Digest:
     primitive: hashes.HashAlgorithm
     # Built once: every message carries the AlgorithmIdentifier twice.
     identifier: bytes
+    _hash: Callable[..., "hashlib._Hash"]
 
     def of(self, data: bytes) -> bytes:
         """The digest of *data*."""
-        return hashlib.new(self.primitive.name, data, usedforsecurity=False).digest()
+        return self._hash(data, usedforsecurity=False).digest()
 
 
 def _digest(name: str, oid: str, primitive: hashes.HashAlgorithm) -> Digest:
     # RFC 5754 2: absent parameters are right for SHA-2, NULL must be accepted. NULL is sent,
     # because iOS, sscep and the Ruby of old were only ever seen with it.
-    return Digest(name, oid, primitive, writer.sequence(writer.oid(oid), writer.NULL))
+    identifier = writer.sequence(writer.oid(oid), writer.NULL)
+    return Digest(name, oid, primitive, identifier, getattr(hashlib, primitive.name))
 
 
 MD5 = _digest("MD5", "1.2.840.113549.2.5", hashes.MD5())  # noqa: S303 - read from Cisco IOS, legacy level only
