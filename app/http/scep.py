@@ -94,8 +94,9 @@ class ScepEndpoint:
         if not query.operation:
             deviations.add(DeviationKind.POST_WITHOUT_OPERATION, "http.query")
         # The media type is not asked: sscep and strongSwan send none, jscep octet-stream.
-        # Whole and bounded by the server, so that Bottle need not measure and copy it.
-        return self._operate(request.environ["wsgi.input"].read(), profile, deviations)
+        # The server has it whole and within the limit, so that Bottle need not measure and copy it.
+        body = request.environ["wsgi.input"].read(max(request.content_length, 0))
+        return self._operate(body, profile, deviations)
 
     def _operate(self, message: bytes, profile: Profile, deviations: Deviations) -> HTTPResponse:
         if not message:

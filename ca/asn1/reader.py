@@ -214,7 +214,7 @@ class Element:
             content = (b"19" if content[:2] >= b"50" else b"20") + content
         parts = _TIME.fullmatch(content)
         if parts is None:
-            raise Asn1Error("bad time")
+            raise Asn1Error("bad time: not of the form YYMMDDhhmmssZ")
         year, month, day, hour, minute, second = map(int, parts.groups(b"0"))
         try:
             return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
