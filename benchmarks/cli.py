@@ -18,8 +18,7 @@ _STARTERS = {"scepbox": scepbox, "scepserver": scepserver}
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--requests", type=click.IntRange(10), default=1500, help="Enrolments a point with ours.")
-@click.option("--scepserver-requests", type=click.IntRange(10), default=600, help="The same with scepserver.")
+@click.option("--requests", type=click.IntRange(10), default=1500, help="Enrolments a point.")
 @click.option("--warm-up", type=click.IntRange(1), default=100, help="Enrolments before each point.")
 @click.option("--connections", multiple=True, type=click.IntRange(1, 500), default=(1, 8, 32))
 @click.option("--keys", type=click.IntRange(1), default=64, help="RSA keys that the devices share.")
@@ -29,7 +28,6 @@ _STARTERS = {"scepbox": scepbox, "scepserver": scepserver}
 @click.option("--write", is_flag=True, help="Put the result into benchmarks/README.md.")
 def enrol(
     requests: int,
-    scepserver_requests: int,
     warm_up: int,
     connections: tuple[int, ...],
     keys: int,
@@ -42,28 +40,27 @@ def enrol(
     names = [only] if only else list(_STARTERS)
     if "scepserver" in names and not profile:
         enter_namespace()
-    counts = {"scepbox": requests, "scepserver": scepserver_requests}
     with tempfile.TemporaryDirectory(dir=folder) as place:
         if profile:
             result = _profile(Path(place), requests, warm_up, keys)
         else:
-            result = _compare(Path(place), {name: counts[name] for name in names}, connections, warm_up, keys)
+            result = _compare(Path(place), names, requests, connections, warm_up, keys)
     click.echo(result)
     if write:
         write_readme("breakdown" if profile else "figures", result)
 
 
 def _compare(
-    place: Path, counts: dict[str, int], connections: tuple[int, ...], warm_up: int, keys: int
+    place: Path, names: list[str], requests: int, connections: tuple[int, ...], warm_up: int, keys: int
 ) -> str:
     """Measure the servers in turn, with everything prepared before the first is timed."""
     operations, points = ThreeOperations(), []
-    serials: dict[str, set[int]] = {name: set() for name in counts}
+    serials: dict[str, set[int]] = {name: set() for name in names}
     with ExitStack() as stack:
-        servers = [stack.enter_context(_STARTERS[name](place / name)) for name in counts]
+        servers = [stack.enter_context(_STARTERS[name](place / name)) for name in names]
         device_keys = make_keys(keys)
         rounds = [
-            (server, number, prepare(server.target, counts[server.name] + warm_up, device_keys, server.name))
+            (server, number, prepare(server.target, requests + warm_up, device_keys, server.name))
             for number in connections
             for server in servers
         ]

@@ -1,7 +1,7 @@
 """Figures, the tables they make, and the tables' place in the README."""
 
 import os
-import sys
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -82,7 +82,9 @@ def make_table(points: list[Point], neighbours: float) -> str:
 def make_breakdown(parts: Mapping[str, float], point: Point, neighbours: float) -> str:
     """Where the CPU goes: the application's *parts*, and what the whole server takes beside it."""
     server = point.cpu_milliseconds
-    outside = {"waitress, sockets, threads (the server less the application)": server - sum(parts.values())}
+    outside = {
+        "waitress, sockets, cold caches (the server less the application)": server - sum(parts.values())
+    }
     rows = [
         (part, f"{milliseconds:.3f}", f"{milliseconds / server:.0%}")
         for part, milliseconds in sorted(({**parts, **outside}).items(), key=lambda item: -item[1])
@@ -116,7 +118,7 @@ def _about(times: list[float], neighbours: float) -> str:
     least, most = f"{min(times):.2f}", f"{max(times):.2f}"
     span = least if least == most else f"{least} to {most}"
     return (
-        f"{os.cpu_count()} cores, Python {sys.version_info.major}.{sys.version_info.minor}. "
+        f"{os.cpu_count()} cores, Python {platform.python_version()}. "
         f"Three RSA-2048 private-key operations took {span} ms of CPU in the same run; other programs "
         f"took {neighbours:.0%} of the machine meanwhile."
     )

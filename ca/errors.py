@@ -106,7 +106,9 @@ class TransactionInUse(BadRequest):
     """The same key sends another CSR under a transactionID that was answered already."""
 
     def __init__(self) -> None:
-        super().__init__("this transactionID already belongs to another request of this key")
+        super().__init__(
+            "this transactionID belongs to an earlier request of this key; make a new key, or renew"
+        )
 
 
 class BadCsr(BadRequest):

@@ -194,6 +194,4 @@ def _names(texts: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return tuple(str(GeneralName.from_text(text)) for text in texts)
     except ValueError as error:
-        raise Refusal(
-            f"--san: {error}; write dns:NAME, email:ADDRESS, uri:URI, ip:ADDRESS or upn:NAME"
-        ) from None
+        raise Refusal(f"--san: {error}") from None

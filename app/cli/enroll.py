@@ -17,8 +17,8 @@ from app.client.csr import make_csr, make_identity
 from app.client.files import keeping, replace_file
 from app.client.trust import read_fingerprint
 from ca.algorithms import ciphers, digests
-from ca.issuing.key_store import KeyUnusable, encode_private_key, generate_rsa_key, load_private_key
-from ca.issuing.root import CaUnusable, encode_pem, load_pem_certificates
+from ca.issuing.key_store import KeyUnusable, encode_private_key, generate_rsa_key, read_private_key
+from ca.issuing.root import CaUnusable, encode_pem, read_certificates
 from ca.x509.certificate import Certificate
 from ca.x509.general_names import GeneralName
 from ca.x509.name import Name
@@ -133,7 +133,7 @@ class _Keys:
 
     @classmethod
     def load(cls, key: Path | None, renew: Path | None, new_key: Path | None, *, rekey: bool) -> "_Keys":
-        old = load_pem_certificates(renew.read_bytes())[0] if renew else None
+        old = read_certificates(renew)[0] if renew else None
         given = _load_key(key) if key else None
         if old is None:
             if rekey or new_key:
@@ -207,7 +207,7 @@ def _again(request: _Request, out: Path) -> str:
 
 
 def _load_key(path: Path) -> rsa.RSAPrivateKey:
-    key = load_private_key(path.read_bytes())
+    key = read_private_key(path)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise KeyUnusable(f"{path} is not an RSA key: SCEP encrypts the reply to it")
     return key

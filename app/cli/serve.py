@@ -107,4 +107,4 @@ def _calm_collector() -> None:
 
 def _tell_next(url: str) -> None:
     say("next: make a challenge password for a device: python run.py challenge new")
-    say(f"      then enrol: python run.py enroll {url}/scep --subject CN=test --challenge -")
+    say(f"      then enrol: python run.py enroll {url}/scep --subject CN=test --challenge - --out device")
