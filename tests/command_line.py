@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,15 @@ class Done:
 
 
 def run(
-    *arguments: object, stdin: str = "", environment: dict[str, str] | None = None, cwd: Path | None = None
+    *arguments: object,
+    stdin: str = "",
+    environment: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    inside: Sequence[str] = (),
 ) -> Done:
-    """Run a verb to its end."""
+    """Run a verb to its end; *inside* is a command that runs the command it is given."""
     done = subprocess.run(
-        _command(*arguments),
+        [*inside, *_command(*arguments)],
         input=stdin,
         capture_output=True,
         encoding="utf-8",

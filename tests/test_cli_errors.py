@@ -92,12 +92,12 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "corrupt database": (
         writing("scepbox.db", b"no database at all " * 99),
         ("cert", "list"),
-        "the database cannot be used",
+        "scepbox.db cannot be used",
     ),
     "database is a folder": (
         folder_in_place_of_database,
         ("cert", "list"),
-        "the database cannot be used",
+        "scepbox.db cannot be used",
     ),
     "no TOML": (writing("scepbox.toml", "= 1"), ("serve",), "not TOML"),
     "database address": (

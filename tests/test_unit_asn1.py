@@ -12,9 +12,18 @@ def element(der: bytes, deviations: Deviations | None = None) -> Element:
     return read(der, "test", Deviations() if deviations is None else deviations)
 
 
+def _in_pieces(depth: int) -> bytes:
+    """An OCTET STRING of one piece, which is of one piece, and so on."""
+    der = writer.encode(tags.OCTET_STRING, b"x")
+    for _ in range(depth):
+        der = writer.encode(tags.OCTET_STRING | tags.CONSTRUCTED, der)
+    return der
+
+
 @pytest.mark.parametrize(
     ("der", "use"),
     [
+        pytest.param(_in_pieces(65), Element.octets, id="CVE-2018-0739: pieces of pieces without end"),
         pytest.param(b"\x02\x00", Element.integer, id="X.690 8.3.1: an INTEGER without octets"),
         pytest.param(b"\x01\x02\xff\xff", Element.boolean, id="X.690 8.2.1: a BOOLEAN of two octets"),
         pytest.param(b"\x01\x00", Element.boolean, id="X.690 8.2.1: a BOOLEAN without octets"),

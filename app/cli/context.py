@@ -119,14 +119,16 @@ def verb(function: Callable[..., T]) -> Callable[..., T]:
     )
     @functools.wraps(function)
     def run(data: Path, config: Path | None, **options: Any) -> T:
+        workplace = Workplace(data, config)
         try:
-            return function(Workplace(data, config), **options)
+            return function(workplace, **options)
         except BrokenPipeError:
             raise
         except (ConfigError, CaUnusable, DataFolderError, KeyUnusable) as error:
             raise Refusal(str(error)) from error
         except StoreUnavailable as error:
-            raise Refusal(f"the database cannot be used: {error}") from error
+            named = workplace.database_file or "the database"
+            raise Refusal(f"{named} cannot be used: {error}") from error
         except OSError as error:
             raise Refusal(f"{error.filename or 'the data folder'}: {error.strerror or error}") from error
 
