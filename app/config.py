@@ -1,12 +1,13 @@
 """The settings: one TOML file, each key also as ``SCEPBOX_SECTION__KEY``, all problems told at once."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import writer
@@ -15,12 +16,37 @@ from ca.x509 import oids
 
 MOST_WORKERS = 64
 ENVIRONMENT_PREFIX = "SCEPBOX_"
-_ADDRESS = r"^\S+:[0-9]{1,5}$"
+_ADDRESS = re.compile(r"(?P<host>\S+):(?P<port>[0-9]{1,5})")
 _PROFILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 
 class ConfigError(Exception):
     """The settings are wrong; the text says where and how, a line for each problem."""
+
+
+def check_address(text: str) -> str:
+    """Return the address to listen on as it is.
+
+    Raises:
+        ValueError: It is not HOST:PORT.
+
+    """
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise ValueError(f"{text!r} is not HOST:PORT, such as 0.0.0.0:8080")
+    return text
+
+
+def check_url(text: str) -> str:
+    """Return the server's address for others as it is.
+
+    Raises:
+        ValueError: It is not one of HTTP.
+
+    """
+    if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", text):
+        raise ValueError(f"{text!r} is not an address such as https://scep.example.org")
+    return text
 
 
 class _Section(BaseModel):
@@ -31,8 +57,10 @@ class ServerSection(_Section):
     """Where the server listens; *base_url* is how devices reach it, where that is another address."""
 
     # Devices on the LAN are what it is for, so it listens on every address.
-    listen: Annotated[list[Annotated[str, Field(pattern=_ADDRESS)]], Field(min_length=1)] = ["0.0.0.0:8080"]
-    base_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    listen: Annotated[list[Annotated[str, AfterValidator(check_address)]], Field(min_length=1)] = [
+        "0.0.0.0:8080"
+    ]
+    base_url: Annotated[str, AfterValidator(check_url)] | None = None
     # 0: as many as the machine is good for.
     workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] = 0
 
@@ -45,8 +73,10 @@ class DatabaseSection(_Section):
     @field_validator("url")
     @classmethod
     def _parses(cls, url: str) -> str:
-        if url and not url.startswith("sqlite:///"):
-            raise ValueError("this version keeps its data in SQLite: sqlite:////path/to/scepbox.db")
+        if url and (
+            not url.startswith("sqlite:///") or url.startswith(("sqlite:///:memory:", "sqlite:///?"))
+        ):
+            raise ValueError("this version keeps its data in an SQLite file: sqlite:////path/to/scepbox.db")
         return url
 
 
@@ -156,7 +186,12 @@ def _overlay(settings: dict[str, Any], environment: Mapping[str, str]) -> None:
     """``SCEPBOX_LIMITS__CONNECTIONS=50`` is ``[limits] connections = 50``; lists by comma."""
     for name, value in environment.items():
         parts = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-        if not name.startswith(ENVIRONMENT_PREFIX) or len(parts) < 2:
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if len(parts) < 2:
+            # Kubernetes sets SCEPBOX_PORT and the like by itself, so that others are left alone.
+            if parts[0].split("_")[0] in Config.model_fields:
+                raise ConfigError(f"{name} is no setting: between section and key belong two underscores")
             continue
         place = settings
         for part in parts[:-1]:

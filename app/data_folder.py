@@ -11,6 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import URL
+
+from app.hints import command
+
 SECRET_OCTETS = 32
 # What a start that was killed left behind is looked at by nobody; a running one is done long before.
 LEFTOVER_SECONDS = 3600
@@ -64,9 +68,13 @@ class DataFolder:
         """The key under which challenge passwords are kept."""
         return self.path / "secrets.key"
 
-    def database_url(self) -> str:
-        """SQLite in this folder."""
-        return f"sqlite:///{(self.path / 'scepbox.db').resolve().as_posix()}"
+    def database_url(self) -> URL:
+        """SQLite in this folder, whatever characters its name has."""
+        return URL.create("sqlite", database=(self.path / "scepbox.db").resolve().as_posix())
+
+    def command(self, words: str) -> str:
+        """The command line of a verb for this folder, to tell people."""
+        return command(words, self.path)
 
     def make(self) -> None:
         """Make the folder, for its owner alone."""
@@ -97,12 +105,12 @@ class DataFolder:
         except FileNotFoundError:
             raise DataFolderError(
                 f"{self.secret} is missing: bring it back from a backup, "
-                f"or go on without it by `python run.py init --make-missing` {after}"
+                f"or go on without it by `{self.command('init --make-missing')}` {after}"
             ) from None
         if secret is None:
             raise DataFolderError(
                 f"{self.secret} is damaged: bring it back from a backup, "
-                f"or remove it and run `python run.py init --make-missing` {after}"
+                f"or remove it and run `{self.command('init --make-missing')}` {after}"
             )
         return secret
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from bottle import Bottle
 from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlalchemy import URL
 
 from app.config import Config
 from app.data_folder import DataFolder
@@ -68,7 +69,7 @@ def load_ca_certificate(folder: DataFolder) -> Certificate:
     return read_certificates(folder.ca_certificate)[0]
 
 
-def database_url(folder: DataFolder, config: Config) -> str:
+def database_url(folder: DataFolder, config: Config) -> str | URL:
     """The configured database, or SQLite in the folder."""
     return config.database.url or folder.database_url()
 
@@ -108,6 +109,6 @@ def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing =
 
 def _answers(store: SqlStore) -> bool:
     try:
-        return store.transact(lambda repository: repository.is_alive())
+        return store.read(lambda repository: repository.is_alive())
     except StoreUnavailable:
         return False

@@ -64,14 +64,20 @@ class Share:
         return bool(self._counts[self._slot] > min(self._counts))
 
 
-def run_workers(make_service: Callable[[Share], Service], count: int) -> None:
-    """Serve in *count* processes, a single one being this; return when told to stop by a signal."""
+def run_workers(
+    make_service: Callable[[Share], Service], count: int, on_ready: Callable[[], None] = lambda: None
+) -> None:
+    """Serve in *count* processes, a single one being this; return when told to stop by a signal.
+
+    *on_ready* is called as soon as a signal would be heeded.
+    """
     if count == 1:
         service = make_service(Share(_shared_numbers(1), 0))
         _stop_on_signals(service.stop)
+        on_ready()
         service.run()
     else:
-        _Workers(make_service, count).run()
+        _Workers(make_service, count, on_ready).run()
 
 
 def make_turn(count: int) -> Callable[[], AbstractContextManager[None]]:
@@ -111,8 +117,11 @@ class _Child:
 class _Workers:
     """Children of this process, each with a service of its own."""
 
-    def __init__(self, make_service: Callable[[Share], Service], count: int) -> None:
+    def __init__(
+        self, make_service: Callable[[Share], Service], count: int, on_ready: Callable[[], None]
+    ) -> None:
         self._make_service = make_service
+        self._on_ready = on_ready
         self._count = count
         self._connections = _shared_numbers(count)
         self._children: dict[int, _Child] = {}
@@ -123,12 +132,16 @@ class _Workers:
     def run(self) -> None:
         """Start all, start anew those that end by themselves, and return when all were told to end."""
         _stop_on_signals(self.stop)
+        # Where it was ignored, the system would not tell of a child's end.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._on_ready()
         for slot in range(self._count):
             self._fork(slot)
         while self._children:
             pid, status = os.wait()
-            child = self._children.pop(pid)
-            if self._stopping:
+            child = self._children.pop(pid, None)
+            # The first process of a container inherits other people's orphans.
+            if child is None or self._stopping:
                 continue
             code = os.waitstatus_to_exitcode(status)
             log.error(log_line(worker=pid, reason="a worker ended by itself; another begins", exit_code=code))

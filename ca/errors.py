@@ -14,7 +14,6 @@
     - SubjectRefused
     - ChallengeRejected
     - RenewalRefused
-  x BadTime                badTime          signingTime too far off
   x BadCertId              badCertId        no such certificate or transaction
 * MalformedMessage         HTTP 400: too broken to name a transaction to answer
 * StoreUnavailable         HTTP 503: nothing could be written, so nothing was done
@@ -135,12 +134,6 @@ class ChallengeRejected(BadRequest):
 
 class RenewalRefused(BadRequest):
     """The certificate that signed the renewal does not authorise it."""
-
-
-class BadTime(ScepError):
-    """The signingTime is further from our clock than policy allows (RFC 8894 3.2.1.4)."""
-
-    fail_info = FailInfo.BAD_TIME
 
 
 class BadCertId(ScepError):

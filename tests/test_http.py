@@ -14,7 +14,8 @@ import pytest
 from bottle import Bottle
 
 from app.config import Config
-from app.http.server import Limits, WebServer, bind
+from app.http.limits import Limits
+from app.http.server import WebServer, bind
 from app.wiring import Ca, build_web
 from ca.algorithms.levels import CryptoLevel
 from ca.pkcs7 import SignedData

@@ -12,8 +12,8 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 
 from app.http.answers import PlainBottle
+from app.http.limits import Limits
 from app.http.scep import PkiOperation, ScepEndpoint
-from app.http.server import Limits
 from ca.asn1 import writer
 from ca.deviations import Deviations
 from ca.errors import StoreUnavailable

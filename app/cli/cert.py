@@ -38,7 +38,7 @@ def list_(
     place.require_ca()
     now = utc_now()
     ends_before = end_of(now, expiring, "--expiring") if expiring else None
-    found = place.transact(
+    found = place.read(
         lambda repository: list(
             repository.list_certificates(now, status=status, subject=subject, ends_before=ends_before)
         )
@@ -84,9 +84,9 @@ def _find(place: Workplace, serial: str) -> StoredCertificate:
     """By hexadecimal serial number, with colons and upper case as other tools print it."""
     place.require_ca()
     plain = serial.replace(":", "").lower().lstrip("0")
-    stored = place.transact(lambda repository: repository.find_certificate(plain))
+    stored = place.read(lambda repository: repository.find_certificate(plain))
     if stored is None:
-        raise NotDone(f"there is no certificate {serial}; see: python run.py cert list")
+        raise NotDone(f"there is no certificate {serial}; see: {place.folder.command('cert list')}")
     return stored
 
 

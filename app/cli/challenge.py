@@ -86,7 +86,7 @@ def new(
         raise Refusal(f"there is no profile {profile!r} in the settings")
     if uses != "unlimited" and not (_USES.fullmatch(uses) and int(uses)):
         raise Refusal(f"--uses {uses!r} is neither a number from 1 to 999999999 nor unlimited")
-    password = new_challenge() if secret is None else read_secret(secret)
+    password = new_challenge() if secret is None else read_secret(secret, "new challenge password")
     if not password or len(password) > MAX_CHALLENGE:
         raise Refusal(f"a challenge password has 1 to {MAX_CHALLENGE} characters")
     now = utc_now()
@@ -116,7 +116,7 @@ def new(
 def list_(place: Workplace, as_json: bool) -> None:
     """List challenge passwords, never the secrets."""
     place.require_ca()
-    found = place.transact(lambda repository: repository.list_challenges())
+    found = place.read(lambda repository: repository.list_challenges())
     if as_json:
         print_json([_as_json(one) for one in found])
         return
@@ -141,7 +141,7 @@ def revoke(place: Workplace, challenge_id: int) -> None:
     """Make a challenge password worthless."""
     place.require_ca()
     if not place.transact(lambda repository: repository.revoke_challenge(challenge_id)):
-        raise NotDone(f"there is no challenge {challenge_id}; see: python run.py challenge list")
+        raise NotDone(f"there is no challenge {challenge_id}; see: {place.folder.command('challenge list')}")
     say(f"challenge {challenge_id} revoked")
 
 

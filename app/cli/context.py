@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from getpass import getpass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -74,7 +75,8 @@ class Workplace:
     def require_ca(self) -> None:
         """Raises: Refusal: There is no CA in the folder."""
         if not self.folder.ca_certificate.exists():
-            raise Refusal(f"no CA in {self.folder.path}: make one with `python run.py init`, or use --data")
+            advice = f"make one with `{self.folder.command('init')}`, or use --data"
+            raise Refusal(f"no CA in {self.folder.path}: {advice}")
 
     @property
     def database_file(self) -> Path | None:
@@ -90,8 +92,8 @@ class Workplace:
         if self.look_at_database() is Presence.ABSENT:
             raise Refusal(
                 f"{self.database_file} is missing or empty, though there is a CA: bring it back from a "
-                "backup, or go on without it by `python run.py init --make-missing` (what was issued can "
-                "then neither be listed nor renewed, and no challenge password is known)"
+                f"backup, or go on without it by `{self.folder.command('init --make-missing')}` (what was "
+                "issued can then neither be listed nor renewed, and no challenge password is known)"
             )
 
     def transact(self, work: Callable[[SqlRepository], T]) -> T:
@@ -99,6 +101,12 @@ class Workplace:
         self.require_database()
         with closing(open_configured_store(self.folder, self.config)) as store:
             return store.transact(work)
+
+    def read(self, work: Callable[[SqlRepository], T]) -> T:
+        """Run *work*, which only reads, on the store and close it again; the server goes on meanwhile."""
+        self.require_database()
+        with closing(open_configured_store(self.folder, self.config)) as store:
+            return store.read(work)
 
 
 def verb(function: Callable[..., T]) -> Callable[..., T]:
@@ -163,14 +171,19 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console().print(table)
 
 
-def read_secret(source: str) -> str:
+def read_secret(source: str, what: str) -> str:
     """A secret from standard input (``-``) or from the file named; its line end does not count.
+
+    *what* it is, is asked for where a person sits at standard input.
 
     Raises:
         OSError: The file cannot be read.
         Refusal: It is not UTF-8, with or without the mark that Windows puts in front.
 
     """
+    if source == "-" and sys.stdin.isatty():
+        # Typed, and not shown.
+        return getpass(f"{what}: ", sys.stderr)
     octets = sys.stdin.buffer.readline() if source == "-" else Path(source).read_bytes()
     try:
         return octets.decode("utf-8-sig").rstrip("\r\n")

@@ -160,7 +160,7 @@ class _Request:
 
 
 def _prepare(subject: str | None, san: tuple[str, ...], challenge: str | None, keys: _Keys) -> _Request:
-    password = read_secret(challenge) if challenge else ""
+    password = read_secret(challenge, "challenge password") if challenge else ""
     old = keys.renewed.certificate if keys.renewed else None
     name = _subject(subject, old)
     names = _names(san) or (old.subject_alt_names if old else ())

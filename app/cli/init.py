@@ -65,7 +65,11 @@ def init(
     refuse_overwrite(place.folder)
     try:
         if import_cert and import_key:
-            passphrase = read_secret(import_passphrase).encode() if import_passphrase else None
+            passphrase = (
+                read_secret(import_passphrase, "passphrase of the key").encode()
+                if import_passphrase
+                else None
+            )
             key = read_private_key(import_key, passphrase)
             certificates = read_certificates(import_cert)
             chain = read_certificates(import_chain) if import_chain else certificates[1:]
@@ -82,7 +86,11 @@ def init(
         refuse_overwrite(place.folder)
         raise
     tell_ca(place.folder)
-    say("next: python run.py serve")
+    say(f"next: {place.folder.command('serve')}")
+
+
+def _passphrase(source: str | None) -> bytes | None:
+    return read_secret(source, "passphrase of the key").encode() if source else None
 
 
 def prepare(place: Workplace) -> None:
@@ -123,7 +131,7 @@ def make_surroundings(place: Workplace, *, anew: bool = False) -> None:
     if used and not folder.has_ca and not anew:
         raise Refusal(
             f"there is no CA in {folder.path}, though {place.database_file} holds what one issued: bring "
-            f"{folder.ca} back from a backup, or `python run.py init --make-missing` makes another CA, "
+            f"{folder.ca} back from a backup, or `{folder.command('init --make-missing')}` makes another, "
             "which no device trusts yet (with --import-cert and --import-key: the same one)"
         )
     if used:
@@ -150,7 +158,7 @@ def _make_missing(place: Workplace) -> None:
         _make_database(place)
         say(f"made {place.database_file}: what was issued before can neither be listed nor renewed")
     tell_ca(place.folder)
-    say("next: python run.py serve")
+    say(f"next: {place.folder.command('serve')}")
 
 
 def _make_database(place: Workplace) -> None:

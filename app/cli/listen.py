@@ -1,11 +1,9 @@
 """The addresses that ``serve`` is told to listen on, checked before any is bound."""
 
-import re
 from collections.abc import Sequence
 
 from app.cli.context import Refusal
-
-_ADDRESS = re.compile(r"(?P<host>\S+):(?P<port>[0-9]{1,5})")
+from app.config import check_address
 
 
 def check_addresses(addresses: Sequence[str]) -> Sequence[str]:
@@ -17,10 +15,11 @@ def check_addresses(addresses: Sequence[str]) -> Sequence[str]:
     """
     seen: set[tuple[str, int]] = set()
     for address in addresses:
-        match = _ADDRESS.fullmatch(address)
-        if match is None or int(match["port"]) > 65535:
-            raise Refusal(f"--listen {address!r} is not HOST:PORT, such as 0.0.0.0:8080")
-        place = (match["host"].strip("[]").lower(), int(match["port"]))
+        try:
+            host, _, port = check_address(address).rpartition(":")
+        except ValueError as error:
+            raise Refusal(f"--listen {error}") from error
+        place = (host.strip("[]").lower(), int(port))
         # Port 0 is another one each time.
         if place in seen and place[1]:
             raise Refusal(f"--listen {address} is given twice; once is enough")

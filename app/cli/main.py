@@ -16,6 +16,7 @@ from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_j
 from app.cli.enroll import enroll
 from app.cli.init import init
 from app.cli.serve import serve
+from app.hints import PROGRAM
 
 DEBUG = "SCEPBOX_DEBUG"
 
@@ -93,7 +94,7 @@ def _run() -> int:
     except click.ClickException as error:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "run.py"
         message = " ".join(error.format_message().split())
-        click.echo(f"scepbox: {message} See: python {path} --help", err=True)
+        click.echo(f"scepbox: {message} See: {PROGRAM}{path.removeprefix('run.py')} --help", err=True)
         return CANNOT_RUN
     except click.Abort:
         click.echo("scepbox: interrupted", err=True)

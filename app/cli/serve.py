@@ -2,20 +2,28 @@
 
 import gc
 import socket
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
 from app.cli.listen import check_addresses
-from app.config import MOST_WORKERS, Config
+from app.config import MOST_WORKERS, Config, check_url
+from app.hints import PROGRAM, command
+from app.http.capacity import within_capacity
+from app.http.limits import Limits
 from app.http.rounds import let_others_catch_up
-from app.http.server import Limits, WebServer, bind
+from app.http.server import WebServer, bind
 from app.logs import set_up_logs
-from app.store import Sharing
+from app.store import Sharing, SqlStore
 from app.wiring import build_web, load_ca, open_configured_store
-from app.workers import make_turn, run_workers, settle_workers
+from app.workers import Share, make_turn, run_workers, settle_workers
 from ca.policy.challenges import ChallengeKey
+
+# Everybody waits with who waits for the database; the other way round, a minute of 503 is no loss.
+BUSY_SECONDS = 3.0
 
 
 @click.command()
@@ -44,33 +52,61 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     config = place.config
     set_up_logs(config.log.level)
     # Bound first: a port that is taken must not leave half a first start behind.
+    if base_url:
+        _check_base_url(base_url)
     sockets = [_bind(address) for address in check_addresses(listen or config.server.listen)]
     prepare(place)
     ca, warnings = load_ca(place.folder)
     for warning in warnings:
         say(f"warning: {warning}")
     count = settle_workers(config.server.workers if workers is None else workers)
-    sharing = Sharing(let_others_catch_up, make_turn(count))
+    sharing = Sharing(let_others_catch_up, make_turn(count), BUSY_SECONDS)
     store = open_configured_store(place.folder, config, sharing)
     url = base_url or config.server.base_url or ""
     web = build_web(ca, config, store, ChallengeKey(place.folder.load_secret()), url)
     tell_ca(place.folder)
-    _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"))
+    _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"), place.folder.path)
     _calm_collector()
     for other in sockets[1:]:
         say(f"also: {_url(other)}/scep")
     # A database must not be open across a fork: each worker opens it for itself.
     store.close()
-    click.echo(f"ready: {_url(sockets[0])}/scep")
-    run_workers(lambda share: WebServer(web, sockets, _limits(config), share), count)
-    store.close()
+    limits = _limits(config)
+
+    def make_worker(share: Share) -> _Worker:
+        # While there is a file to be had for it.
+        store.open()
+        return _Worker(WebServer(web, sockets, limits, share), store)
+
+    run_workers(make_worker, count, lambda: click.echo(f"ready: {_url(sockets[0])}/scep"))
     say("stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """A server, and the store that is its process's alone."""
+
+    server: WebServer
+    store: SqlStore
+
+    def run(self, lifeline: int | None = None) -> None:
+        self.server.run(lifeline)
+        # Closed last of all, SQLite leaves one file.
+        self.store.close()
+
+    def stop(self) -> None:
+        self.server.stop()
+
+
+def _check_base_url(url: str) -> None:
+    try:
+        check_url(url)
+    except ValueError as error:
+        raise Refusal(f"--base-url {error}") from error
 
 
 def _bind(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise Refusal(f"--listen {address!r} is not HOST:PORT, such as 0.0.0.0:8080")
     try:
         return bind(host.strip("[]"), int(port))
     except OSError as error:
@@ -85,14 +121,14 @@ def _url(listener: socket.socket) -> str:
 
 
 def _limits(config: Config) -> Limits:
-    limits = config.limits
-    return Limits(
-        body_octets=limits.body_octets,
-        header_octets=limits.header_octets,
-        connections=limits.connections,
-        request_seconds=limits.request_seconds,
-        idle_seconds=limits.idle_seconds,
-    )
+    wanted = Limits(**config.limits.model_dump())
+    limits = within_capacity(wanted)
+    if limits.connections < wanted.connections:
+        say(
+            f"warning: this system lets a process have {limits.connections} connections, "
+            f"not the {wanted.connections} of [limits] connections"
+        )
+    return limits
 
 
 def _calm_collector() -> None:
@@ -105,6 +141,6 @@ def _calm_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _tell_next(url: str) -> None:
-    say("next: make a challenge password for a device: python run.py challenge new")
-    say(f"      then enrol: python run.py enroll {url}/scep --subject CN=test --challenge - --out device")
+def _tell_next(url: str, data: Path) -> None:
+    say(f"next: make a challenge password for a device: {command('challenge new', data)}")
+    say(f"      then enrol: {PROGRAM} enroll {url}/scep --subject CN=test --challenge - --out device")

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from bottle import request
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 log = logging.getLogger(__name__)
 # More would keep the first ones waiting and gain nothing: a commit shared by so many costs next to nothing.
@@ -68,7 +68,9 @@ class _Runner(greenlet):
         while self.task and self.parent:
             try:
                 self.task()
-            except Exception:
+            except GreenletExit:
+                raise
+            except BaseException:
                 log.exception("a request ended in a fault of the server")
             self.task = None
             self.parent.switch()

@@ -11,44 +11,36 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bottle import Bottle
+from greenlet import GreenletExit
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 
+from app.http.limits import Limits
 from app.http.rounds import Rounds
 from ca.journal import log_line
 
 log = logging.getLogger(__name__)
-DRAIN_SECONDS = 20
+# Docker waits for ten.
+DRAIN_SECONDS = 8
+# A connection that was made just before the end may have its request under way.
+_GRACE_SECONDS = 0.3
 BACKLOG = 1024
 # Empty: a request line that says none is read as 1.0.
 _VERSIONS = ("1.1", "1.0", "")
 # Head and body of an answer leave in one packet.
 _SEND_OCTETS = 1 << 20
-# For so long a process leaves a new connection to one that has fewer.
+# For so long a process leaves a new connection to one that has fewer, and then takes it.
 _COURTESY_SECONDS = 0.002
+_OFFERED_SECONDS = 0.05
+# When the system is out of files or memory, it is so for a while.
+_RECOVERY_SECONDS = 1.0
 _BOTH_LENGTHS = re.compile(rb"(?m)^(content-length|transfer-encoding)[ \t]*:")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a stranger may take of us. Times are seconds, sizes octets.
-
-    *request_seconds* is how long a whole request may take to arrive, *idle_seconds* how long a
-    connection may wait between requests.
-    """
-
-    body_octets: int = 256 * 1024
-    header_octets: int = 96 * 1024
-    connections: int = 1000
-    request_seconds: int = 30
-    idle_seconds: int = 60
 
 
 class _Refusal:
@@ -57,6 +49,10 @@ class _Refusal:
     def __init__(self, code: int, reason: str, why: str) -> None:
         self._status = f"{code} {reason}"
         self.line = f"{why}\n".encode("latin-1", "replace")
+
+    def log_line(self, peer: str) -> str:
+        """What the log says of it."""
+        return log_line(http=self._status, reason=self.line.decode("latin-1").strip(), peer=peer)
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         return self._status, [("Content-Type", "text/plain")], self.line
@@ -73,7 +69,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
         consumed: int = super().received(data)
         if self.error is not None and not isinstance(self.error, _Refusal):
             self.error = self._in_one_line(self.error)
-            log.info(log_line(http=self.error._status, reason=self.error.line.decode("latin-1").strip()))
+            # Nobody is to send what is refused already.
+            self.expect_continue = False
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -93,17 +90,36 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
     def _in_one_line(self, error: Any) -> _Refusal:
         if error.code == 431 and b"\n" not in self.header_plus:
             return _Refusal(414, "URI Too Long", "the request line is too long")
+        if error.code == 413:
+            most = self.adj.max_request_body_size - 1
+            return _Refusal(413, error.reason, f"the body is larger than {most} octets")
         return _Refusal(error.code, error.reason, " ".join(str(error.body).split()))
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
     parser_class = _Parser
+    requests: list[_Parser]
 
     def service(self) -> None:
         """Serve a request and send what can be sent at once."""
-        super().service()
+        if self.requests and isinstance(self.requests[0].error, _Refusal):
+            log.info(self.requests[0].error.log_line(self.addr[0]))
+        try:
+            super().service()
+        except GreenletExit:
+            raise
+        except BaseException:
+            # Such as a panic of a library in another language: it is this request's alone.
+            log.exception("a request ended in a fault of the server")
+            self.requests = []
+            self.will_close = True
         if self.writable():
             self.handle_write()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is on its way in, or an answer on its way out."""
+        return bool(self.request or self.requests or self.total_outbufs_len)
 
 
 class ConnectionShare(Protocol):
@@ -135,22 +151,43 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
         self._limits = limits
         self._rounds = rounds
         self._share = share
-        self.held_until = 0.0
+        self._held_until = 0.0
         super().__init__(*arguments, **named)
 
     def readable(self) -> bool:
         """Whether to look for a connection; not while another worker is given time to take it."""
         # waitress closes idle connections from here, so it is asked in any case.
         accepting: bool = super().readable()
-        return accepting and time.monotonic() >= self.held_until
+        return accepting and not self.holding_back
+
+    @property
+    def holding_back(self) -> float:
+        """For how many seconds it still leaves new connections to others, or to nobody."""
+        return max(0.0, self._held_until - time.monotonic())
+
+    def accept_all(self) -> None:
+        """Take every connection that waits for it."""
+        before = -1
+        while before < len(self.active_channels) < self.adj.connection_limit:
+            before = len(self.active_channels)
+            super().handle_accept()
 
     def handle_accept(self) -> None:
         """Take a connection; one that has more of them than others first leaves it to these."""
-        if not self.held_until and self._share.is_ahead():
-            self.held_until = time.monotonic() + _COURTESY_SECONDS
+        now = time.monotonic()
+        if self._share.is_ahead() and now >= self._held_until + _OFFERED_SECONDS:
+            self._held_until = now + _COURTESY_SECONDS
             return
-        self.held_until = 0.0
         super().handle_accept()
+
+    def accept(self) -> Any:
+        """Take a connection from the system, or None where it is gone already."""
+        try:
+            return super().accept()
+        except OSError as error:
+            log.error(log_line(reason="no connection can be taken for a while", detail=error))
+            self._held_until = time.monotonic() + _RECOVERY_SECONDS
+            return None
 
     def add_task(self, task: HTTPChannel) -> None:
         self._rounds.add(task.service)
@@ -243,22 +280,35 @@ class WebServer:
         if lifeline is not None:
             del self._map[lifeline]
         for listener in self._listeners:
+            # Who was connected before the end is not sent away.
+            listener.accept_all()
             listener.accepting = False
             listener.socket.close()
             listener.del_channel(self._map)
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while self._busy() and time.monotonic() < deadline:
-            self._turn(0.1)
+        self._finish()
         wasyncore.close_all(self._map)
+
+    def _finish(self) -> None:
+        """Answer what is in flight, and let go of every connection that is idle."""
+        started = time.monotonic()
+        while channels := self._channels():
+            passed = time.monotonic() - started
+            if passed > DRAIN_SECONDS:
+                log.warning(log_line(reason="the end did not wait for all requests", count=len(channels)))
+                return
+            for channel in channels:
+                if passed > _GRACE_SECONDS and not channel.busy:
+                    channel.will_close = True
+            self._turn(0.1)
 
     def _turn(self, seconds: float) -> None:
         """Wait so long at most for something to happen, take in what has, and serve it."""
-        if any(listener.held_until for listener in self._listeners):
-            seconds = _COURTESY_SECONDS
+        held = [listener.holding_back for listener in self._listeners]
+        seconds = min([seconds, *filter(None, held)])
         timeout = 0 if self._rounds else seconds
         wasyncore.loop(timeout=timeout, use_poll=self._poll, map=self._map, count=1)
         self._rounds.run()
-        self._share.note(sum(len(listener.active_channels) for listener in self._listeners))
+        self._share.note(len(self._channels()))
 
     def stop(self) -> None:
         """Ask :meth:`run` to end. May be called by a signal handler or from another thread."""
@@ -266,12 +316,8 @@ class WebServer:
             self._stopping = True
             self._listeners[0].trigger.pull_trigger()
 
-    def _busy(self) -> bool:
-        return any(
-            channel.requests or channel.total_outbufs_len
-            for listener in self._listeners
-            for channel in listener.active_channels.values()
-        )
+    def _channels(self) -> list[_Channel]:
+        return [channel for listener in self._listeners for channel in listener.active_channels.values()]
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -3,21 +3,23 @@
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
 # Another process that writes (the command line beside the server) is waited for this long.
-BUSY_SECONDS = 30
+BUSY_SECONDS = 30.0
+# An execution option of a connection whose transactions leave the write lock to others.
+READ_ONLY = {"scepbox_read_only": True}
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for *url*, each of whose transactions takes SQLite's write lock from its start.
+def open_engine(url: str | URL, busy_seconds: float = BUSY_SECONDS) -> Engine:
+    """An engine for *url*, whose transactions take SQLite's write lock from their start.
 
     A transaction that began by reading could not be turned into a writing one while another
     writes. WAL with ``synchronous=FULL`` makes a commit survive a power failure.
     """
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    engine = create_engine(url, connect_args={"timeout": busy_seconds, "check_same_thread": False})
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
@@ -28,7 +30,7 @@ def driver_connection(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def database_path(url: str) -> Path | None:
+def database_path(url: str | URL) -> Path | None:
     """The file of a SQLite URL, None for one in memory."""
     name = make_url(url).database
     return Path(name) if name and name != ":memory:" else None
@@ -36,7 +38,8 @@ def database_path(url: str) -> Path | None:
 
 def _begin(connection: Connection) -> None:
     # Straight to the driver: SQLAlchemy would do ten times the work of SQLite.
-    driver_connection(connection).execute("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().keys() >= READ_ONLY.keys()
+    driver_connection(connection).execute("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from app.store.engine import driver_connection, open_engine
+from app.store.engine import BUSY_SECONDS, READ_ONLY, driver_connection, open_engine
 from app.store.migrate import migrate
 from app.store.repository import SqlRepository
 from ca.errors import StoreUnavailable
@@ -23,6 +23,7 @@ MAX_BATCH = 64
 class Sharing:
     """How transactions meet others of this process and wait for those of other processes.
 
+    *busy_seconds* is how long another program that writes is waited for.
     *step_aside* lets others get as far as their own transaction, to share a commit with them.
     *turn* is held while transactions run: SQLite itself would have its writers wait with naps that
     grow, and turn no one in.
@@ -30,6 +31,7 @@ class Sharing:
 
     step_aside: Callable[[], None] = lambda: None
     turn: Callable[[], AbstractContextManager[object]] = nullcontext
+    busy_seconds: float = BUSY_SECONDS
 
 
 ALONE = Sharing()
@@ -118,6 +120,34 @@ class SqlStore:
             for job in batch:
                 job.done = True
 
+    def read(self, work: Callable[[SqlRepository], T]) -> T:
+        """Run *work*, which only reads, on one state of the database and in nobody's way.
+
+        Raises:
+            StoreUnavailable: The database cannot be read.
+
+        """
+        try:
+            with self._engine.connect() as connection:
+                connection.execution_options(**READ_ONLY)
+                with connection.begin():
+                    return work(SqlRepository(connection))
+        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
+            raise StoreUnavailable(str(error.__cause__ or error)) from error
+
+    def open(self) -> None:
+        """Open the database now, and not at the first transaction.
+
+        Raises:
+            StoreUnavailable: It cannot be opened.
+
+        """
+        with self._lock:
+            try:
+                self._connection = self._connection or self._engine.connect()
+            except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
+                raise StoreUnavailable(str(error.__cause__ or error)) from error
+
     def close(self) -> None:
         """Let go of the database. The next transaction would open it again, as a forked process must."""
         with self._lock:
@@ -132,7 +162,7 @@ class SqlStore:
                 connection.close()
 
 
-def open_store(url: str, sharing: Sharing = ALONE) -> SqlStore:
+def open_store(url: str | URL, sharing: Sharing = ALONE) -> SqlStore:
     """Open the database at *url*, made or brought to the newest schema where needed.
 
     Raises:
@@ -140,7 +170,7 @@ def open_store(url: str, sharing: Sharing = ALONE) -> SqlStore:
 
     """
     try:
-        engine = open_engine(url)
+        engine = open_engine(url, sharing.busy_seconds)
     except SQLAlchemyError as error:
         raise StoreUnavailable(str(error)) from error
     try:

@@ -10,7 +10,6 @@ from ca.asn1.reader import Element
 
 NULL = b"\x05\x00"
 TRUE = b"\x01\x01\xff"
-FALSE = b"\x01\x01\x00"
 
 # X.660 A.1: 40 arcs under 0 and 1 each; X.690 8.19.4 packs the first two arcs into one number.
 _ARC = "(?:0|[1-9][0-9]*)"
