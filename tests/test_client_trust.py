@@ -1,7 +1,7 @@
 """Whom our client believes: the CA whose fingerprint it was told, and those whom that CA made its RA."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -230,6 +230,30 @@ def test_the_issuing_ca_is_written_to(
 
     assert client.enrol().der == leaf
     assert [one.der for one in client.client.roles.authorities] == [MIDDLE.der, ROOT.der]
+
+
+@pytest.mark.proves("R-2.2-d")
+@pytest.mark.parametrize("fault", ["ended", "of another root"])
+def test_an_intermediate_that_is_not_sound_is_not_written_to(server: ForgedServer, fault: str) -> None:
+    """RFC 8894 2.2: the root's fingerprint was compared once; what is below it changes, and is verified."""
+    ended = datetime.now(UTC) - timedelta(days=1)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name("Middle CA"))
+        .issuer_name(name("Root"))
+        .public_key(MIDDLE_KEY.public_key())
+        .serial_number(9)
+        .not_valid_before(ended - timedelta(days=9))
+        .not_valid_after(ended if fault == "ended" else ended + timedelta(days=99))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    )
+    signed = builder.sign(ROOT_KEY if fault == "ended" else rsa_key(6), hashes.SHA256())
+    server.ca = bundle(Certificate.load(der(signed)), ROOT)
+
+    with pytest.raises(ClientError, match="do not trust this server"):
+        applicant(server, fingerprint=ROOT.fingerprint()).enrol()
+
+    assert server.received == []
 
 
 def test_a_poll_names_the_issuing_ca(server: ForgedServer) -> None:

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import quote
 
 import pytest
 from bottle import Bottle
@@ -20,6 +21,7 @@ from ca.algorithms.levels import CryptoLevel
 from ca.pkcs7 import SignedData
 from ca.x509.certificate import Certificate
 from tests.forging import Answer
+from tests.forging_csr import assert_refused
 from tests.world import Device, World, certificate_of
 
 PROFILES = {"vpn": {}, "modern": {"crypto": "modern"}, "legacy": {"crypto": "legacy"}}
@@ -266,16 +268,64 @@ def test_every_answer_has_a_length_and_a_bare_type(http_world: HttpWorld) -> Non
         assert "transfer-encoding" not in answer.headers
 
 
-def test_an_enrolment_is_not_kept_by_caches(tmp_path: Path) -> None:
+@pytest.mark.proves("H-07", "R-4.1-f", "R-4.3.1-a", "S-13")
+@pytest.mark.parametrize("method", [GET, POST])
+def test_an_enrolment_is_not_kept_by_caches(tmp_path: Path, method: str) -> None:
     """RFC 9111 5.2.2.5: a GET PKIOperation looks like a page to a proxy."""
     world = World(f"sqlite:///{tmp_path / 'scepbox.db'}")
     device = Device()
+    message = device.message(world.ca)
+    target = "/scep?operation=PKIOperation"
 
     with serving(wired(world)) as served:
-        answer = served.ask(POST, "/scep?operation=PKIOperation", device.message(world.ca))
+        if method == POST:
+            answer = served.ask(POST, target, message)
+        else:
+            answer = served.ask(GET, f"{target}&message={quote(base64.b64encode(message), safe='')}")
 
     assert (answer.status, answer.headers["content-type"]) == (200, "application/x-pki-message")
     assert answer.headers["cache-control"] == "no-store"
     issued: Certificate = certificate_of(device.read(answer.body, world.ca))
     assert [one.der for one in world.issued()] == [issued.der]
     world.store.close()
+
+
+@pytest.mark.proves("S-04", "S-13")
+def test_how_a_request_came_lets_nobody_in(tmp_path: Path) -> None:
+    """RFC 8894 2.4, 7.10: behind a proxy with TLS a device is as unknown as before, and is not sent there."""
+    world = World(f"sqlite:///{tmp_path / 'scepbox.db'}", uses=1)
+    device = Device(signing_time=None)
+    config = Config.model_validate({"server": {"base_url": "https://scep.example.org"}})
+    proxied = {
+        "X_Forwarded_Proto": "https",
+        "X_Forwarded_For": "127.0.0.1",
+        "X_SSL_Client_Verify": "SUCCESS",
+        "Forwarded": "for=127.0.0.1;proto=https",
+        "Authorization": "Basic YWRtaW46YWRtaW4=",
+    }
+
+    with serving(build_web(Ca(world.ca, world.key, ()), config, world.store, world.challenge_key)) as served:
+        capabilities = served.ask(GET, "/scep?operation=GetCACaps")
+        message = device.message(world.ca, device.csr(None))
+        answer = served.ask(POST, "/scep?operation=PKIOperation", message, **proxied)
+
+    assert (capabilities.status, capabilities.body[:4]) == (200, b"AES\n")
+    assert_refused(world, device.read(answer.body, world.ca))
+    world.store.close()
+
+
+@pytest.mark.proves("H-11")
+@pytest.mark.parametrize("query", ["?operation=GetCACaps", "?operation=GetCACert", "?operation=Nothing", ""])
+def test_no_reply_says_to_be_of_iis(http_world: HttpWorld, query: str) -> None:
+    """RFC 8894 3.5.2: clients that meet an old NDES fall back to 3DES and SHA-1."""
+    _, served = http_world
+
+    assert "iis" not in served.ask(GET, f"/scep{query}").headers.get("server", "").lower()
+
+
+@pytest.mark.proves("R-2.2-f", "R-2.2-a")
+def test_the_ca_certificate_is_the_same_each_time(http_world: HttpWorld) -> None:
+    """RFC 8894 2.2: a stored copy or a fingerprint is compared with every octet of it."""
+    world, served = http_world
+
+    assert {served.ask(GET, "/scep?operation=GetCACert").body for _ in range(3)} == {world.ca.der}
