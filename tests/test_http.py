@@ -112,6 +112,9 @@ def http_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpWorld]:
     world.store.close()
 
 
+@pytest.mark.proves(
+    "N-001", "N-002", "N-003", "N-004", "N-005", "N-006", "N-007", "N-008", "N-010", "N-019", "N-021", "H-04"
+)
 @pytest.mark.parametrize(
     ("method", "target"),
     [
@@ -146,6 +149,7 @@ def test_a_request_that_names_no_work_is_a_400(http_world: HttpWorld, method: st
     assert world.issued() == before
 
 
+@pytest.mark.proves("N-019")
 def test_octets_outside_ascii_in_the_query_are_a_400(http_world: HttpWorld) -> None:
     """RFC 3986 2: a query is ASCII. N-019."""
     _, served = http_world
@@ -157,6 +161,7 @@ def test_octets_outside_ascii_in_the_query_are_a_400(http_world: HttpWorld) -> N
     insist_plain(served.throw(request), 400)
 
 
+@pytest.mark.proves("N-011", "R-4.7.1-c", "R-3.5.2-f")
 def test_there_is_no_next_ca_certificate_and_none_is_promised(http_world: HttpWorld) -> None:
     """RFC 8894 4.7: an empty 200 would be taken for one. N-011."""
     _, served = http_world
@@ -165,6 +170,7 @@ def test_there_is_no_next_ca_certificate_and_none_is_promised(http_world: HttpWo
     assert b"GetNextCACert" not in served.ask(GET, "/scep?operation=GetCACaps").body
 
 
+@pytest.mark.proves("N-012", "H-04")
 @pytest.mark.parametrize("target", ["/scep", "/scep?operation=GetCACert", "/scep/vpn?operation=PKIOperation"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "OPTIONS"])
 def test_another_method_is_a_405_that_says_which(http_world: HttpWorld, method: str, target: str) -> None:
@@ -177,6 +183,7 @@ def test_another_method_is_a_405_that_says_which(http_world: HttpWorld, method: 
     assert answer.headers["allow"] == "GET, HEAD, POST"
 
 
+@pytest.mark.proves("N-014", "R-4.2-a", "R-4.2.1-a", "R-2.2-b", "L-11")
 @pytest.mark.parametrize("message", ["", "&message=NoSuchCA", "&message=CA-IDENT", "&message=%20"])
 def test_get_ca_cert_gives_the_one_certificate(http_world: HttpWorld, message: str) -> None:
     """RFC 8894 4.2.1.1: the CA identifier chooses nothing where there is one CA. N-014."""
@@ -189,6 +196,7 @@ def test_get_ca_cert_gives_the_one_certificate(http_world: HttpWorld, message: s
     assert answer.headers["content-length"] == str(len(answer.body))
 
 
+@pytest.mark.proves("N-021", "L-12")
 def test_get_ca_cert_chain_is_answered_at_level_legacy(http_world: HttpWorld) -> None:
     """Clients of the old drafts ask for it. N-021."""
     world, served = http_world
@@ -199,6 +207,7 @@ def test_get_ca_cert_chain_is_answered_at_level_legacy(http_world: HttpWorld) ->
     assert [one.der for one in SignedData.load(answer.body).certificates] == [world.ca.der]
 
 
+@pytest.mark.proves("N-118", "H-05")
 @pytest.mark.parametrize("query", ["operation=GetCACert", "operation=GetCACaps"])
 def test_head_is_get_without_its_body(http_world: HttpWorld, query: str) -> None:
     """RFC 9110 9.3.2: the same header fields. N-118."""
@@ -212,6 +221,7 @@ def test_head_is_get_without_its_body(http_world: HttpWorld, query: str) -> None
     assert head.headers["content-type"] == got.headers["content-type"]
 
 
+@pytest.mark.proves("N-118", "H-05")
 def test_head_changes_nothing(http_world: HttpWorld) -> None:
     """RFC 9110 9.2.1: HEAD is safe, so that it must not enrol. N-118."""
     world, served = http_world
@@ -222,6 +232,21 @@ def test_head_changes_nothing(http_world: HttpWorld) -> None:
     assert world.issued() == before
 
 
+@pytest.mark.proves(
+    "R-3.5-a",
+    "R-3.5.2-a",
+    "R-3.5.2-b",
+    "R-3.5.2-c",
+    "R-3.5.2-e",
+    "R-3.5.2-f",
+    "R-3.5.2-g",
+    "R-3.5.2-j",
+    "R-6-a",
+    "R-2.2-a",
+    "L-03",
+    "L-05",
+    "L-07",
+)
 @pytest.mark.parametrize(
     ("path", "level"), [("/scep", "compatible"), ("/scep/modern", "modern"), ("/scep/legacy", "legacy")]
 )
@@ -237,6 +262,7 @@ def test_capabilities_promise_what_the_level_keeps(http_world: HttpWorld, path: 
     assert words == always | (set() if level == CryptoLevel.MODERN else {"DES3", "SHA-1"})
 
 
+@pytest.mark.proves("R-4.1-a")
 @pytest.mark.parametrize(
     "query",
     ["operation=getcacert", "operation=GETCACERT", "x=1&operation=GetCACert", "operation=GetCACert&x=%zz"],
@@ -248,6 +274,7 @@ def test_case_and_strangers_in_the_query_do_not_matter(http_world: HttpWorld, qu
     assert served.ask(GET, f"/scep?{query}").body == world.ca.der
 
 
+@pytest.mark.proves("H-01", "R-6-b")
 def test_every_answer_has_a_length_and_a_bare_type(http_world: HttpWorld) -> None:
     """RFC 9110 8.6: iOS and sscep compare the type as a string and count the octets."""
     world, served = http_world

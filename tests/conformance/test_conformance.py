@@ -86,7 +86,7 @@ def test_a_key_says_what_its_case_proves() -> None:
     """``N-055 empty`` is a case of N-055; a key in words alone is a case of nothing."""
     first, second = cases({"N-055 empty": 1, "in words": (2, 3)})
 
-    assert [mark.args for mark in first.marks] == [("N-055",)]  # type: ignore[union-attr]
+    assert [mark.args for mark in first.marks] == [("N-055",)]
     assert (second.values, second.marks, second.id) == (((2, 3),), [], "in words")
 
 
