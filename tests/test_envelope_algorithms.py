@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from ca.algorithms import ciphers
 from ca.algorithms.ciphers import AES_128_CBC, DES_CBC, DES_EDE3_CBC, Cipher
@@ -155,9 +156,17 @@ def test_two_replies_share_neither_key_nor_iv(world: World, device: Device) -> N
     """RFC 5652 6.3: content key and IV are fresh for each message, so equal content looks different."""
     message = device.message(world.ca)
 
-    envelopes = {SignedData.load(world.respond(message)).data[-64:] for _ in range(2)}
+    keys, ivs = set(), set()
+    for _ in range(3):
+        content = SignedData.load(world.respond(message)).data
+        envelope = read(content, "envelope", Deviations()).sequence()[1].only_child().sequence()
+        (recipient,) = EnvelopedData.load(content).recipients
+        assert isinstance(recipient, KeyTransRecipient)
+        keys.add(device.key.decrypt(recipient.encrypted_key, padding.PKCS1v15()))
+        ivs.add(envelope[-1].sequence()[1].sequence()[1].octets())
 
-    assert len(envelopes) == 2
+    assert (len(keys), len(ivs)) == (3, 3)
+    assert {len(one) for one in keys | ivs} == {16}
 
 
 @pytest.mark.parametrize("pss", [False, True], ids=["PKCS1", "PSS"])
