@@ -96,7 +96,7 @@ def _row(requirement: Requirement, proofs: Sequence[Proof], result: str) -> tupl
     tests = dict.fromkeys(proof.test for proof in proofs if proof.requirement == requirement.id)
     proven_by = "<br>".join(_link(*test) for test in sorted(tests))
     if requirement.reason:
-        proven_by = f"{'open' if requirement.open else 'left out'}: {requirement.reason}"
+        proven_by = f"**{'open' if requirement.open else 'left out'}**: {requirement.reason}"
     return (requirement.id, requirement.level, requirement.who, requirement.section, text, proven_by, result)
 
 
