@@ -119,6 +119,7 @@ class ForgedServer:
     """
 
     capabilities: bytes | int = CAPABILITIES
+    capabilities_type: str = "text/plain"
     ca: tuple[bytes, str] | int = (CA.der, "application/x-x509-ca-cert")
     opens: tuple[Certificate, rsa.RSAPrivateKey] = (CA, CA_KEY)
     answers: list[Answer] = field(default_factory=lambda: [Forgery()])
@@ -131,7 +132,7 @@ class ForgedServer:
         """Status, media type and body."""
         match operation:
             case "getcacaps":
-                return _either(self.capabilities, "text/plain")
+                return _either(self.capabilities, self.capabilities_type)
             case "getcacert":
                 return _either(self.ca, "") if isinstance(self.ca, int) else (200, self.ca[1], self.ca[0])
         self.methods.append(method)

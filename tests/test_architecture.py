@@ -175,6 +175,7 @@ def test_the_tree_shows_no_refusal_that_is_gone() -> None:
     assert set(drawn) == set(CLASSES)
 
 
+@pytest.mark.proves("R-3.2.1.4-a")
 @pytest.mark.parametrize(
     "name", [name for name, one in CLASSES.items() if errors.ScepError in one.__mro__[1:]]
 )

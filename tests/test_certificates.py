@@ -35,6 +35,7 @@ def _tbs(certificate: Certificate) -> list[bytes]:
     return [part.raw for part in whole.sequence()[0].sequence()]
 
 
+@pytest.mark.proves("X-01")
 def test_serial_numbers_are_random(world: World) -> None:
     """RFC 5280 4.1.2.2: positive, unique, at most 20 octets; 64 random bits or more (X-01)."""
     certificates = [
@@ -100,6 +101,7 @@ def _ca(
     return Certificate.load(der(builder.sign(key, hashes.SHA256())))
 
 
+@pytest.mark.proves("X-02")
 @pytest.mark.parametrize("ca_name", CA_NAMES.values(), ids=CA_NAMES.keys())
 def test_the_issuer_is_the_ca_byte_for_byte(world: World, ca_name: x509.Name) -> None:
     """RFC 5280 4.1.2.4: chains are built by these bytes, and a re-encoded name breaks them (X-02)."""
@@ -110,6 +112,7 @@ def test_the_issuer_is_the_ca_byte_for_byte(world: World, ca_name: x509.Name) ->
     assert certificate.issuer_der == ca_name.public_bytes() == world.ca.subject_der
 
 
+@pytest.mark.proves("X-04")
 @pytest.mark.parametrize(
     ("end", "tag"),
     [
@@ -131,6 +134,7 @@ def test_a_time_changes_its_type_with_2050(world: World, end: datetime, tag: int
     assert certificate.not_valid_after == end
 
 
+@pytest.mark.proves("X-04")
 def test_a_certificate_ends_with_its_ca_at_the_latest(world: World) -> None:
     """A chain is valid only while all of it is (X-04)."""
     world.now = world.ca.not_valid_after - timedelta(days=10)
@@ -163,6 +167,7 @@ def test_an_expired_ca_issues_nothing(world: World) -> None:
     assert world.issued() == []
 
 
+@pytest.mark.proves("X-05", "X-15")
 def test_the_encoding_is_der_of_version_3(world: World) -> None:
     """RFC 5280 4.1: DER, v3, and one signature algorithm inside and outside (X-05, X-15)."""
     certificate = certified(world, alternative_names(dns("a.example")))
@@ -179,6 +184,7 @@ def test_the_encoding_is_der_of_version_3(world: World) -> None:
     rsa_key(0).public_key().verify(signature, tbs, padding.PKCS1v15(), hashes.SHA256())
 
 
+@pytest.mark.proves("X-06", "X-07")
 @pytest.mark.parametrize("key_identifier", [b"twenty octets or so.", b"short", None])
 def test_the_key_identifiers_are_the_cas_and_the_keys(world: World, key_identifier: bytes | None) -> None:
     """RFC 5280 4.2.1.1, 4.2.1.2: the AKI is the CA's SKI as it stands there (X-06, X-07)."""
@@ -196,6 +202,7 @@ def test_the_key_identifiers_are_the_cas_and_the_keys(world: World, key_identifi
     assert not ski.critical
 
 
+@pytest.mark.proves("X-08")
 def test_nobody_becomes_a_ca(world: World) -> None:
     """RFC 5280 4.2.1.9: basicConstraints without cA TRUE, the default left out (X-08)."""
     extension = certified(world).extensions[oids.BASIC_CONSTRAINTS]
@@ -225,6 +232,7 @@ def test_openssl_verifies_the_chain_strictly(world: World, tmp_path: Path, make:
     assert "OK" in printed
 
 
+@pytest.mark.proves("X-15")
 @pytest.mark.parametrize("which", ["CA", *KEYS])
 def test_a_linter_finds_no_error(world: World, tmp_path: Path, which: str) -> None:
     """A linter reads every clause of RFC 5280 and of the RFCs of the key types."""

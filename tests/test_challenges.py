@@ -15,6 +15,7 @@ from ca.errors import FailInfo
 from ca.policy.challenges import new_challenge
 from ca.scep.messages import Failure, Outcome
 from ca.x509 import oids
+from tests.conformance.marks import cases
 from tests.forging_csr import ask, assert_refused, attribute, csr
 from tests.world import NOW, SECRET, Device, World, certificate_of, rsa_key
 
@@ -36,6 +37,7 @@ def _enrol(world: World, number: int, secret: str = SECRET) -> Outcome:
     return world.enrol(device, device.csr(secret), f"t{number}")
 
 
+@pytest.mark.proves("N-057", "R-2.4-b")
 def test_a_challenge_works_once(world: World) -> None:
     """RFC 8894 7.3: single use, so whoever learns a spent one has nothing (N-057)."""
     certificate_of(_enrol(world, 1))
@@ -65,6 +67,7 @@ def test_a_challenge_without_limit_goes_on(world: World) -> None:
     assert world.uses_left() == [1, None]
 
 
+@pytest.mark.proves("N-058", "S-01")
 def test_a_challenge_works_until_its_last_second(world: World) -> None:
     """A limited lifetime bounds what a leaked password is worth (RFC 8894 7.3, N-058)."""
     world.add_challenge("one hour", uses=None, valid=timedelta(hours=1))
@@ -137,7 +140,8 @@ NOT_ACCEPTED: dict[str, Arrange] = {
 }
 
 
-@pytest.mark.parametrize("arrange", NOT_ACCEPTED.values(), ids=NOT_ACCEPTED.keys())
+@pytest.mark.proves("S-02", "R-2.1.2-b", "R-2.4-i", "R-2.4-c")
+@pytest.mark.parametrize("arrange", cases(NOT_ACCEPTED))
 def test_every_refusal_reads_the_same(world: World, device: Device, arrange: Arrange) -> None:
     """Whoever guesses must not learn whether a password exists, existed or is another's (S-02)."""
     payload = arrange(world)
@@ -148,6 +152,7 @@ def test_every_refusal_reads_the_same(world: World, device: Device, arrange: Arr
     assert world.uses_left() == uses_left
 
 
+@pytest.mark.proves("N-057", "S-02")
 def test_a_used_challenge_tells_the_log_of_a_breach(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """RFC 8894 7.3: its second use means that somebody has it who should not (N-057)."""
     certificate_of(_enrol(world, 1))
@@ -169,6 +174,7 @@ def test_a_bound_challenge_certifies_its_subject(world: World, payload_name: str
     assert world.uses_left() == [1, 0]
 
 
+@pytest.mark.proves("N-068")
 @pytest.mark.parametrize("names", [["a.example", "b.example"], ["b.example"]])
 def test_a_bound_challenge_certifies_its_alternative_names(
     world: World, device: Device, names: list[str]
@@ -201,6 +207,7 @@ ENCODINGS = {
 }
 
 
+@pytest.mark.proves("R-2.4-a", "P-04")
 @pytest.mark.parametrize(("tag", "secret", "octets"), ENCODINGS.values(), ids=ENCODINGS.keys())
 def test_a_challenge_is_read_from_any_string_type(
     world: World, device: Device, tag: int, secret: str, octets: bytes
@@ -212,6 +219,7 @@ def test_a_challenge_is_read_from_any_string_type(
     certificate_of(ask(world, device, csr(value)))
 
 
+@pytest.mark.proves("N-080", "R-5.2-d", "S-14")
 def test_a_repeated_request_spends_nothing(world: World, device: Device) -> None:
     """RFC 8894 7.4: the reply may be lost, and the device has but this one password (N-080)."""
     message = device.message(world.ca)
@@ -222,6 +230,7 @@ def test_a_repeated_request_spends_nothing(world: World, device: Device) -> None
     assert world.uses_left() == [0]
 
 
+@pytest.mark.proves("R-5.2-a", "N-080")
 def test_a_repeated_csr_needs_no_new_challenge_under_another_transaction_id(
     world: World, device: Device
 ) -> None:
@@ -235,6 +244,7 @@ def test_a_repeated_csr_needs_no_new_challenge_under_another_transaction_id(
     assert world.uses_left() == [0]
 
 
+@pytest.mark.proves("S-01", "P-04")
 def test_a_challenge_is_kept_nowhere(
     tmp_path: Path, device: Device, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -252,6 +262,7 @@ def test_a_challenge_is_kept_nowhere(
         assert SECRET.encode() not in kept
 
 
+@pytest.mark.proves("S-01")
 def test_a_new_challenge_cannot_be_guessed() -> None:
     """RFC 8894 7.3: 128 bits or more, in characters that every device's keyboard has (S-01)."""
     made = {new_challenge() for _ in range(100)}

@@ -48,6 +48,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
+@pytest.mark.proves("R-2.1.1-a", "R-2.2-f")
 def test_the_first_start_makes_everything_and_the_second_finds_it_again(tmp_path: Path) -> None:
     """Without a verb it serves; the CA a device trusts must not change by a restart (RFC 8894 2.2)."""
     data, fingerprints, codes = tmp_path / "data", [], []
@@ -69,6 +70,7 @@ def test_the_first_start_makes_everything_and_the_second_finds_it_again(tmp_path
     assert {path.name for path in data.iterdir()} >= {"ca", "scepbox.db", "secrets.key"}
 
 
+@pytest.mark.proves("S-05")
 def test_what_is_secret_is_its_owner_s_alone(home: Path) -> None:
     """Whoever reads the CA key is the CA."""
     modes = {

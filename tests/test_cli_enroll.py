@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.x509.certificate import Certificate
@@ -70,6 +70,7 @@ def public(path: Path) -> object:
     return key.public_key()
 
 
+@pytest.mark.proves("R-2.5-c", "R-2.3-c", "R-2.4-d", "R-2.4-c", "R-2.5-a")
 def test_a_device_enrols_renews_and_changes_its_key(service: Service, data: Path, tmp_path: Path) -> None:
     """RFC 8894 2.3, 3.3.1.2: the first by challenge, the next two by the certificate before."""
     first = enrol(service, tmp_path / "1", "--subject", "CN=walker", "--san", "dns:walker.example")
@@ -95,6 +96,7 @@ def test_a_device_enrols_renews_and_changes_its_key(service: Service, data: Path
     assert renewed_from[f"{third.serial_number:x}"] == f"{second.serial_number:x}"
 
 
+@pytest.mark.proves("S-05")
 def test_what_enroll_writes_is_usable_and_private(service: Service, data: Path, tmp_path: Path) -> None:
     """The key is its owner's alone, and ca.pem is what is to be trusted."""
     certificate = enrol(service, tmp_path / "out", "--subject", "CN=writer")
@@ -105,6 +107,7 @@ def test_what_enroll_writes_is_usable_and_private(service: Service, data: Path, 
     assert stat.S_IMODE((tmp_path / "out" / "key.pem").stat().st_mode) == 0o600
 
 
+@pytest.mark.proves("R-2.9-b")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -357,17 +360,21 @@ def test_a_revoked_challenge_is_worth_nothing(service: Service, data: Path, tmp_
     assert "challenge password not accepted" in done.err
 
 
+@pytest.mark.proves("R-2.1.1-a", "R-2.2-c")
 def test_the_ca_is_shown_and_exported(service: Service, data: Path) -> None:
     """The fingerprint that people compare is the one of what devices get (RFC 8894 2.2)."""
     shown = json.loads(did("ca", "show", "--json", "--data", data))
 
     ca = x509.load_der_x509_certificate(service.get("/ca.cer")[1])
     assert shown["sha256"] in service.log
+    assert shown["sha256"] == ca.fingerprint(hashes.SHA256()).hex()
+    assert shown["sha1"] == ca.fingerprint(hashes.SHA1()).hex()
     assert shown["serial"] == f"{ca.serial_number:x}"
     assert {"digitalSignature", "keyEncipherment", "keyCertSign"} <= set(shown["key_usage"])
     assert did("ca", "export", "--data", data) == ca.public_bytes(serialization.Encoding.PEM).decode()
 
 
+@pytest.mark.proves("S-01")
 def test_no_secret_lies_about(service: Service, data: Path, tmp_path: Path) -> None:
     """Neither the database, nor the log, nor a list of processes tells a challenge password."""
     secret = did("challenge", "new", "--data", data).strip()

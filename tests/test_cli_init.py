@@ -75,6 +75,7 @@ def import_ca(tmp_path: Path) -> Callable[..., tuple[int, str]]:
 Import: TypeAlias = Callable[..., tuple[int, str]]
 
 
+@pytest.mark.proves("R-4.2.1-a")
 def test_a_self_signed_ca_is_served_as_it_is(import_ca: Import, tmp_path: Path) -> None:
     """RFC 8894 4.2.1.1: one certificate, bare; devices that trust it already go on."""
     code, said = import_ca(SELF_SIGNED, pem(CA_KEY))
@@ -88,6 +89,7 @@ def test_a_self_signed_ca_is_served_as_it_is(import_ca: Import, tmp_path: Path) 
     assert stat.S_IMODE((tmp_path / "data" / "ca" / "ca.key").stat().st_mode) == 0o600
 
 
+@pytest.mark.proves("R-4.2.1-b", "R-2.2-b")
 def test_an_intermediate_is_served_with_its_chain(import_ca: Import, tmp_path: Path) -> None:
     """RFC 8894 4.2.1.2: more than one certificate is a bundle, the CA's own among them."""
     code, said = import_ca(INTERMEDIATE, pem(CA_KEY), chain=ROOT_CA)

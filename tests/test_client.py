@@ -11,12 +11,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
 from app.client import ClientError, Unsettled
-from ca.algorithms.ciphers import DES_CBC
-from ca.algorithms.digests import MD5
+from ca.algorithms.ciphers import AES_128_CBC, DES_CBC
+from ca.algorithms.digests import MD5, SHA256
 from ca.deviations import DeviationKind
 from ca.errors import FailInfo
 from ca.pkcs7 import degenerate
-from ca.scep.messages import Failure
+from ca.scep.messages import EnrolmentRequest, Failure
+from ca.x509.extensions import KeyUsageBit
+from tests.conformance.marks import cases
 from tests.forged import (
     CA,
     DEVICE_KEY,
@@ -29,7 +31,7 @@ from tests.forged import (
     issue,
     serving,
 )
-from tests.world import der, name, rsa_key, self_signed
+from tests.world import der, name, rsa_key, self_signed, spki
 
 BUNDLE = "application/x-x509-ca-ra-cert"
 CaKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
@@ -43,12 +45,30 @@ def server() -> Iterator[ForgedServer]:
         yield forged
 
 
+@pytest.mark.proves("R-2.5-a")
 def test_a_sound_reply_is_believed(server: ForgedServer) -> None:
     """Without this, every refusal below would prove nothing."""
     certificate = applicant(server).enrol()
 
     assert str(certificate.subject) == "CN=ipad-17"
     assert certificate.issuer_der == CA.subject_der
+
+
+@pytest.mark.proves(
+    "R-2.3-a", "R-2.3-b", "R-2.3-f", "R-2.4-c", "R-3.2.1-a", "R-3.2.1.5-a", "R-3.3.1-a", "R-2.9-a"
+)
+def test_a_request_is_as_the_rfc_wants_it(server: ForgedServer) -> None:
+    """RFC 8894 2.3, 2.4, 2.9: signed for the CSR's subject and key, the secret inside, AES and SHA-256."""
+    applicant(server).enrol()
+
+    (message,), (request,) = server.received, server.requests
+    assert isinstance(request, EnrolmentRequest)
+    assert message.signer.spki == request.csr.spki == spki(DEVICE_KEY)
+    assert message.signer.subject_der == message.signer.issuer_der == request.csr.subject.der
+    assert {KeyUsageBit.digitalSignature, KeyUsageBit.keyEncipherment} <= (message.signer.key_usage or set())
+    assert request.csr.challenge_password == "open sesame"
+    assert (message.digest, request.cipher, server.methods) == (SHA256, AES_128_CBC, ["POST"])
+    assert len(message.transaction.sender_nonce) == 16
 
 
 STRANGER = self_signed("Forged CA", rsa_key(3))
@@ -84,7 +104,18 @@ LIES: dict[str, tuple[Answer, str]] = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.proves(
+    "R-3.2.1-b",
+    "R-3.3.2.1-a",
+    "R-3.2.1.3-a",
+    "R-3.2.1.3-b",
+    "R-3.2.1.4-b",
+    "R-3.2.1.5-c",
+    "R-3.2.1.2-a",
+    "R-3.3.2.3-a",
+    "R-3.3.2.2-a",
+)
+@pytest.mark.parametrize("lie", cases({lie: lie for lie in LIES}))
 def test_a_reply_that_does_not_fit_is_not_acted_on(server: ForgedServer, lie: str) -> None:
     """RFC 8894 3.2.1, 3.3.2: a client that believes any of these can be given anything by anybody."""
     answer, why = LIES[lie]
@@ -94,6 +125,7 @@ def test_a_reply_that_does_not_fit_is_not_acted_on(server: ForgedServer, lie: st
         applicant(server).enrol()
 
 
+@pytest.mark.proves("R-3.2.1.4-c")
 def test_a_refusal_is_told_in_the_server_s_words(server: ForgedServer) -> None:
     """RFC 8894 3.2.1.4: failInfo for the program, failInfoText for the person."""
     server.answers = [Failure(FailInfo.BAD_REQUEST, "challenge password not accepted")]
@@ -112,6 +144,7 @@ def test_a_server_s_words_cannot_pass_for_ours(server: ForgedServer) -> None:
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.proves("R-3.3.2.2-a")
 @pytest.mark.parametrize("status", list(FailInfo))
 def test_every_fail_info_has_its_name(server: ForgedServer, status: FailInfo) -> None:
     """RFC 8894 3.2.1.4: the five of them, without text."""
@@ -121,6 +154,7 @@ def test_every_fail_info_has_its_name(server: ForgedServer, status: FailInfo) ->
         applicant(server).enrol()
 
 
+@pytest.mark.proves("R-3.3.2.2-c")
 def test_a_refusal_without_content_is_a_refusal(server: ForgedServer) -> None:
     """RFC 8894 3.3.2.2: the content may be absent or empty."""
     server.answers = [replace(FAILURE, content=None)]
@@ -140,6 +174,7 @@ def test_a_refusal_with_one_octet_is_a_refusal(server: ForgedServer) -> None:
     assert client.client.deviations.kinds() == [DeviationKind.CONTENT_WITHOUT_ENVELOPE]
 
 
+@pytest.mark.proves("K-12", "R-2.9-c")
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
@@ -160,6 +195,7 @@ def test_what_no_server_must_use_is_reported(
     assert client.client.deviations.kinds() == [kind]
 
 
+@pytest.mark.proves("K-12", "R-2.9-c", "S-08")
 @pytest.mark.parametrize(
     ("answer", "why"),
     [(Forgery(cipher=DES_CBC), "single DES"), (Forgery(digest=MD5), "MD5")],
@@ -213,6 +249,7 @@ def test_it_is_told_whether_a_certificate_may_exist_all_the_same(
     assert isinstance(caught.value, Unsettled) is not settled
 
 
+@pytest.mark.proves("R-3.4-c", "C-12")
 def test_the_chain_may_come_along_in_any_order(server: ForgedServer) -> None:
     """RFC 8894 3.4: the certificate is found by its key, not by its place."""
     server.answers = [Forgery(certificates=(CA.der, issue()))]
@@ -220,6 +257,7 @@ def test_the_chain_may_come_along_in_any_order(server: ForgedServer) -> None:
     assert applicant(server).enrol().der == issue()
 
 
+@pytest.mark.proves("K-08")
 @pytest.mark.parametrize("media_type", [ONE, BUNDLE, "text/html; charset=utf-8"])
 @pytest.mark.parametrize("body", [CA.der, degenerate([CA.der])], ids=["certificate", "bundle"])
 def test_the_body_of_get_ca_cert_says_what_it_is(server: ForgedServer, body: bytes, media_type: str) -> None:
@@ -239,6 +277,7 @@ NO_CA = {
 }
 
 
+@pytest.mark.proves("R-3.4-c")
 @pytest.mark.parametrize("what", NO_CA)
 def test_a_get_ca_cert_without_certificates_ends_it(server: ForgedServer, what: str) -> None:
     """RFC 8894 4.2: there is nobody to encrypt to, which is said and not met as a bug."""

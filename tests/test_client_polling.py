@@ -20,6 +20,7 @@ def server() -> Iterator[ForgedServer]:
         yield forged
 
 
+@pytest.mark.proves("R-2.5.1-a", "R-3.2.1.1-a", "R-3.2.1.5-a", "R-4.4-a")
 def test_a_pending_request_is_polled_until_it_is_granted(server: ForgedServer) -> None:
     """RFC 8894 3.3.3: one transactionID throughout, a fresh nonce for each message."""
     server.answers = [Pending(), Pending(), Success(issue())]
@@ -34,6 +35,7 @@ def test_a_pending_request_is_polled_until_it_is_granted(server: ForgedServer) -
     assert (len(transactions), len(nonces)) == (1, 3)
 
 
+@pytest.mark.proves("R-2.5.1-a")
 def test_a_pending_request_may_be_refused(server: ForgedServer) -> None:
     """RFC 8894 3.3.2.2: the person said no."""
     server.answers = [Pending(), Failure(FailInfo.BAD_REQUEST, "not one of ours")]
@@ -42,6 +44,7 @@ def test_a_pending_request_may_be_refused(server: ForgedServer) -> None:
         applicant(server).enrol(polls=5)
 
 
+@pytest.mark.proves("R-2.5.1-a")
 def test_polling_ends_when_patience_does(server: ForgedServer) -> None:
     """RFC 8894 4.4: the client's own limit; the words name the transaction, to ask about it."""
     server.answers = [Pending()]
@@ -77,6 +80,7 @@ def test_sleeping_counts_its_polls() -> None:
     assert [wait(poll) for poll in (1, 2, 3)] == [True, True, False]
 
 
+@pytest.mark.proves("R-2.3-c")
 def test_a_renewal_says_so(server: ForgedServer) -> None:
     """RFC 8894 3.3.1.2: messageType 17."""
     applicant(server).enrol(renewal=True)
@@ -84,6 +88,7 @@ def test_a_renewal_says_so(server: ForgedServer) -> None:
     assert server.received[0].message_type is MessageType.RENEWAL_REQ
 
 
+@pytest.mark.proves("K-09", "R-3.5.2-i", "R-2.9-b")
 @pytest.mark.parametrize(
     "capabilities",
     [b"", b"<html><body>Not here</body></html>", 404, 500],
@@ -100,6 +105,9 @@ def test_no_list_of_capabilities_is_no_capability(server: ForgedServer, capabili
     assert server.methods == ["GET"]
 
 
+@pytest.mark.proves(
+    "R-3.5.2-d", "R-3.5.2-e", "R-3.5.2-h", "R-4.1-d", "R-4.1-e", "R-3.5.2-a", "R-2.9-a", "R-2.9-b"
+)
 @pytest.mark.parametrize(
     ("capabilities", "digest", "cipher", "method"),
     [
@@ -124,6 +132,18 @@ def test_capabilities_choose_how_to_ask(
     assert server.methods == [method]
 
 
+@pytest.mark.proves("R-3.5.2-d")
+@pytest.mark.parametrize("media_type", ["text/html; charset=utf-8", "application/octet-stream", ""])
+def test_the_type_of_capabilities_is_not_asked(server: ForgedServer, media_type: str) -> None:
+    """RFC 8894 3.5.2: old servers name any."""
+    server.capabilities_type = media_type
+
+    applicant(server).enrol()
+
+    assert (server.received[0].digest, server.methods) == (SHA256, ["POST"])
+
+
+@pytest.mark.proves("K-11", "S-08")
 def test_strict_stops_where_capabilities_were_stripped(server: ForgedServer) -> None:
     """K-11, RFC 8894 7.5: somebody on the way may have removed them, and nothing was sent yet."""
     server.capabilities = b"POSTPKIOperation\nDES3\nSHA-1\n"
@@ -141,6 +161,7 @@ def test_strict_is_content_with_what_the_rfc_demands(server: ForgedServer) -> No
     applicant(server, strict=True).enrol()
 
 
+@pytest.mark.proves("K-11")
 def test_strict_stops_whatever_else_was_chosen(server: ForgedServer) -> None:
     """K-11: naming digest, cipher and method by hand does not switch the check off."""
     server.capabilities = b"DES3\nSHA-1\n"
@@ -190,6 +211,7 @@ def test_an_address_may_bring_a_query_of_its_own(server: ForgedServer) -> None:
     Applicant(ScepClient(Transport(f"{server.url}?tenant=7"))).enrol()
 
 
+@pytest.mark.proves("R-5.2-a")
 def test_the_same_request_goes_under_the_same_transaction(server: ForgedServer) -> None:
     """RFC 8894 3.2.1.1: what was interrupted goes on when it is asked again; a renewal is another."""
     client = applicant(server)

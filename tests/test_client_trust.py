@@ -1,7 +1,7 @@
 """Whom our client believes: the CA whose fingerprint it was told, and those whom that CA made its RA."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -80,6 +80,7 @@ DEVICES: dict[str, tuple[x509.ExtensionType, ...]] = {
 PINS = pytest.mark.parametrize("pin", [CA.fingerprint(), None], ids=["pinned", "not pinned"])
 
 
+@pytest.mark.proves("L-13")
 @PINS
 @pytest.mark.parametrize("extensions", REGISTRATIONS.values(), ids=REGISTRATIONS)
 def test_an_ra_is_written_to_and_believed(
@@ -111,6 +112,7 @@ def test_a_device_cannot_pass_for_the_server(
     assert len(server.requests) == 1
 
 
+@pytest.mark.proves("L-13")
 def test_ndes_has_one_ra_to_sign_and_one_to_encrypt_to(server: ForgedServer) -> None:
     """Its "Enrollment Agent" and its "CEP Encryption", both Certificate Request Agents."""
     signing = registration(usage("digital_signature"), purposes(REQUEST_AGENT), key=rsa_key(3))
@@ -158,6 +160,7 @@ def test_whoever_is_pinned_is_believed(server: ForgedServer) -> None:
     assert applicant(server, fingerprint=ra.fingerprint()).enrol().der == issue()
 
 
+@pytest.mark.proves("R-2.2-c", "R-2.1.1-a")
 @pytest.mark.parametrize(
     "fingerprint",
     [
@@ -172,6 +175,7 @@ def test_the_right_fingerprint_is_trusted(server: ForgedServer, fingerprint: str
     applicant(server, fingerprint=fingerprint).enrol()
 
 
+@pytest.mark.proves("R-2.2-f", "R-2.2-a")
 def test_another_fingerprint_is_not_trusted(server: ForgedServer) -> None:
     """RFC 8894 2.2: nothing is sent to such a server, the challenge least of all."""
     with pytest.raises(ClientError, match="do not trust this server"):
@@ -180,6 +184,7 @@ def test_another_fingerprint_is_not_trusted(server: ForgedServer) -> None:
     assert server.received == []
 
 
+@pytest.mark.proves("R-2.2-d")
 def test_a_stranger_beside_the_right_ca_is_not_trusted(server: ForgedServer) -> None:
     """RFC 8894 2.2, 4.2.1.2: the fingerprint vouches for the CA and for what the CA has signed.
 
@@ -232,6 +237,31 @@ def test_the_issuing_ca_is_written_to(
     assert [one.der for one in client.client.roles.authorities] == [MIDDLE.der, ROOT.der]
 
 
+@pytest.mark.proves("R-2.2-d")
+@pytest.mark.parametrize("fault", ["ended", "of another root"])
+def test_an_intermediate_that_is_not_sound_is_not_written_to(server: ForgedServer, fault: str) -> None:
+    """RFC 8894 2.2: the root's fingerprint was compared once; what is below it changes, and is verified."""
+    ended = datetime.now(UTC) - timedelta(days=1)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name("Middle CA"))
+        .issuer_name(name("Root"))
+        .public_key(MIDDLE_KEY.public_key())
+        .serial_number(9)
+        .not_valid_before(ended - timedelta(days=9))
+        .not_valid_after(ended if fault == "ended" else ended + timedelta(days=99))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    )
+    signed = builder.sign(ROOT_KEY if fault == "ended" else rsa_key(6), hashes.SHA256())
+    server.ca = bundle(Certificate.load(der(signed)), ROOT)
+
+    with pytest.raises(ClientError, match="do not trust this server"):
+        applicant(server, fingerprint=ROOT.fingerprint()).enrol()
+
+    assert server.received == []
+
+
+@pytest.mark.proves("R-3.3.3-a")
 def test_a_poll_names_the_issuing_ca(server: ForgedServer) -> None:
     """RFC 8894 3.3.3: its subject, which is not the name of its own issuer where it has one."""
     server.ca = bundle(MIDDLE, ROOT)

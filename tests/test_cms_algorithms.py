@@ -28,6 +28,7 @@ RC2_CBC = "1.2.840.113549.3.2"
 EC_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
+@pytest.mark.proves("N-041", "N-044", "R-2.9-c", "R-2.9-b", "R-3.5.2-f", "R-3.5.2-h")
 @pytest.mark.parametrize(
     ("digest", "level"), [(MD5, MODERN), (MD5, COMPATIBLE), (SHA1, MODERN)], ids=lambda one: one.name
 )
@@ -93,6 +94,7 @@ def test_what_a_forged_message_claims_to_be_is_logged(
     assert [line.split()[0] for line in caplog.messages] == ["message=PKCSReq", "message=unknown"]
 
 
+@pytest.mark.proves("N-041", "R-2.9-c")
 @pytest.mark.parametrize("level", [MODERN, COMPATIBLE])
 def test_md5_with_rsa_is_refused_under_its_own_name_too(
     world: World, device: Device, level: CryptoLevel
@@ -104,6 +106,7 @@ def test_md5_with_rsa_is_refused_under_its_own_name_too(
     refused(world, forgery.message(), BAD_ALG, level)
 
 
+@pytest.mark.proves("N-041", "L-02", "R-2.9-b")
 @pytest.mark.parametrize(
     ("digest", "level"), [(MD5, LEGACY), (SHA1, LEGACY), (SHA1, COMPATIBLE)], ids=lambda one: one.name
 )
@@ -118,6 +121,7 @@ def test_an_old_digest_is_mirrored_where_the_level_accepts_it(
     assert reply.digest == digest.oid
 
 
+@pytest.mark.proves("N-042", "N-044", "R-2.9-c", "R-3.5.2-f")
 @pytest.mark.parametrize("cipher", [DES_CBC, DES_EDE3_CBC], ids=lambda one: one.name)
 def test_an_old_cipher_is_refused_at_level_modern(world: World, device: Device, cipher: Cipher) -> None:
     """RFC 8894 2.9: DES is forbidden, 3DES a MAY. N-042, N-044."""
@@ -126,6 +130,7 @@ def test_an_old_cipher_is_refused_at_level_modern(world: World, device: Device, 
     refused(world, device.message(world.ca), BAD_ALG, MODERN)
 
 
+@pytest.mark.proves("N-042", "L-02", "R-2.9-b")
 @pytest.mark.parametrize("level", [COMPATIBLE, LEGACY])
 @pytest.mark.parametrize("cipher", [DES_CBC, DES_EDE3_CBC], ids=lambda one: one.name)
 def test_an_old_cipher_is_opened_below(
@@ -137,6 +142,7 @@ def test_an_old_cipher_is_opened_below(
     accepted(world, device.message(world.ca), level)
 
 
+@pytest.mark.proves("N-043", "R-3.2.1.4-a")
 @pytest.mark.parametrize("level", [MODERN, COMPATIBLE, LEGACY])
 @pytest.mark.parametrize(
     ("algorithm", "parameters"),
@@ -160,6 +166,7 @@ def test_a_cipher_that_no_level_knows_is_a_bad_algorithm(
     refused(world, Forgery(device, world.ca, content).message(), BAD_ALG, level)
 
 
+@pytest.mark.proves("R-3.2.1.4-a")
 @pytest.mark.parametrize("place", ["digest_algorithm", "signature_algorithm"])
 def test_an_unknown_signature_algorithm_is_a_bad_algorithm(world: World, device: Device, place: str) -> None:
     """RFC 8894 3.2.1.4: failInfo 0, and SHA-256 in the reply because nothing can be mirrored. N-041."""
@@ -169,6 +176,7 @@ def test_an_unknown_signature_algorithm_is_a_bad_algorithm(world: World, device:
     assert refused(world, forgery.message(), BAD_ALG).digest == SHA256.oid
 
 
+@pytest.mark.proves("N-109", "C-16")
 def test_algorithms_that_contradict_each_other_are_a_bad_message_check(world: World, device: Device) -> None:
     """RFC 5652 5.3: the signature is over the digest that digestAlgorithm names. N-109."""
     forgery = Forgery(device, world.ca, digest=SHA1)
@@ -177,6 +185,7 @@ def test_algorithms_that_contradict_each_other_are_a_bad_message_check(world: Wo
     refused(world, forgery.message(), BAD_MESSAGE_CHECK)
 
 
+@pytest.mark.proves("N-110")
 @pytest.mark.parametrize(
     ("r", "s"), [(0, 0), (0, 1), (1, 0), (EC_ORDER, 1), (1, EC_ORDER), (1 << 300, 1), (-1, 1)]
 )
@@ -192,6 +201,7 @@ def test_an_ecdsa_signature_out_of_range_is_a_bad_message_check(
     refused(world, forgery.message(), BAD_MESSAGE_CHECK)
 
 
+@pytest.mark.proves("N-111", "C-19")
 def test_a_loose_block_under_exponent_three_is_a_bad_message_check(world: World, device: Device) -> None:
     """RFC 8017 8.2.2: the whole block is compared, or a cube root is a signature. N-111."""
     key = rsa.generate_private_key(3, 2048)
@@ -202,6 +212,7 @@ def test_a_loose_block_under_exponent_three_is_a_bad_message_check(world: World,
     refused(world, forgery.message(), BAD_MESSAGE_CHECK)
 
 
+@pytest.mark.proves("N-112", "C-02")
 def test_unsorted_attributes_may_be_signed_sorted(world: World, device: Device) -> None:
     """RFC 5652 5.4: the signature is over the DER, whatever was sent. N-112."""
     forgery = Forgery(device, world.ca)
@@ -215,6 +226,7 @@ def test_unsorted_attributes_may_be_signed_sorted(world: World, device: Device) 
     assert DeviationKind.SIGNED_UNSORTED not in deviations.kinds()
 
 
+@pytest.mark.proves("N-112", "C-02")
 def test_unsorted_attributes_may_be_signed_as_they_are_sent(world: World, device: Device) -> None:
     """Clients exist that sign what they send; it is kept in mind. N-112."""
     forgery = Forgery(device, world.ca)
@@ -227,6 +239,7 @@ def test_unsorted_attributes_may_be_signed_as_they_are_sent(world: World, device
     assert DeviationKind.SIGNED_UNSORTED in deviations.kinds()
 
 
+@pytest.mark.proves("N-108", "C-05")
 @pytest.mark.parametrize("extension", [True, False])
 def test_a_signer_named_by_its_key_identifier_is_found(world: World, device: Device, extension: bool) -> None:
     """RFC 5652 5.3: subjectKeyIdentifier is the other way to name a signer. N-108."""
@@ -238,6 +251,7 @@ def test_a_signer_named_by_its_key_identifier_is_found(world: World, device: Dev
     accepted(world, forgery.message())
 
 
+@pytest.mark.proves("N-108")
 def test_a_key_identifier_that_no_certificate_has_is_a_bad_message_check(
     world: World, device: Device
 ) -> None:
@@ -248,6 +262,7 @@ def test_a_key_identifier_that_no_certificate_has_is_a_bad_message_check(
     refused(world, forgery.message(), BAD_MESSAGE_CHECK)
 
 
+@pytest.mark.proves("N-117")
 @pytest.mark.parametrize("days", [-400, 400], ids=["expired", "not yet valid"])
 def test_a_device_without_a_clock_enrols(world: World, device: Device, days: int) -> None:
     """A self-signed signer's dates say what a device's clock says: nothing. N-117."""
@@ -256,6 +271,7 @@ def test_a_device_without_a_clock_enrols(world: World, device: Device, days: int
     accepted(world, device.message(world.ca))
 
 
+@pytest.mark.proves("N-117")
 @pytest.mark.parametrize("days", [-400, 400], ids=["expired", "not yet valid"])
 def test_the_signers_dates_are_kept_in_mind(world: World, device: Device, days: int) -> None:
     """What is let pass is told to the administrator. N-117."""
@@ -280,6 +296,7 @@ def test_an_honest_ec_signer_is_told_why_it_cannot_enrol(world: World, device: D
     refused(world, sign(ec_certificate(key), key, content, attributes=attributes), BAD_ALG)
 
 
+@pytest.mark.proves("R-2.3-f", "C-12")
 def test_the_reply_to_a_signer_in_the_middle_of_the_bag_is_for_him(world: World, device: Device) -> None:
     """RFC 5652 5.1: the bag is a set, so that a place in it says nothing. N-031."""
     forgery = Forgery(device, world.ca)

@@ -64,6 +64,7 @@ def accepted(world: World, message: bytes, level: CryptoLevel = COMPATIBLE) -> R
     return reply
 
 
+@pytest.mark.proves("R-3.2.1-b", "R-3.2.1.1-a", "R-3.3-a")
 def test_an_unbroken_forgery_is_an_honest_message(world: World, device: Device) -> None:
     """What the other tests break must be whole before."""
     reply = accepted(world, Forgery(device, world.ca).message())
@@ -71,6 +72,7 @@ def test_an_unbroken_forgery_is_an_honest_message(world: World, device: Device) 
     assert (reply.transaction_id, reply.recipient_nonce) == ("t1", NONCE)
 
 
+@pytest.mark.proves("N-022", "N-023", "N-024", "C-03", "R-3.2.1-d", "R-3.2.1-a", "R-3.2.1.4-a")
 @pytest.mark.parametrize(
     "breaks",
     [
@@ -93,6 +95,7 @@ def test_attributes_that_do_not_bind_the_content_are_a_bad_message_check(
     refused(world, forgery.message(), BAD_MESSAGE_CHECK)
 
 
+@pytest.mark.proves("N-024", "N-025", "N-028", "R-3.2.1-d", "R-3.2.1.2-a", "R-3.3-a")
 @pytest.mark.parametrize(
     "breaks",
     [
@@ -115,6 +118,7 @@ def test_a_message_of_no_one_type_is_a_bad_request(world: World, device: Device,
     refused(world, forgery.message(), BAD_REQUEST)
 
 
+@pytest.mark.proves("N-034", "N-035", "N-036", "L-05", "R-3.2.1.2-b")
 @pytest.mark.parametrize(
     "text",
     ["18", "3", "", "abc", "019", "+19", "19 ", " 19", "99", "0", "1", "-19", "1 9", "4294967315", "19.0"],
@@ -128,6 +132,9 @@ def test_a_message_type_that_no_client_may_send_is_a_bad_request(
     refused(world, forgery.message(), BAD_REQUEST)
 
 
+@pytest.mark.proves(
+    "N-024", "N-026", "N-027", "N-029", "N-030", "R-3.2-c", "R-3.2.1-a", "R-3.2.1-d", "R-3.2.1.5-a"
+)
 @pytest.mark.parametrize(
     "breaks",
     [
@@ -159,6 +166,7 @@ def test_a_message_without_a_transaction_to_answer_is_a_400(
     rejected(world, forgery.message())
 
 
+@pytest.mark.proves("N-102", "N-104", "R-3.2.1.1-a")
 @pytest.mark.parametrize(
     "encoded",
     [
@@ -180,6 +188,7 @@ def test_a_transaction_id_that_cannot_be_echoed_is_a_400(
     rejected(world, Forgery(device, world.ca).put(oids.TRANSACTION_ID, encoded).message())
 
 
+@pytest.mark.proves("N-029")
 def test_a_missing_nonce_is_answered_without_one_at_level_legacy(world: World, device: Device) -> None:
     """Devices from before the nonce exist; RFC 8894 3.2.1.5 leaves nothing to echo. N-029."""
     forgery = Forgery(device, world.ca).drop(oids.SENDER_NONCE)
@@ -189,6 +198,7 @@ def test_a_missing_nonce_is_answered_without_one_at_level_legacy(world: World, d
     assert reply.recipient_nonce is None
 
 
+@pytest.mark.proves("N-031", "R-2.3-f")
 def test_an_absent_signer_certificate_is_a_bad_message_check(world: World, device: Device) -> None:
     """RFC 8894 3.2: the signer's certificate travels in the message. N-031."""
     forgery = Forgery(device, world.ca)
@@ -218,6 +228,7 @@ def test_an_attribute_that_cannot_be_read_is_a_bad_message_check(
     refused(world, forgery.message(), BAD_MESSAGE_CHECK)
 
 
+@pytest.mark.proves("N-032", "R-3.2.1.4-a")
 @pytest.mark.parametrize("bit", [0, 7, 1024, 2047])
 def test_a_flipped_bit_in_the_signature_is_a_bad_message_check(
     world: World, device: Device, bit: int
@@ -230,6 +241,7 @@ def test_a_flipped_bit_in_the_signature_is_a_bad_message_check(
     refused(world, forgery.message(), BAD_MESSAGE_CHECK)
 
 
+@pytest.mark.proves("N-040", "R-3.1-a")
 def test_content_altered_after_signing_is_a_bad_message_check(world: World, device: Device) -> None:
     """RFC 5652 5.6: messageDigest is compared with the content that came. N-040."""
     forgery = Forgery(device, world.ca)
@@ -238,17 +250,20 @@ def test_content_altered_after_signing_is_a_bad_message_check(world: World, devi
     refused(world, forgery.message(), BAD_MESSAGE_CHECK)
 
 
+@pytest.mark.proves("N-033", "R-3.2-a")
 @pytest.mark.parametrize("content_type", ["1.2.3.4", cms.SIGNED_DATA])
 def test_content_of_another_type_is_a_bad_request(world: World, device: Device, content_type: str) -> None:
     """RFC 8894 3.2: the content is id-data. N-033."""
     refused(world, Forgery(device, world.ca, content_type=content_type).message(), BAD_REQUEST)
 
 
+@pytest.mark.proves("N-033", "R-3.2-a")
 def test_content_named_by_what_is_in_it_is_accepted(world: World, device: Device) -> None:
     """XiPKI's client says id-envelopedData where id-data belongs. N-033."""
     accepted(world, Forgery(device, world.ca, content_type=cms.ENVELOPED_DATA).message())
 
 
+@pytest.mark.proves("N-051")
 def test_absent_content_in_a_request_is_a_bad_request(world: World, device: Device) -> None:
     """RFC 8894 3.2.2: a request has its pkcsPKIEnvelope. N-051."""
     refused(world, Forgery(device, world.ca, content=None).message(), BAD_REQUEST)
@@ -262,6 +277,7 @@ def test_no_secret_and_no_trace_is_in_a_refusal(world: World, device: Device) ->
     assert "Error" not in reply.text
 
 
+@pytest.mark.proves("N-041", "C-01", "C-04", "R-3.1-d")
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 @pytest.mark.parametrize("level", [CryptoLevel.COMPATIBLE, CryptoLevel.LEGACY])
 def test_openssl_verifies_a_refusal(world: World, device: Device, tmp_path: Path, level: CryptoLevel) -> None:

@@ -21,6 +21,7 @@ DEEP = 10_000
 AT_ONCE = 0.1
 
 
+@pytest.mark.proves("N-037", "N-038")
 @pytest.mark.parametrize("kind", ["enveloped", "data", "authenticated", "digested", "certificate", "bundle"])
 def test_another_structure_than_signed_data_is_a_400(world: World, device: Device, kind: str) -> None:
     """RFC 8894 3.2: a pkiMessage is a SignedData with a signer. N-037, N-038."""
@@ -37,11 +38,13 @@ def test_another_structure_than_signed_data_is_a_400(world: World, device: Devic
     rejected(world, structures[kind])
 
 
+@pytest.mark.proves("N-038")
 def test_no_signer_is_a_400(world: World, device: Device) -> None:
     """RFC 8894 3.2: who did not sign cannot be answered. N-038."""
     rejected(world, Forgery(device, world.ca).around(()))
 
 
+@pytest.mark.proves("N-039")
 @pytest.mark.parametrize("second", ["broken", "other transaction", "twice the same"])
 @pytest.mark.parametrize("first", [True, False])
 def test_two_signers_are_a_400(world: World, device: Device, second: str, first: bool) -> None:
@@ -55,6 +58,7 @@ def test_two_signers_are_a_400(world: World, device: Device, second: str, first:
     rejected(world, good.message(*(signers if first else reversed(signers))))
 
 
+@pytest.mark.proves("N-113", "C-18", "R-3.2-c")
 def test_signed_attributes_cannot_be_replayed_as_content(world: World, device: Device) -> None:
     """RFC 5652 11.1 NOTE: a captured signature over attributes is one over the same bytes. N-113."""
     captured = Forgery(device, world.ca)
@@ -65,6 +69,7 @@ def test_signed_attributes_cannot_be_replayed_as_content(world: World, device: D
     rejected(world, forgery.message())
 
 
+@pytest.mark.proves("N-099")
 @pytest.mark.parametrize(
     "body",
     [
@@ -79,6 +84,7 @@ def test_deep_nesting_is_a_400_at_once(world: World, body: bytes) -> None:
     assert min(seconds_to_reject(world, body) for _ in range(3)) < AT_ONCE
 
 
+@pytest.mark.proves("N-099")
 def test_deep_definite_nesting_is_a_400_at_once(world: World) -> None:
     """Depth costs octets with definite lengths too, and is bounded alike. N-099."""
     body = b""
@@ -89,11 +95,13 @@ def test_deep_definite_nesting_is_a_400_at_once(world: World) -> None:
     assert min(seconds_to_reject(world, message) for _ in range(3)) < AT_ONCE
 
 
+@pytest.mark.proves("N-099")
 def test_deep_nesting_inside_a_signed_message_is_a_refusal(world: World, device: Device) -> None:
     """The envelope comes from the same stranger as the layer around it. N-099."""
     refused(world, Forgery(device, world.ca, b"\x30\x80" * DEEP).message(), BAD_REQUEST)
 
 
+@pytest.mark.proves("N-100")
 @pytest.mark.parametrize(
     "body",
     [
@@ -116,6 +124,7 @@ def test_an_encoding_without_sense_is_a_400(world: World, body: bytes) -> None:
     rejected(world, body)
 
 
+@pytest.mark.proves("N-100")
 def test_a_message_cut_off_anywhere_is_a_400(world: World, device: Device) -> None:
     """A connection breaks where it likes. N-100."""
     message = device.message(world.ca)
@@ -124,6 +133,7 @@ def test_a_message_cut_off_anywhere_is_a_400(world: World, device: Device) -> No
         rejected(world, message[:length])
 
 
+@pytest.mark.proves("N-101", "C-04", "C-06")
 @pytest.mark.parametrize("names_too", [False, True], ids=["names as copied", "names too"])
 def test_the_loosest_ber_is_read(world: World, device: Device, names_too: bool) -> None:
     """jscep, macOS and many toolkits write BER (RFC 5652 allows it but for signed attributes). N-101."""
@@ -143,6 +153,7 @@ def test_the_loosest_ber_is_read(world: World, device: Device, names_too: bool) 
     } <= set(deviations.kinds())
 
 
+@pytest.mark.proves("N-103", "R-3.2.1-c")
 @pytest.mark.parametrize(
     "encoded",
     [
@@ -161,6 +172,7 @@ def test_a_transaction_id_of_another_string_type_is_echoed_as_it_should_be(
     assert reply.attribute_tags[oids.TRANSACTION_ID] == 0x13
 
 
+@pytest.mark.proves("N-030", "R-3.2.1.5-a")
 def test_a_short_nonce_is_echoed_as_it_came(world: World, device: Device) -> None:
     """RFC 8894 3.2.1.5 wants 16 octets; old iOS sent 8. N-030."""
     short = writer.octet_string(b"8 octets")
@@ -170,6 +182,7 @@ def test_a_short_nonce_is_echoed_as_it_came(world: World, device: Device) -> Non
     assert reply.recipient_nonce == b"8 octets"
 
 
+@pytest.mark.proves("N-104", "R-3.2.1.1-a")
 @pytest.mark.parametrize(
     "odd",
     ["'; DROP TABLE certificate; --", "<script>alert(1)</script>", '" outcome=issued serial=1', "%s {0}"],
@@ -190,6 +203,7 @@ def test_odd_characters_are_opaque(
     assert [one.transaction_id for one in world.issued()] == [odd]
 
 
+@pytest.mark.proves("N-104")
 @pytest.mark.parametrize("odd", ["a\r\nb", "\x1b[2Jb", "a\nlevel=ERROR"])
 def test_control_characters_break_no_log_line(
     world: World, device: Device, caplog: pytest.LogCaptureFixture, odd: str
@@ -205,6 +219,7 @@ def test_control_characters_break_no_log_line(
     assert not re.search(r"[\x00-\x1f\x7f]", caplog.messages[0])
 
 
+@pytest.mark.proves("N-104", "P-04")
 @pytest.mark.parametrize("secret", ["wrong\r\nsecret", "'; DROP TABLE challenge; --", "\x1b[31mwrong"])
 def test_a_wrong_secret_is_not_repeated_anywhere(
     world: World, device: Device, caplog: pytest.LogCaptureFixture, secret: str
@@ -217,6 +232,7 @@ def test_a_wrong_secret_is_not_repeated_anywhere(
     assert not any("DROP" in line or "wrong" in line for line in caplog.messages)
 
 
+@pytest.mark.proves("N-107")
 def test_a_bag_of_thousands_of_certificates_is_a_400_at_once(world: World, device: Device) -> None:
     """Small enough for the limit of the body, and still not looked at one by one. N-107."""
     forgery = Forgery(device, world.ca)
@@ -226,6 +242,7 @@ def test_a_bag_of_thousands_of_certificates_is_a_400_at_once(world: World, devic
     assert min(seconds_to_reject(world, message) for _ in range(3)) < AT_ONCE
 
 
+@pytest.mark.proves("N-107")
 def test_a_certificate_that_is_none_is_a_refusal(world: World, device: Device) -> None:
     """Between the others in the bag stands what cannot be read. N-107."""
     forgery = Forgery(device, world.ca)
@@ -234,6 +251,7 @@ def test_a_certificate_that_is_none_is_a_refusal(world: World, device: Device) -
     refused(world, forgery.message(), "1")
 
 
+@pytest.mark.proves("R-2.5.1-a")
 def test_what_was_refused_can_be_sent_again_rightly(world: World, device: Device) -> None:
     """A refusal leaves nothing behind under the transactionID (RFC 8894 7.4). N-032."""
     forgery = Forgery(device, world.ca)

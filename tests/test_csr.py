@@ -13,6 +13,7 @@ from ca.errors import FailInfo
 from ca.scep.messages import Failure
 from ca.x509 import oids
 from ca.x509.extensions import Extension
+from tests.conformance.marks import cases
 from tests.forging_csr import (
     alternative_names,
     ask,
@@ -87,8 +88,9 @@ WISHES = {
 }
 
 
+@pytest.mark.proves("P-08", "X-13")
 @pytest.mark.parametrize("request_oid", [oids.EXTENSION_REQUEST, MS_REQUEST], ids=["PKCS9", "Microsoft"])
-@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES.keys())
+@pytest.mark.parametrize("wish", cases(WISHES))
 def test_what_no_client_gets_is_refused(
     world: World, device: Device, wish: Extension, request_oid: str
 ) -> None:
@@ -118,12 +120,14 @@ CONTRADICTIONS = {
 }
 
 
-@pytest.mark.parametrize("more", CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+@pytest.mark.proves("P-04", "P-06")
+@pytest.mark.parametrize("more", cases(CONTRADICTIONS))
 def test_a_contradiction_is_refused(world: World, device: Device, more: tuple[bytes, ...]) -> None:
     """RFC 2985 5.4: single values; where two readers could differ, neither reading is certified."""
     assert_refused(world, ask(world, device, csr(challenge(SECRET), *more)))
 
 
+@pytest.mark.proves("N-059", "P-04")
 def test_two_values_of_a_challenge_are_refused(world: World, device: Device) -> None:
     """RFC 2985 5.4.1: challengePassword is SINGLE VALUE TRUE (N-059)."""
     assert_refused(world, ask(world, device, csr(challenge(SECRET, "wrong"))))
@@ -146,7 +150,7 @@ SUBJECTS = {
 }
 
 
-@pytest.mark.parametrize("subject_der", SUBJECTS.values(), ids=SUBJECTS.keys())
+@pytest.mark.parametrize("subject_der", cases(SUBJECTS))
 def test_a_subject_that_names_nobody_soundly_is_refused(
     world: World, device: Device, subject_der: bytes
 ) -> None:
@@ -154,6 +158,7 @@ def test_a_subject_that_names_nobody_soundly_is_refused(
     assert_refused(world, ask(world, device, csr(challenge(SECRET), subject_der=subject_der)))
 
 
+@pytest.mark.proves("N-062", "P-01")
 @pytest.mark.parametrize("version", [1, 2, -1])
 def test_a_csr_of_another_version_is_refused(world: World, device: Device, version: int) -> None:
     """RFC 2986 4.1: the version is 0, for v1 (N-062)."""
@@ -169,12 +174,14 @@ BAD_CHALLENGES = {
 }
 
 
-@pytest.mark.parametrize("value", BAD_CHALLENGES.values(), ids=BAD_CHALLENGES.keys())
+@pytest.mark.proves("N-105")
+@pytest.mark.parametrize("value", cases(BAD_CHALLENGES))
 def test_an_unreadable_challenge_is_refused(world: World, device: Device, value: bytes) -> None:
     """RFC 2985 5.4.1: a DirectoryString (N-105)."""
     assert_refused(world, ask(world, device, csr(attribute(oids.CHALLENGE_PASSWORD, value))))
 
 
+@pytest.mark.proves("N-106")
 def test_a_csr_of_a_mebibyte_is_refused(world: World, device: Device) -> None:
     """It is bounded work, and no certificate of that size leaves (N-106)."""
     payload = csr(challenge(SECRET), subject_der=subject("x" * (1 << 20)))
@@ -182,6 +189,7 @@ def test_a_csr_of_a_mebibyte_is_refused(world: World, device: Device) -> None:
     assert_refused(world, ask(world, device, payload))
 
 
+@pytest.mark.proves("N-106")
 def test_ten_thousand_equal_wishes_are_refused(world: World, device: Device) -> None:
     """The number of extensions is bounded before any of them is weighed (N-106)."""
     many = extension_request(*(Extension(f"1.2.3.{number}", False, writer.NULL) for number in range(10_000)))
@@ -189,6 +197,7 @@ def test_ten_thousand_equal_wishes_are_refused(world: World, device: Device) -> 
     assert_refused(world, ask(world, device, csr(challenge(SECRET), many)))
 
 
+@pytest.mark.proves("N-052", "R-2.3-b", "L-09")
 @pytest.mark.parametrize("signer_name", ["another name", "Test CA"])
 def test_a_signer_of_another_subject_enrols_and_is_noted(
     world: World, device: Device, signer_name: str
@@ -203,6 +212,7 @@ def test_a_signer_of_another_subject_enrols_and_is_noted(
     assert "signer-subject" in deviations.kinds()
 
 
+@pytest.mark.proves("N-053", "R-2.3-b", "R-3.3.1-b")
 def test_a_signer_of_another_key_enrols_and_is_noted(world: World) -> None:
     """Windows signs with a throwaway key; the CSR itself proves possession (N-053)."""
     device = Device(signer_key=rsa_key(5))
@@ -214,6 +224,7 @@ def test_a_signer_of_another_key_enrols_and_is_noted(world: World) -> None:
     assert "signer-key" in deviations.kinds()
 
 
+@pytest.mark.proves("N-053", "S-03")
 def test_a_stranger_who_signs_a_captured_envelope_gains_nothing(world: World, device: Device) -> None:
     """He causes the certificate that the rightful key asked for, and its device still gets it (N-053)."""
     envelope = seal(device.csr(), world.ca).der()
@@ -226,6 +237,7 @@ def test_a_stranger_who_signs_a_captured_envelope_gains_nothing(world: World, de
     assert [one.der for one in world.issued()] == [certificate.der]
 
 
+@pytest.mark.proves("N-053", "S-03")
 def test_a_stranger_with_a_certificate_of_ours_gains_nothing(world: World, device: Device) -> None:
     """His own certificate must not turn the captured enrolment into a transaction of his (N-053)."""
     world.add_challenge("for the stranger")
@@ -240,6 +252,7 @@ def test_a_stranger_with_a_certificate_of_ours_gains_nothing(world: World, devic
     assert len(world.issued()) == 2
 
 
+@pytest.mark.proves("N-054", "R-2.4-g")
 @pytest.mark.parametrize("payload_secret", [None, "", "wrong"])
 def test_a_self_signed_copy_of_a_client_is_nobody(
     world: World, device: Device, payload_secret: str | None
@@ -255,6 +268,7 @@ def test_a_self_signed_copy_of_a_client_is_nobody(
     assert len(world.issued()) == 1
 
 
+@pytest.mark.proves("P-03", "P-07")
 def test_a_lenient_csr_is_certified(world: World, device: Device) -> None:
     """A strongSwan sends attributes out of order, Cisco unknown ones: read, and kept as deviations."""
     unstructured = attribute("1.2.840.113549.1.9.8", writer.printable_string("10.0.0.1"))
@@ -267,6 +281,7 @@ def test_a_lenient_csr_is_certified(world: World, device: Device) -> None:
     assert "unsorted-attributes" in deviations.kinds()
 
 
+@pytest.mark.proves("P-06")
 def test_both_extension_requests_may_agree(world: World, device: Device) -> None:
     """Old Windows tools send the same wish under both OIDs (P-06)."""
     payload = csr(challenge(SECRET), _equal_names(MS_REQUEST), _equal_names(oids.EXTENSION_REQUEST))
@@ -276,6 +291,7 @@ def test_both_extension_requests_may_agree(world: World, device: Device) -> None
     assert [str(one) for one in certificate.subject_alt_names] == ["dns:a.example"]
 
 
+@pytest.mark.proves("N-060", "S-09")
 @pytest.mark.parametrize("level", CryptoLevel)
 def test_every_level_wants_the_proof_of_possession(device: Device, level: CryptoLevel) -> None:
     """RFC 8894 7.6: the CSR's signature is the only proof there is (N-060)."""

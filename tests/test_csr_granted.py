@@ -48,6 +48,7 @@ KEPT_SUBJECTS = {
 }
 
 
+@pytest.mark.proves("X-03", "P-07", "R-3.3.1-a")
 @pytest.mark.parametrize("subject_der", KEPT_SUBJECTS.values(), ids=KEPT_SUBJECTS.keys())
 def test_a_sound_subject_keeps_its_bytes(world: World, subject_der: bytes) -> None:
     """RFC 5280 4.1.2.6: devices compare the subject they get with the one they sent (X-03)."""
@@ -56,6 +57,7 @@ def test_a_sound_subject_keeps_its_bytes(world: World, subject_der: bytes) -> No
     assert certificate_of(ask(world, Device(), payload)).subject_der == subject_der
 
 
+@pytest.mark.proves("X-03")
 @pytest.mark.parametrize("text", ["ipad_17", "a@b", "größer"])
 def test_what_is_no_printable_string_becomes_utf8(world: World, text: str) -> None:
     """Clients such as certmonger write any character into it; strict readers would refuse it (X-03)."""
@@ -74,6 +76,7 @@ USAGES = {
 }
 
 
+@pytest.mark.proves("X-09")
 @pytest.mark.parametrize("kind", USAGES)
 def test_a_key_usage_fits_its_key(world: World, kind: str) -> None:
     """RFC 4055 1.2, RFC 8813 3, RFC 8410 5: no keyEncipherment for keys that encrypt nothing (X-09)."""
@@ -98,6 +101,7 @@ def test_a_key_usage_is_granted_no_wider_than_asked(world: World) -> None:
     assert certificate.extensions[oids.KEY_USAGE].value == signing.value
 
 
+@pytest.mark.proves("P-08")
 @pytest.mark.parametrize(
     ("asked", "granted"),
     [
@@ -124,6 +128,7 @@ def test_the_profile_is_the_ceiling_of_ext_key_usage(
     assert read_key_purposes(certificate.extensions[oids.EXTENDED_KEY_USAGE].value) == granted
 
 
+@pytest.mark.proves("P-05", "P-06", "X-10")
 @pytest.mark.parametrize("oid", [oids.EXTENSION_REQUEST, oids.MICROSOFT_EXTENSION_REQUEST])
 @pytest.mark.parametrize("empty_subject", [False, True])
 def test_a_san_is_critical_where_it_is_all_there_is(world: World, oid: str, empty_subject: bool) -> None:
@@ -138,6 +143,7 @@ def test_a_san_is_critical_where_it_is_all_there_is(world: World, oid: str, empt
     assert extension.critical is empty_subject
 
 
+@pytest.mark.proves("P-08")
 def test_an_unknown_wish_is_dropped_and_told_to_the_log(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,6 +15,7 @@ from ca.algorithms.keys import RSA_ENCRYPTION_IDENTIFIER
 from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import writer
 from ca.errors import FailInfo
+from tests.conformance.marks import cases
 from tests.forging_csr import KEYS, Key, ask, assert_refused, challenge, csr, spki_of, subject
 from tests.world import SECRET, Device, World, certificate_of, rsa_key
 
@@ -104,7 +105,8 @@ WEAK_KEYS: dict[str, Forge] = {
 }
 
 
-@pytest.mark.parametrize("forge", WEAK_KEYS.values(), ids=WEAK_KEYS.keys())
+@pytest.mark.proves("P-09", "S-05", "R-3.2.1.4-a")
+@pytest.mark.parametrize("forge", cases(WEAK_KEYS))
 def test_a_weak_key_is_refused_as_an_algorithm(world: World, device: Device, forge: Forge) -> None:
     """RFC 8894 7.1, 3.2.1.4: told once the CSR is proven to be its sender's (N-063, N-064)."""
     assert_refused(world, ask(world, device, forge()), FailInfo.BAD_ALG)
@@ -130,7 +132,8 @@ UNCHECKABLE_KEYS: dict[str, Forge] = {
 }
 
 
-@pytest.mark.parametrize("forge", UNCHECKABLE_KEYS.values(), ids=UNCHECKABLE_KEYS.keys())
+@pytest.mark.proves("P-09")
+@pytest.mark.parametrize("forge", cases(UNCHECKABLE_KEYS))
 def test_a_key_that_nobody_can_check_is_refused_like_an_unreadable_envelope(
     world: World, device: Device, forge: Forge
 ) -> None:
@@ -149,6 +152,7 @@ def test_a_key_that_nobody_can_check_is_refused_like_an_unreadable_envelope(
     assert outcome == unreadable
 
 
+@pytest.mark.proves("N-065", "P-10")
 @pytest.mark.parametrize(
     ("level", "digest"),
     [
@@ -167,6 +171,7 @@ def test_a_csr_over_a_weak_digest_is_refused_as_an_algorithm(
     assert_refused(world, ask(world, device, csr(challenge(SECRET), digest=digest)), FailInfo.BAD_ALG)
 
 
+@pytest.mark.proves("P-10")
 @pytest.mark.parametrize(
     ("level", "digest"),
     [
@@ -187,6 +192,7 @@ def test_a_csr_over_an_accepted_digest_is_certified(
     certificate_of(ask(world, device, csr(challenge(SECRET), digest=digest)))
 
 
+@pytest.mark.proves("P-09", "R-3.3.1-b")
 @pytest.mark.parametrize("make", KEYS.values(), ids=KEYS.keys())
 def test_a_key_of_a_good_type_is_certified(world: World, device: Device, make: Callable[[], Key]) -> None:
     """The CSR's key may be of another type than the RSA key that signs and decrypts (RFC 8894 2.3)."""

@@ -15,6 +15,7 @@ from ca.pkcs7 import encrypt
 from ca.pkcs7 import oids as cms
 from ca.scep.messages import MessageType
 from ca.x509.certificate import Certificate
+from tests.conformance.marks import cases
 from tests.forging_csr import (
     Envelope,
     assert_refused,
@@ -140,7 +141,8 @@ UNREADABLE: dict[str, Spoil] = {
 }
 
 
-@pytest.mark.parametrize("spoil", UNREADABLE.values(), ids=UNREADABLE.keys())
+@pytest.mark.proves("C-11", "R-3.2.2-b", "R-3.2-b", "C-13")
+@pytest.mark.parametrize("spoil", cases(UNREADABLE))
 def test_what_is_wrong_behind_the_encryption_is_not_told(world: World, device: Device, spoil: Spoil) -> None:
     """RFC 3218: one answer to everything, or a captured message can be read byte by byte (N-089..092)."""
     message = signed(device, spoil(world.ca, csr(challenge(SECRET))))
@@ -169,7 +171,8 @@ WRONG_CONTENT: dict[str, Spoil] = {
 }
 
 
-@pytest.mark.parametrize("spoil", WRONG_CONTENT.values(), ids=WRONG_CONTENT.keys())
+@pytest.mark.proves("R-3.1-e", "R-3.2.2-a")
+@pytest.mark.parametrize("spoil", cases(WRONG_CONTENT))
 def test_what_is_no_envelope_is_refused(world: World, device: Device, spoil: Spoil) -> None:
     """RFC 8894 3.2.2, 3.2: the content of a PKCSReq is one CMS envelope around one CSR."""
     reply = world.respond(signed(device, spoil(world.ca, csr(challenge(SECRET)))))
@@ -180,6 +183,7 @@ def test_what_is_no_envelope_is_refused(world: World, device: Device, spoil: Spo
         assert_refused(world, device.read(reply, world.ca))
 
 
+@pytest.mark.proves("N-048")
 def test_a_get_cert_with_a_csr_inside_is_refused(world: World, device: Device) -> None:
     """RFC 8894 3.3.4: a GetCert holds an IssuerAndSerialNumber, and issues nothing (N-048)."""
     message = signed(device, seal(csr(challenge(SECRET)), world.ca).der(), MessageType.GET_CERT)
@@ -204,6 +208,7 @@ def _password_recipient(iterations: int) -> bytes:
     return writer.encode(0xA3, b"".join(parts))
 
 
+@pytest.mark.proves("N-095")
 @pytest.mark.parametrize("iterations", [2048, 2**31])
 def test_an_envelope_under_a_password_is_refused(world: World, device: Device, iterations: int) -> None:
     """RFC 8894 3.1 has it for keys that cannot encrypt; ours can, and nothing is derived (N-095)."""
@@ -212,6 +217,7 @@ def test_an_envelope_under_a_password_is_refused(world: World, device: Device, i
     assert_refused(world, device.read(world.respond(signed(device, content)), world.ca))
 
 
+@pytest.mark.proves("N-096", "C-15")
 def test_an_envelope_by_key_agreement_is_refused_as_an_algorithm(world: World, device: Device) -> None:
     """RFC 5753 is not part of RFC 8894, and an RSA key agrees on nothing (N-096)."""
     key_agreement = writer.encode(0xA1, writer.integer(3) + writer.octet_string(bytes(32)))
@@ -233,6 +239,7 @@ def _others(ca: Certificate, content_key: bytes, *, ours: bytes) -> dict[str, tu
     }
 
 
+@pytest.mark.proves("C-08", "C-09")
 @pytest.mark.parametrize("kind", ["ours last", "two for us", "by key identifier", "unknown kinds first"])
 def test_our_recipient_is_found_among_several(world: World, device: Device, kind: str) -> None:
     """RFC 5652 6.1: step-ca's clients encrypt to RA and CA, each named either way."""
@@ -262,6 +269,7 @@ def test_a_recipient_named_wrongly_is_found_again(world: World, device: Device, 
     assert "recipient-refound" in deviations.kinds()
 
 
+@pytest.mark.proves("N-097")
 def test_a_thousand_recipients_cost_no_thousand_decryptions(world: World, device: Device) -> None:
     """One message buys one RSA operation at most, wherever our recipient stands (N-097)."""
     right = seal(device.csr(), world.ca)

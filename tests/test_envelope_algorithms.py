@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from ca.algorithms import ciphers
 from ca.algorithms.ciphers import AES_128_CBC, DES_CBC, DES_EDE3_CBC, Cipher
@@ -53,6 +54,7 @@ def _algorithms(reply: bytes) -> tuple[Digest, Cipher]:
     return signed_reply.signer_info.digest, EnvelopedData.load(signed_reply.data).cipher
 
 
+@pytest.mark.proves("R-2.9-a", "R-2.9-b", "R-3.5.2-f", "C-10", "C-16")
 @pytest.mark.parametrize("digest", LISTED, ids=_id)
 @pytest.mark.parametrize("key_transport", TRANSPORTS, ids=_id)
 @pytest.mark.parametrize("cipher", ciphers.CIPHERS, ids=_id)
@@ -81,6 +83,7 @@ ACCEPTED_DIGESTS = {
 }
 
 
+@pytest.mark.proves("N-042", "N-044", "R-2.9-a", "R-2.9-c", "R-3.5.2-f", "S-08")
 @pytest.mark.parametrize("cipher", ciphers.CIPHERS, ids=_id)
 @pytest.mark.parametrize("level", CryptoLevel)
 def test_a_level_decides_on_the_cipher(device: Device, level: CryptoLevel, cipher: Cipher) -> None:
@@ -98,6 +101,7 @@ def test_a_level_decides_on_the_cipher(device: Device, level: CryptoLevel, ciphe
         assert_refused(world, device.read(reply, world.ca), FailInfo.BAD_ALG)
 
 
+@pytest.mark.proves("N-041", "N-044", "R-2.9-a", "R-2.9-c", "R-3.5.2-f", "S-08")
 @pytest.mark.parametrize("pss", [False, True], ids=["PKCS1", "PSS"])
 @pytest.mark.parametrize(
     ("level", "digest"), [*product(CryptoLevel, LISTED), (MODERN, SHA224)], ids=lambda value: value.name
@@ -128,6 +132,7 @@ def test_a_refusal_mirrors_the_digest(world: World, device: Device) -> None:
     assert SignedData.load(reply).signer_info.digest is SHA1
 
 
+@pytest.mark.proves("R-2.3-g", "R-3.1-b")
 @pytest.mark.parametrize("key_transport", [PKCS1_V15, KeyTransport(SHA256, SHA1)], ids=_id)
 def test_a_reply_is_for_the_signer_alone_by_pkcs1(
     world: World, device: Device, key_transport: KeyTransport
@@ -146,13 +151,22 @@ def test_a_reply_is_for_the_signer_alone_by_pkcs1(
     assert recipient.serial_number == signer.serial_number
 
 
+@pytest.mark.proves("C-13")
 def test_two_replies_share_neither_key_nor_iv(world: World, device: Device) -> None:
     """RFC 5652 6.3: content key and IV are fresh for each message, so equal content looks different."""
     message = device.message(world.ca)
 
-    envelopes = {SignedData.load(world.respond(message)).data[-64:] for _ in range(2)}
+    keys, ivs = set(), set()
+    for _ in range(3):
+        content = SignedData.load(world.respond(message)).data
+        envelope = read(content, "envelope", Deviations()).sequence()[1].only_child().sequence()
+        (recipient,) = EnvelopedData.load(content).recipients
+        assert isinstance(recipient, KeyTransRecipient)
+        keys.add(device.key.decrypt(recipient.encrypted_key, padding.PKCS1v15()))
+        ivs.add(envelope[-1].sequence()[1].sequence()[1].octets())
 
-    assert len(envelopes) == 2
+    assert (len(keys), len(ivs)) == (3, 3)
+    assert {len(one) for one in keys | ivs} == {16}
 
 
 @pytest.mark.parametrize("pss", [False, True], ids=["PKCS1", "PSS"])
@@ -183,6 +197,7 @@ UNKNOWN_TRANSPORTS = {
 }
 
 
+@pytest.mark.proves("N-094", "C-10")
 @pytest.mark.parametrize("algorithm", UNKNOWN_TRANSPORTS.values(), ids=UNKNOWN_TRANSPORTS.keys())
 def test_an_unknown_key_transport_is_refused_as_an_algorithm(device: Device, algorithm: bytes) -> None:
     """RFC 8894 3.2.1.4: badAlg is for what is unrecognised or unsupported (N-094)."""
@@ -195,6 +210,7 @@ def test_an_unknown_key_transport_is_refused_as_an_algorithm(device: Device, alg
     assert_refused(world, outcome, FailInfo.BAD_ALG)
 
 
+@pytest.mark.proves("N-043")
 @pytest.mark.parametrize("oid", ["1.2.840.113549.3.2", ciphers.AES_128_GCM.oid, "1.2.3.4"])
 def test_an_unknown_cipher_is_refused_as_an_algorithm(device: Device, oid: str) -> None:
     """RC2 is broken, GCM belongs into AuthEnvelopedData (RFC 5084 1.3), the rest is unknown (N-043)."""
@@ -206,6 +222,7 @@ def test_an_unknown_cipher_is_refused_as_an_algorithm(device: Device, oid: str) 
     assert_refused(world, outcome, FailInfo.BAD_ALG)
 
 
+@pytest.mark.proves("C-10")
 def test_an_oaep_without_parameters_is_over_sha1(world: World, device: Device) -> None:
     """RFC 4055 4.1: absent means SHA-1, MGF1 with SHA-1 and no label."""
     content_key = bytes(range(16))

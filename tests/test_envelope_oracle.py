@@ -38,6 +38,7 @@ def _guessing(ca: Certificate, *, right: bool) -> tuple[bytes, Envelope]:
     return payload, replace(envelope, octets=envelope.octets[:-32] + tail)
 
 
+@pytest.mark.proves("C-11", "N-091")
 @pytest.mark.parametrize("right", [True, False])
 def test_a_right_guess_at_a_captured_byte_looks_like_a_wrong_one(
     world: World, device: Device, right: bool
@@ -55,6 +56,7 @@ def test_a_right_guess_at_a_captured_byte_looks_like_a_wrong_one(
     assert outcome == device.read(world.respond(signed(device, seal(b"", world.ca).der())), world.ca)
 
 
+@pytest.mark.proves("C-11", "N-091")
 @pytest.mark.parametrize(
     "message_type",
     [MessageType.CERT_POLL, MessageType.GET_CERT, MessageType.GET_CRL],

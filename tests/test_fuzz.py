@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ca.asn1 import writer
+from tests.fuzz.corpus import corpus
 from tests.fuzz.targets import TARGETS, seeds
 
 # Each example must be done within this time, also on a busy machine.
@@ -110,3 +111,13 @@ def test_the_seeds_are_sound(target: str) -> None:
     """Bending what is broken already would prove little."""
     for seed in seeds(target):
         TARGETS[target](seed)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_longer_runs_found_gives_a_value_or_a_refusal(target: str) -> None:
+    """Each of these took a branch that no other input took; together they are most of what there is."""
+    found = corpus(target)
+
+    assert len(found) > 20
+    for data in found:
+        TARGETS[target](data)

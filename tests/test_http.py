@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import quote
 
 import pytest
 from bottle import Bottle
@@ -21,6 +22,7 @@ from ca.algorithms.levels import CryptoLevel
 from ca.pkcs7 import SignedData
 from ca.x509.certificate import Certificate
 from tests.forging import Answer
+from tests.forging_csr import assert_refused
 from tests.world import Device, World, certificate_of
 
 PROFILES = {"vpn": {}, "modern": {"crypto": "modern"}, "legacy": {"crypto": "legacy"}}
@@ -111,6 +113,9 @@ def http_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpWorld]:
     world.store.close()
 
 
+@pytest.mark.proves(
+    "N-001", "N-002", "N-003", "N-004", "N-005", "N-006", "N-007", "N-008", "N-010", "N-019", "N-021", "H-04"
+)
 @pytest.mark.parametrize(
     ("method", "target"),
     [
@@ -145,6 +150,7 @@ def test_a_request_that_names_no_work_is_a_400(http_world: HttpWorld, method: st
     assert world.issued() == before
 
 
+@pytest.mark.proves("N-019")
 def test_octets_outside_ascii_in_the_query_are_a_400(http_world: HttpWorld) -> None:
     """RFC 3986 2: a query is ASCII. N-019."""
     _, served = http_world
@@ -156,6 +162,7 @@ def test_octets_outside_ascii_in_the_query_are_a_400(http_world: HttpWorld) -> N
     insist_plain(served.throw(request), 400)
 
 
+@pytest.mark.proves("N-011", "R-4.7.1-c", "R-3.5.2-f")
 def test_there_is_no_next_ca_certificate_and_none_is_promised(http_world: HttpWorld) -> None:
     """RFC 8894 4.7: an empty 200 would be taken for one. N-011."""
     _, served = http_world
@@ -164,6 +171,7 @@ def test_there_is_no_next_ca_certificate_and_none_is_promised(http_world: HttpWo
     assert b"GetNextCACert" not in served.ask(GET, "/scep?operation=GetCACaps").body
 
 
+@pytest.mark.proves("N-012", "H-04")
 @pytest.mark.parametrize("target", ["/scep", "/scep?operation=GetCACert", "/scep/vpn?operation=PKIOperation"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "OPTIONS"])
 def test_another_method_is_a_405_that_says_which(http_world: HttpWorld, method: str, target: str) -> None:
@@ -176,6 +184,7 @@ def test_another_method_is_a_405_that_says_which(http_world: HttpWorld, method: 
     assert answer.headers["allow"] == "GET, HEAD, POST"
 
 
+@pytest.mark.proves("N-014", "R-4.2-a", "R-4.2.1-a", "R-2.2-b", "L-11")
 @pytest.mark.parametrize("message", ["", "&message=NoSuchCA", "&message=CA-IDENT", "&message=%20"])
 def test_get_ca_cert_gives_the_one_certificate(http_world: HttpWorld, message: str) -> None:
     """RFC 8894 4.2.1.1: the CA identifier chooses nothing where there is one CA. N-014."""
@@ -188,6 +197,7 @@ def test_get_ca_cert_gives_the_one_certificate(http_world: HttpWorld, message: s
     assert answer.headers["content-length"] == str(len(answer.body))
 
 
+@pytest.mark.proves("N-021", "L-12")
 def test_get_ca_cert_chain_is_answered_at_level_legacy(http_world: HttpWorld) -> None:
     """Clients of the old drafts ask for it. N-021."""
     world, served = http_world
@@ -198,6 +208,7 @@ def test_get_ca_cert_chain_is_answered_at_level_legacy(http_world: HttpWorld) ->
     assert [one.der for one in SignedData.load(answer.body).certificates] == [world.ca.der]
 
 
+@pytest.mark.proves("N-118", "H-05")
 @pytest.mark.parametrize("query", ["operation=GetCACert", "operation=GetCACaps"])
 def test_head_is_get_without_its_body(http_world: HttpWorld, query: str) -> None:
     """RFC 9110 9.3.2: the same header fields. N-118."""
@@ -211,6 +222,7 @@ def test_head_is_get_without_its_body(http_world: HttpWorld, query: str) -> None
     assert head.headers["content-type"] == got.headers["content-type"]
 
 
+@pytest.mark.proves("N-118", "H-05")
 def test_head_changes_nothing(http_world: HttpWorld) -> None:
     """RFC 9110 9.2.1: HEAD is safe, so that it must not enrol. N-118."""
     world, served = http_world
@@ -221,6 +233,21 @@ def test_head_changes_nothing(http_world: HttpWorld) -> None:
     assert world.issued() == before
 
 
+@pytest.mark.proves(
+    "R-3.5-a",
+    "R-3.5.2-a",
+    "R-3.5.2-b",
+    "R-3.5.2-c",
+    "R-3.5.2-e",
+    "R-3.5.2-f",
+    "R-3.5.2-g",
+    "R-3.5.2-j",
+    "R-6-a",
+    "R-2.2-a",
+    "L-03",
+    "L-05",
+    "L-07",
+)
 @pytest.mark.parametrize(
     ("path", "level"), [("/scep", "compatible"), ("/scep/modern", "modern"), ("/scep/legacy", "legacy")]
 )
@@ -236,6 +263,7 @@ def test_capabilities_promise_what_the_level_keeps(http_world: HttpWorld, path: 
     assert words == always | (set() if level == CryptoLevel.MODERN else {"DES3", "SHA-1"})
 
 
+@pytest.mark.proves("R-4.1-a")
 @pytest.mark.parametrize(
     "query",
     ["operation=getcacert", "operation=GETCACERT", "x=1&operation=GetCACert", "operation=GetCACert&x=%zz"],
@@ -247,6 +275,7 @@ def test_case_and_strangers_in_the_query_do_not_matter(http_world: HttpWorld, qu
     assert served.ask(GET, f"/scep?{query}").body == world.ca.der
 
 
+@pytest.mark.proves("H-01", "R-6-b")
 def test_every_answer_has_a_length_and_a_bare_type(http_world: HttpWorld) -> None:
     """RFC 9110 8.6: iOS and sscep compare the type as a string and count the octets."""
     world, served = http_world
@@ -267,16 +296,64 @@ def test_every_answer_has_a_length_and_a_bare_type(http_world: HttpWorld) -> Non
         assert "transfer-encoding" not in answer.headers
 
 
-def test_an_enrolment_is_not_kept_by_caches(tmp_path: Path) -> None:
+@pytest.mark.proves("H-07", "R-4.1-f", "R-4.3.1-a", "S-13")
+@pytest.mark.parametrize("method", [GET, POST])
+def test_an_enrolment_is_not_kept_by_caches(tmp_path: Path, method: str) -> None:
     """RFC 9111 5.2.2.5: a GET PKIOperation looks like a page to a proxy."""
     world = World(f"sqlite:///{tmp_path / 'scepbox.db'}")
     device = Device()
+    message = device.message(world.ca)
+    target = "/scep?operation=PKIOperation"
 
     with serving(wired(world)) as served:
-        answer = served.ask(POST, "/scep?operation=PKIOperation", device.message(world.ca))
+        if method == POST:
+            answer = served.ask(POST, target, message)
+        else:
+            answer = served.ask(GET, f"{target}&message={quote(base64.b64encode(message), safe='')}")
 
     assert (answer.status, answer.headers["content-type"]) == (200, "application/x-pki-message")
     assert answer.headers["cache-control"] == "no-store"
     issued: Certificate = certificate_of(device.read(answer.body, world.ca))
     assert [one.der for one in world.issued()] == [issued.der]
     world.store.close()
+
+
+@pytest.mark.proves("S-04", "S-13")
+def test_how_a_request_came_lets_nobody_in(tmp_path: Path) -> None:
+    """RFC 8894 2.4, 7.10: behind a proxy with TLS a device is as unknown as before, and is not sent there."""
+    world = World(f"sqlite:///{tmp_path / 'scepbox.db'}", uses=1)
+    device = Device(signing_time=None)
+    config = Config.model_validate({"server": {"base_url": "https://scep.example.org"}})
+    proxied = {
+        "X_Forwarded_Proto": "https",
+        "X_Forwarded_For": "127.0.0.1",
+        "X_SSL_Client_Verify": "SUCCESS",
+        "Forwarded": "for=127.0.0.1;proto=https",
+        "Authorization": "Basic YWRtaW46YWRtaW4=",
+    }
+
+    with serving(build_web(Ca(world.ca, world.key, ()), config, world.store, world.challenge_key)) as served:
+        capabilities = served.ask(GET, "/scep?operation=GetCACaps")
+        message = device.message(world.ca, device.csr(None))
+        answer = served.ask(POST, "/scep?operation=PKIOperation", message, **proxied)
+
+    assert (capabilities.status, capabilities.body[:4]) == (200, b"AES\n")
+    assert_refused(world, device.read(answer.body, world.ca))
+    world.store.close()
+
+
+@pytest.mark.proves("H-11")
+@pytest.mark.parametrize("query", ["?operation=GetCACaps", "?operation=GetCACert", "?operation=Nothing", ""])
+def test_no_reply_says_to_be_of_iis(http_world: HttpWorld, query: str) -> None:
+    """RFC 8894 3.5.2: clients that meet an old NDES fall back to 3DES and SHA-1."""
+    _, served = http_world
+
+    assert "iis" not in served.ask(GET, f"/scep{query}").headers.get("server", "").lower()
+
+
+@pytest.mark.proves("R-2.2-f", "R-2.2-a")
+def test_the_ca_certificate_is_the_same_each_time(http_world: HttpWorld) -> None:
+    """RFC 8894 2.2: a stored copy or a fingerprint is compared with every octet of it."""
+    world, served = http_world
+
+    assert {served.ask(GET, "/scep?operation=GetCACert").body for _ in range(3)} == {world.ca.der}

@@ -47,6 +47,7 @@ def served() -> Iterator[Served]:
         yield served
 
 
+@pytest.mark.proves("N-013", "H-08")
 @pytest.mark.parametrize(
     "length", [256 * 1024 + 1, 10 * MEBIBYTE, 1 << 40], ids=["one octet more", "10 MiB", "1 TiB"]
 )
@@ -55,11 +56,13 @@ def test_a_body_above_the_limit_is_a_413_before_it_is_read(served: Served, lengt
     insist_plain(served.throw(POST + b"Content-Length: %d\r\n\r\n" % length), 413)
 
 
+@pytest.mark.proves("N-013")
 def test_ten_mebibytes_are_refused_while_they_come(served: Served) -> None:
     """Many clients send all before they listen. N-013."""
     insist_plain(served.throw(POST + b"Content-Length: 10485760\r\n\r\n" + bytes(10 * MEBIBYTE)), 413)
 
 
+@pytest.mark.proves("N-013")
 def test_chunks_above_the_limit_are_a_413(served: Served) -> None:
     """RFC 9112 7.1: no length is announced, so that it is counted. N-013."""
     chunks = b"10000\r\n" + bytes(0x10000) + b"\r\n"
@@ -67,6 +70,7 @@ def test_chunks_above_the_limit_are_a_413(served: Served) -> None:
     insist_plain(served.throw(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks * 5), 413)
 
 
+@pytest.mark.proves("N-107")
 def test_a_bag_of_certificates_above_the_limit_is_a_413(served: Served) -> None:
     """No honest message comes near the limit. N-107."""
     certificate = writer.encode(0x30, bytes(5 * MEBIBYTE))
@@ -81,6 +85,7 @@ def test_a_body_of_exactly_the_limit_is_read(served: Served) -> None:
     assert served.ask("POST", PKI_OPERATION, body).body == body
 
 
+@pytest.mark.proves("R-4.1-f")
 def test_a_message_by_get_as_large_as_headers_may_be_is_read(served: Served) -> None:
     """A GET carries its message in the request line; a fleet's chain of certificates must fit."""
     message = bytes(60_000)
@@ -89,6 +94,7 @@ def test_a_message_by_get_as_large_as_headers_may_be_is_read(served: Served) -> 
     assert served.ask("GET", f"{PKI_OPERATION}&message={text}").body == message
 
 
+@pytest.mark.proves("N-018", "R-4.1-f")
 def test_a_request_line_of_a_mebibyte_is_a_414(served: Served) -> None:
     """RFC 9112 3: too long a line is told as such. N-018."""
     line = b"GET /scep?operation=PKIOperation&message=" + b"A" * MEBIBYTE + b" HTTP/1.1\r\n\r\n"
@@ -101,6 +107,7 @@ def test_header_fields_of_a_mebibyte_are_a_431(served: Served) -> None:
     insist_plain(served.throw(GET_CA_CERT + b"X-Much: " + b"A" * MEBIBYTE + b"\r\n\r\n"), 431)
 
 
+@pytest.mark.proves("N-016", "H-06")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -143,6 +150,7 @@ def test_a_version_of_http_that_nobody_speaks_here_is_a_400(served: Served, vers
     )
 
 
+@pytest.mark.proves("H-08")
 def test_an_honest_device_is_served_beside_three_hundred_idle_connections(served: Served) -> None:
     """A stranger's open connections cost a place each, and no thread."""
     with ExitStack() as idle:
@@ -157,6 +165,7 @@ def test_an_honest_device_is_served_beside_three_hundred_idle_connections(served
         assert time.perf_counter() - started < 2
 
 
+@pytest.mark.proves("N-015", "H-08")
 def test_who_sends_too_slowly_or_never_ends_is_cut_off() -> None:
     """RFC 9110 15.5.9: a body shorter than announced, a drop at a time, a head without end. N-015."""
     with serving(web_of(echo), Limits(request_seconds=1)) as served, ExitStack() as open_ones:
@@ -229,6 +238,7 @@ def wait_until_closed(served: Served) -> None:
     raise AssertionError("the server still takes connections")
 
 
+@pytest.mark.proves("H-04")
 def test_a_bug_is_a_500_whose_id_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """The administrator needs the traceback, the stranger must not have it."""
 
@@ -249,6 +259,7 @@ def test_a_bug_is_a_500_whose_id_is_in_the_log(caplog: pytest.LogCaptureFixture)
     assert record.exc_info is not None
 
 
+@pytest.mark.proves("H-04")
 def test_a_store_that_cannot_write_is_a_503_to_come_back_from(caplog: pytest.LogCaptureFixture) -> None:
     """RFC 9110 15.6.4: nothing was issued, and the device may send the same again."""
 

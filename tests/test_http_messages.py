@@ -53,6 +53,7 @@ def text_with_everything(world: World, device: Device) -> tuple[str, str]:
     raise AssertionError("no such message")
 
 
+@pytest.mark.proves("R-4.1-b", "R-4.1-c")
 @pytest.mark.parametrize(
     "path",
     [
@@ -79,6 +80,7 @@ def test_the_default_profile_answers_where_devices_look(http_world: HttpWorld, p
     assert {one.profile for one in world.issued() if one.transaction_id == "t1"} == {"default"}
 
 
+@pytest.mark.proves("R-4.1-c")
 @pytest.mark.parametrize(
     "path",
     ["/scep/vpn", "/scep/vpn/", "/scep/vpn/pkiclient.exe", "/scep/vpn/any/further/suffix", "/scep/vpn/a/"],
@@ -161,6 +163,7 @@ DIALECTS: list[tuple[str, Callable[[str], str], str]] = [
 ]
 
 
+@pytest.mark.proves("R-4.1-e", "R-2.9-b", "L-01")
 @pytest.mark.parametrize(("encode", "told"), [one[1:] for one in DIALECTS], ids=[one[0] for one in DIALECTS])
 def test_a_message_by_get_is_read_in_every_dialect(
     http_world: HttpWorld, caplog: pytest.LogCaptureFixture, encode: Callable[[str], str], told: str
@@ -178,6 +181,7 @@ def test_a_message_by_get_is_read_in_every_dialect(
     assert (f"deviations={told} " in line) if told else ("deviations=" not in line)
 
 
+@pytest.mark.proves("R-4.1-a")
 @pytest.mark.parametrize(
     "query", ["message={}&operation=PKIOperation", "x=1&operation=pkioperation&message={}"]
 )
@@ -190,6 +194,7 @@ def test_the_order_in_the_query_does_not_matter(http_world: HttpWorld, query: st
     certificate_of(outcome(world, device, served.ask("GET", f"/scep?{query.format(text)}")))
 
 
+@pytest.mark.proves("R-4.3-b", "L-19", "R-2.9-a", "R-3.5.2-f")
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -214,6 +219,7 @@ def test_the_type_of_a_post_is_not_asked(http_world: HttpWorld, content_type: st
     certificate_of(outcome(world, device, answer))
 
 
+@pytest.mark.proves("N-009", "R-4.3-a")
 @pytest.mark.parametrize("target", ["/scep", "/scep?", "/scep?x=1", "/scep?operation="])
 def test_a_post_without_an_operation_is_a_pki_operation(
     http_world: HttpWorld, caplog: pytest.LogCaptureFixture, target: str
@@ -229,6 +235,7 @@ def test_a_post_without_an_operation_is_a_pki_operation(
     assert "deviations=post-without-operation " in caplog.messages[0]
 
 
+@pytest.mark.proves("N-017", "H-09")
 @pytest.mark.parametrize("pieces", [1, 7, 100_000], ids=["single octets", "of 7", "whole"])
 def test_a_chunked_post_is_read(http_world: HttpWorld, pieces: int) -> None:
     """RFC 9112 7.1: Windows and proxies send chunks. N-017."""
@@ -245,6 +252,7 @@ def test_a_chunked_post_is_read(http_world: HttpWorld, pieces: int) -> None:
     assert answer.headers["content-length"] == str(len(answer.body))
 
 
+@pytest.mark.proves("H-03")
 def test_a_post_that_waits_for_100_continue_is_read(http_world: HttpWorld) -> None:
     """RFC 9110 10.1.1: curl asks before it sends more than a kilobyte."""
     world, served = http_world
@@ -259,6 +267,7 @@ def test_a_post_that_waits_for_100_continue_is_read(http_world: HttpWorld) -> No
         assert connection.recv(12) == b"HTTP/1.1 200"
 
 
+@pytest.mark.proves("H-02")
 @pytest.mark.parametrize("ending", [b"HTTP/1.0\r\n\r\n", b"HTTP/1.0\r\nHost: ca.example\r\n\r\n"])
 def test_http_1_0_is_answered_and_the_connection_closed(http_world: HttpWorld, ending: bytes) -> None:
     """RFC 1945: Cisco IOS and sscep speak it, without Host, and read to the end."""
@@ -294,6 +303,7 @@ def test_a_connection_serves_one_request_after_another(http_world: HttpWorld) ->
         assert connection.sock is first
 
 
+@pytest.mark.proves("N-020", "H-10")
 @pytest.mark.parametrize("wrap", ["base64", "PEM"])
 def test_a_posted_message_in_base64_is_a_400(http_world: HttpWorld, wrap: str) -> None:
     """RFC 8894 4.3: a POST is binary. N-020."""
@@ -304,6 +314,7 @@ def test_a_posted_message_in_base64_is_a_400(http_world: HttpWorld, wrap: str) -
     insist_plain(served.ask("POST", f"/scep?{PKI_OPERATION}", body), 400)
 
 
+@pytest.mark.proves("N-104")
 @pytest.mark.parametrize("agent", ["\x1b[31mred", 'x" outcome=issued', "\xe4\xf6\xfc", "a" * 5000])
 def test_what_a_client_calls_itself_breaks_no_log_line(
     http_world: HttpWorld, caplog: pytest.LogCaptureFixture, agent: str

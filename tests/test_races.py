@@ -86,6 +86,7 @@ def _assert_one_won(world: World, outcomes: list[Outcome]) -> None:
     assert world.uses_left() == [0]
 
 
+@pytest.mark.proves("N-114", "R-2.4-b")
 def test_one_challenge_gives_one_certificate(world: World) -> None:
     """RFC 8894 7.3: single use holds when fifty devices present it at once (N-114)."""
     messages, spkis = _rivals(world)
@@ -95,6 +96,7 @@ def test_one_challenge_gives_one_certificate(world: World) -> None:
     _assert_one_won(world, outcomes)
 
 
+@pytest.mark.proves("N-114", "R-2.4-b")
 def test_one_challenge_gives_one_certificate_from_two_processes(world: World, twins: list[Responder]) -> None:
     """The database decides, and not a lock that only one process has (N-114)."""
     messages, spkis = _rivals(world)
@@ -104,6 +106,7 @@ def test_one_challenge_gives_one_certificate_from_two_processes(world: World, tw
     _assert_one_won(world, outcomes)
 
 
+@pytest.mark.proves("N-080")
 def test_a_request_sent_fifty_times_at_once_gets_one_certificate(world: World, device: Device) -> None:
     """RFC 8894 7.4: repeats overtake each other when a device is impatient."""
     message = device.message(world.ca)
@@ -128,6 +131,7 @@ def test_a_request_sent_to_two_processes_gets_one_certificate(
     assert len(world.issued()) == 1
 
 
+@pytest.mark.proves("N-081")
 def test_a_renewal_sent_fifty_times_at_once_gets_one_certificate(
     world: World, twins: list[Responder], device: Device
 ) -> None:
@@ -164,6 +168,7 @@ def test_a_challenge_of_ten_uses_gives_ten_certificates(world: World, twins: lis
     assert world.uses_left() == [1, 0]
 
 
+@pytest.mark.proves("R-3.2.1.5-a")
 def test_every_reply_in_a_crowd_has_its_own_nonce(world: World, device: Device) -> None:
     """RFC 8894 3.2.1.5: a senderNonce is fresh, also for replies of the same moment."""
     replies = _respond_at_once(world, [device.message(world.ca)] * THREADS)

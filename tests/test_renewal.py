@@ -16,6 +16,7 @@ from ca.algorithms.levels import CryptoLevel
 from ca.errors import FailInfo
 from ca.scep.messages import Failure, MessageType, Outcome
 from ca.x509.certificate import Certificate
+from tests.conformance.marks import cases
 from tests.forging_csr import ask, issue, spki_of
 from tests.world import NOW, SECRET, Device, World, certificate_of, name, rsa_key, self_signed
 
@@ -61,6 +62,7 @@ def _assert_refused(world: World, outcome: Outcome, fail_info: FailInfo = FailIn
     assert len(world.issued()) == 1
 
 
+@pytest.mark.proves("R-2.4-d", "R-2.5-b", "R-2.5-c", "R-3.5.2-f", "L-06")
 @pytest.mark.parametrize("message_type", [RENEWAL, ENROLMENT])
 @pytest.mark.parametrize("key", [1, 2])
 def test_the_old_certificate_is_enough(world: World, message_type: MessageType, key: int) -> None:
@@ -77,6 +79,7 @@ def test_the_old_certificate_is_enough(world: World, message_type: MessageType, 
     assert [one.renewed_from for one in world.issued()] == [None, f"{old.serial_number:x}"]
 
 
+@pytest.mark.proves("R-2.4-e")
 @pytest.mark.parametrize("challenge", ["", SECRET, "never heard of"])
 def test_a_challenge_on_a_renewal_does_no_harm(world: World, challenge: str) -> None:
     """RFC 8894 2.4: a client may send its old one along; it is spent, wrong or empty by then."""
@@ -86,6 +89,7 @@ def test_a_challenge_on_a_renewal_does_no_harm(world: World, challenge: str) -> 
     certificate_of(_renew(world, _renewing(old), challenge=challenge))
 
 
+@pytest.mark.proves("R-2.4-e")
 def test_a_good_challenge_on_a_renewal_is_not_spent(world: World) -> None:
     """The old certificate authorises, so the password stays good for who needs it."""
     old = _enrolled(world)
@@ -97,6 +101,7 @@ def test_a_good_challenge_on_a_renewal_is_not_spent(world: World) -> None:
     assert world.uses_left() == [0, 1]
 
 
+@pytest.mark.proves("N-081", "S-14")
 def test_a_replayed_renewal_gets_the_same_certificate(world: World) -> None:
     """RFC 8894 7.4: the reply may be lost; a second certificate would be nobody's (N-081)."""
     old = _enrolled(world)
@@ -133,6 +138,7 @@ def test_a_renewed_certificate_renews_again(world: World) -> None:
     assert len({old.serial_number, new.serial_number, newest.serial_number}) == 3
 
 
+@pytest.mark.proves("N-072", "R-2.4-g")
 def test_a_renewal_by_the_self_signed_needs_a_challenge(world: World, device: Device) -> None:
     """RFC 8894 2.4: self-signed is no authentication, so type 17 is an ordinary enrolment (N-072)."""
     refused = ask(world, device, device.csr(None), RENEWAL)
@@ -144,6 +150,7 @@ def test_a_renewal_by_the_self_signed_needs_a_challenge(world: World, device: De
     assert world.uses_left() == [0]
 
 
+@pytest.mark.proves("N-073", "R-2.5-b")
 @pytest.mark.parametrize("days", [0, 300, 334])
 def test_a_renewal_too_early_is_refused(world: World, days: int) -> None:
     """Policy: from thirty days before the end on (N-073)."""
@@ -153,6 +160,7 @@ def test_a_renewal_too_early_is_refused(world: World, days: int) -> None:
     _assert_refused(world, _renew(world, _renewing(old)))
 
 
+@pytest.mark.proves("R-2.5-b")
 def test_a_profile_may_let_renew_at_any_time(world: World) -> None:
     """``renewal_days`` 0 is for fleets that rotate keys when they please."""
     world.profile = replace(world.profile, renewal_days=0)
@@ -161,6 +169,7 @@ def test_a_profile_may_let_renew_at_any_time(world: World) -> None:
     certificate_of(_renew(world, _renewing(old)))
 
 
+@pytest.mark.proves("N-074", "S-16")
 def test_a_key_of_another_subject_renews(world: World) -> None:
     """Devices are renamed and restored, and the CSR proves possession of the key (N-074)."""
     old = _enrolled(world)
@@ -175,6 +184,7 @@ def test_a_key_of_another_subject_renews(world: World) -> None:
     assert new.subject_der == old.subject_der
 
 
+@pytest.mark.proves("N-075")
 @pytest.mark.parametrize("message_type", [RENEWAL, ENROLMENT])
 @pytest.mark.parametrize("days", [-1, 366, 4000])
 def test_a_certificate_out_of_date_renews_nothing(world: World, days: int, message_type: MessageType) -> None:
@@ -185,6 +195,7 @@ def test_a_certificate_out_of_date_renews_nothing(world: World, days: int, messa
     _assert_refused(world, _renew(world, _renewing(old), message_type=message_type))
 
 
+@pytest.mark.proves("N-075")
 @pytest.mark.parametrize("message_type", [RENEWAL, ENROLMENT])
 def test_a_revoked_certificate_renews_nothing(tmp_path: Path, message_type: MessageType) -> None:
     """Whoever stole the key would renew himself out of the revocation (N-075)."""
@@ -198,6 +209,7 @@ def test_a_revoked_certificate_renews_nothing(tmp_path: Path, message_type: Mess
     world.store.close()
 
 
+@pytest.mark.proves("L-06")
 def test_an_expired_certificate_may_sign_an_ordinary_enrolment(world: World) -> None:
     """A device that slept too long comes back with a challenge, and signs with what it has."""
     old = _enrolled(world)
@@ -216,6 +228,7 @@ OTHER_NAMES: dict[str, tuple[str, tuple[x509.ExtensionType, ...]]] = {
 }
 
 
+@pytest.mark.proves("N-076")
 @pytest.mark.parametrize("message_type", [RENEWAL, ENROLMENT])
 @pytest.mark.parametrize(("common_name", "extensions"), OTHER_NAMES.values(), ids=OTHER_NAMES.keys())
 def test_a_renewal_keeps_its_names(
@@ -246,6 +259,7 @@ def test_a_certificate_of_another_profile_renews_nothing(world: World) -> None:
     _assert_refused(world, _renew(world, _renewing(old)))
 
 
+@pytest.mark.proves("N-044", "S-12")
 def test_a_renewal_over_sha1_is_refused(world: World) -> None:
     """RFC 8894 7.9 excuses SHA-1 by the challenge, which a renewal does not have (N-044)."""
     old = _enrolled(world)
@@ -288,8 +302,9 @@ FORGED: dict[str, Forge] = {
 }
 
 
+@pytest.mark.proves("R-2.3-d")
 @pytest.mark.parametrize("message_type", [RENEWAL, ENROLMENT])
-@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
+@pytest.mark.parametrize("forge", cases(FORGED))
 def test_a_certificate_that_we_did_not_give_a_client_renews_nothing(
     world: World, forge: Forge, message_type: MessageType
 ) -> None:
@@ -300,6 +315,7 @@ def test_a_certificate_that_we_did_not_give_a_client_renews_nothing(
     _assert_refused(world, _renew(world, forge(world, old), message_type=message_type))
 
 
+@pytest.mark.proves("N-122", "R-2.3-f")
 def test_the_real_certificate_with_another_key_is_a_bad_signature(world: World) -> None:
     """It may be sent along by anybody; what counts is who signed (N-122)."""
     old = _enrolled(world)
@@ -308,6 +324,7 @@ def test_the_real_certificate_with_another_key_is_a_bad_signature(world: World) 
     _assert_refused(world, _renew(world, _impostor(old)), FailInfo.BAD_MESSAGE_CHECK)
 
 
+@pytest.mark.proves("R-2.3-h")
 def test_a_reply_to_a_renewal_opens_with_the_old_key(world: World) -> None:
     """RFC 8894 2.3: the reply is for the certificate that signed, not for the new key."""
     old = _enrolled(world)

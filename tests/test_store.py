@@ -100,6 +100,7 @@ def test_a_failing_work_undoes_only_itself(store: SqlStore, url: str) -> None:
     assert len(commits) == 2
 
 
+@pytest.mark.proves("X-01")
 def test_a_duplicate_is_the_fault_of_who_wrote_it(url: str, device: Device) -> None:
     """A serial number that is taken fails its own work, and the store goes on (X-01)."""
     world = World(url)
@@ -113,6 +114,7 @@ def test_a_duplicate_is_the_fault_of_who_wrote_it(url: str, device: Device) -> N
     world.store.close()
 
 
+@pytest.mark.proves("S-07")
 def test_nothing_is_answered_before_it_is_in_the_file(url: str, device: Device) -> None:
     """A reply that left must not speak of a certificate that a power failure undoes."""
     world = World(url)

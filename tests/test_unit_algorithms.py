@@ -24,6 +24,7 @@ def oaep(label_source: bytes) -> bytes:
     return writer.sequence(writer.oid(RSAES_OAEP), writer.sequence(writer.explicit(2, label_source)))
 
 
+@pytest.mark.proves("C-10")
 def test_an_oaep_with_its_empty_label_written_out_is_read() -> None:
     """RFC 4055 4.1: pSpecified of no octets is the default, which some write all the same."""
     source = writer.sequence(writer.oid(LABEL), writer.octet_string(b""))
@@ -34,6 +35,7 @@ def test_an_oaep_with_its_empty_label_written_out_is_read() -> None:
     assert transport.unwrap(KEY, transport.wrap(KEY.public_key(), b"content key")) == b"content key"
 
 
+@pytest.mark.proves("C-10")
 @pytest.mark.parametrize(
     "source",
     [
@@ -67,6 +69,7 @@ def test_a_pss_without_parameters_has_the_defaults() -> None:
     assert read_back == SignatureAlgorithm(Scheme.PSS, SHA1, SHA1, 20)
 
 
+@pytest.mark.proves("R-2.9-c")
 @pytest.mark.parametrize(
     ("level", "asked", "answered"),
     [

@@ -62,6 +62,7 @@ ROOT = ca_certificate(ROOT_KEY, "Root", subject="Root")
 INTERMEDIATE = ca_certificate(CA_KEY, "Root", ROOT_KEY, usage=SIGNING | SCEP)
 
 
+@pytest.mark.proves("R-2.1.2-a", "X-08")
 def test_what_is_made_here_can_be_a_ca() -> None:
     """RFC 8894 2.1.2, RFC 5280 4.2.1.9: our own certificate passes our own judgement, without a word."""
     made = Certificate.load(make_ca_certificate(Name.from_text("CN=Ca"), CA_KEY, 10, NOW))
@@ -90,6 +91,7 @@ def test_a_certificate_without_key_usage_can_be_a_ca() -> None:
     assert check_ca(ca_certificate(), CA_KEY, (), NOW) == []
 
 
+@pytest.mark.proves("R-2.1.2-a")
 @pytest.mark.parametrize("usage", [SIGNING, SIGNING | {KeyUsageBit.digitalSignature}])
 def test_a_key_usage_that_clients_may_mind_is_told(usage: set[KeyUsageBit]) -> None:
     """RFC 8894 2.1.2: without both bits the CA cannot answer and be written to; some clients look."""
@@ -117,6 +119,7 @@ REFUSED: dict[str, tuple[Certificate, PrivateKey, tuple[Certificate, ...], str]]
 }
 
 
+@pytest.mark.proves("S-05")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_a_ca_is_refused_in_words(case: str) -> None:
     """RFC 8894 2.1.2, RFC 5280 4.2.1: better at the start than at the first device's request."""
@@ -235,6 +238,7 @@ def test_a_key_of_no_use_is_refused_in_words(pem: bytes, passphrase: bytes | Non
     assert "secret" not in str(refusal.value)
 
 
+@pytest.mark.proves("X-01")
 def test_a_serial_number_is_never_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 5280 4.1.2.2: positive; what chance makes zero or nearly so is thrown again."""
     thrown: Iterator[bytes] = iter([bytes(16), bytes(8) + b"\xff" * 8, bytes(7) + b"\x01" + bytes(8)])

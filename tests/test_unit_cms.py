@@ -178,6 +178,7 @@ def test_what_is_no_envelope_is_refused(der: bytes) -> None:
         EnvelopedData.load(der)
 
 
+@pytest.mark.proves("C-07")
 def test_a_recipient_may_be_named_by_its_key() -> None:
     """RFC 5652 6.1, 6.2.1: version 2 then, of the envelope and of the recipient."""
     deviations = Deviations()
@@ -217,6 +218,7 @@ def signed_by(key_identifier: bool = False) -> bytes:
     return sign(OWN, KEY, SECRET, by_key_identifier=key_identifier)
 
 
+@pytest.mark.proves("C-05")
 def test_a_signer_may_be_named_by_its_key() -> None:
     """RFC 5652 5.3: subjectKeyIdentifier, and version 3 with it."""
     deviations = Deviations()
@@ -257,6 +259,7 @@ def _signed_data_5(forgery: Forgery) -> bytes:
     return forgery.message().replace(VERSION_1, writer.integer(5), 1)
 
 
+@pytest.mark.proves("R-3.2.2-c")
 @pytest.mark.parametrize(
     ("alters", "told"), [(_signer_info_3, "SignerInfo 3"), (_signed_data_5, "SignedData 5")]
 )
@@ -353,6 +356,7 @@ def test_what_cannot_be_checked_does_not_hold(
         SignedData.load(forgery.message()).verify()
 
 
+@pytest.mark.proves("R-3.2-c", "C-18")
 def test_without_signed_attributes_nothing_is_checked(forgery: Forgery) -> None:
     """RFC 8894 3.2: the attributes are what is signed; a signature over the bare content is another."""
     forgery.attributes = []

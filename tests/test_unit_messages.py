@@ -185,6 +185,7 @@ def _bare_csr_algorithm(world: World) -> bytes:
     return Forgery(Device(), world.ca, encrypt([world.ca], request)).message()
 
 
+@pytest.mark.proves("C-16")
 @pytest.mark.parametrize(
     ("build", "place"),
     [
@@ -201,6 +202,7 @@ def test_an_rsa_algorithm_without_its_null_is_read_and_kept(
     assert kept(world, build(world)) == [Deviation(DeviationKind.ABSENT_PARAMETERS, place)]
 
 
+@pytest.mark.proves("C-16")
 def test_a_digest_algorithm_without_parameters_is_as_it_should_be(world: World) -> None:
     """RFC 5754 2: absent is what is to be written, NULL what is to be read as well."""
     forgery = Forgery(Device(), world.ca)
@@ -213,6 +215,7 @@ def _generalized(text: bytes) -> bytes:
     return writer.encode(tags.GENERALIZED_TIME, text)
 
 
+@pytest.mark.proves("N-050", "R-3.2.1.4-e")
 @pytest.mark.parametrize(
     ("values", "detail"),
     [
@@ -252,6 +255,7 @@ def poll(world: World, device: Device, transaction_id: str = "t1") -> object:
     return ask(world, device, inside, MessageType.CERT_POLL, transaction_id)
 
 
+@pytest.mark.proves("R-5.2-b")
 def test_a_poll_for_an_answered_transaction_gets_the_same_certificate(world: World, device: Device) -> None:
     """RFC 8894 3.3.3: the reply with the certificate was lost, and the device asks with CertPoll."""
     enrolled = world.enrol(device)
@@ -261,6 +265,7 @@ def test_a_poll_for_an_answered_transaction_gets_the_same_certificate(world: Wor
     assert len(world.issued()) == 1
 
 
+@pytest.mark.proves("N-077", "N-078", "R-4.4-b", "L-16")
 @pytest.mark.parametrize(
     ("polling", "transaction_id"),
     [(Device(), "t2"), (Device("ipad-17", rsa_key(2)), "t1")],
@@ -276,6 +281,7 @@ def test_a_poll_for_another_transaction_is_a_bad_cert_id(
 
     assert isinstance(outcome, Failure)
     assert outcome.fail_info is FailInfo.BAD_CERT_ID
+    assert outcome == poll(world, Device(), "never heard of")
 
 
 def test_a_message_type_as_a_number_is_read(world: World, device: Device) -> None:
@@ -288,6 +294,7 @@ def test_a_message_type_as_a_number_is_read(world: World, device: Device) -> Non
     assert deviations.kinds() == [DeviationKind.ATTRIBUTE_TYPE]
 
 
+@pytest.mark.proves("R-3.2.1.2-b")
 @pytest.mark.parametrize("number", [-1, 1 << 31, 1 << 4096, 4])
 def test_a_number_that_is_no_message_type_is_refused(world: World, device: Device, number: int) -> None:
     """RFC 8894 3.2.1.2; and a number of thousands of digits is not even written down."""
@@ -325,6 +332,7 @@ def test_a_success_for_nobody_is_never_sent(world: World) -> None:
         )
 
 
+@pytest.mark.proves("R-3.2-a")
 def test_a_success_of_another_content_type_is_not_believed(world: World, device: Device) -> None:
     """RFC 8894 3.2: the eContentType is id-data, in a reply as in a request."""
     answered = Device(key=world.key, signer=world.ca)
@@ -337,6 +345,7 @@ def test_a_success_of_another_content_type_is_not_believed(world: World, device:
         device.read(reply.message(), world.ca)
 
 
+@pytest.mark.proves("P-02")
 def test_a_request_without_attributes_is_read_and_asks_for_nothing() -> None:
     """RFC 2986 4.1: the field is not optional, though it may be empty; old tools leave it out."""
     key, deviations = rsa_key(1), Deviations()

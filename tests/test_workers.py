@@ -63,6 +63,7 @@ def test_there_are_as_many_as_were_asked_for(service: Service) -> None:
     assert _await(lambda: len(children(service.process.pid)) == WORKERS)
 
 
+@pytest.mark.proves("R-2.4-b")
 def test_a_challenge_of_one_use_gives_one_certificate_from_all_of_them(service: Service) -> None:
     """RFC 8894 7.3: single use holds when the requests reach different processes."""
     (ca,) = decode_ca_certificates(service.get("/scep?operation=GetCACert")[1])
@@ -77,6 +78,7 @@ def test_a_challenge_of_one_use_gives_one_certificate_from_all_of_them(service: 
     assert sum(isinstance(outcome, Failure) for outcome in outcomes) == DEVICES - 1
 
 
+@pytest.mark.proves("N-080")
 def test_a_request_repeated_to_all_of_them_gets_one_certificate(service: Service) -> None:
     """RFC 8894 7.4: an impatient device repeats itself, and each repeat reaches another process."""
     (ca,) = decode_ca_certificates(service.get("/scep?operation=GetCACert")[1])

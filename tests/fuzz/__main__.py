@@ -1,7 +1,8 @@
 """atheris at one reader, until it finds a fault: ``python -m tests.fuzz TARGET [-max_total_time=SECONDS]``.
 
-It needs ``pip install atheris``, which the suite does not. Valid messages are laid into a folder
-beside the run, so that it begins with what gets past the first octets.
+It needs ``pip install atheris``, which the suite does not. Valid messages and what earlier runs found
+are laid into a folder beside the run, so that it begins with what gets past the first octets; what it
+finds is put there too, and ``python -m tests.fuzz.corpus TARGET FOLDER`` keeps it.
 """
 
 import sys
@@ -15,14 +16,16 @@ def main() -> None:
 
     with atheris.instrument_imports(include=["ca", "app.http.query"]):
         from tests.fuzz.targets import TARGETS, seeds
+    from tests.fuzz.corpus import corpus
 
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"which of: {' '.join(TARGETS)}")
     name = sys.argv.pop(1)
-    corpus = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
-    for number, seed in enumerate(seeds(name)):
-        (corpus / f"seed-{number}").write_bytes(seed)
-    atheris.Setup([*sys.argv, "-max_len=16384", "-timeout=10", str(corpus)], TARGETS[name])
+    folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
+    print(f"fuzz: inputs are in {folder}", file=sys.stderr)
+    for number, seed in enumerate((*seeds(name), *corpus(name))):
+        (folder / f"seed-{number}").write_bytes(seed)
+    atheris.Setup([*sys.argv, "-max_len=16384", "-timeout=10", str(folder)], TARGETS[name])
     atheris.Fuzz()
 
 

@@ -72,6 +72,7 @@ def enrol(daemon: Certmonger, wire: Wire, issuer: Issuer, name: str, *options: s
     return daemon.certificate(name)
 
 
+@pytest.mark.proves("L-11")
 def test_its_helper_reads_capabilities_and_ca_certificate(wires: dict[str, Wire], record: Record) -> None:
     """scep-submit asks for "message=0" and "message=1", which must not be taken for other CAs."""
     wire = wires["compatible"]
@@ -166,6 +167,7 @@ def test_it_renews_with_the_same_key(wires: dict[str, Wire], daemon: Certmonger,
     record("renew, same key", renewal.algorithm, "issued")
 
 
+@pytest.mark.proves("L-06", "R-2.3-h")
 def test_it_renews_with_a_new_key(wires: dict[str, Wire], daemon: Certmonger, record: Record) -> None:
     """Its PKCSReq is signed with the old certificate, and answered to the old key."""
     wire = wires["compatible"]

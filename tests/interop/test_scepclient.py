@@ -57,6 +57,7 @@ def scepclient(tmp_path: Path, table: devices.Table) -> ScepClient:
     return ScepClient(tmp_path, table)
 
 
+@pytest.mark.proves("L-02", "R-2.9-c")
 def test_it_enrols_at_its_defaults(scepclient: ScepClient, wire: Wire) -> None:
     """It sends single DES and SHA-1 whatever it is offered; the answer may not be in DES."""
     scepclient.enrol(wire)
@@ -71,6 +72,7 @@ def test_it_enrols_at_its_defaults(scepclient: ScepClient, wire: Wire) -> None:
     scepclient.record("enrol", operation.algorithm, "issued")
 
 
+@pytest.mark.proves("L-01")
 def test_it_enrols_by_get_where_post_is_not_offered(scepclient: ScepClient, connect: Connect) -> None:
     """RFC 8894 4.1 keeps GET; this client puts the message into it in the base64 of URLs."""
     wire = connect(capabilities=WITHOUT_POST)
@@ -107,6 +109,7 @@ def test_it_renews_at_the_legacy_level(scepclient: ScepClient, connect: Connect)
     scepclient.record("renew, same key", renewal.algorithm, "issued")
 
 
+@pytest.mark.proves("S-12")
 def test_its_renewal_is_refused_for_its_digest(scepclient: ScepClient, wire: Wire) -> None:
     """A signature alone authorises a renewal, so SHA-1 is not enough (RFC 8894 7.9)."""
     scepclient.enrol(wire)
@@ -148,6 +151,7 @@ def test_it_says_that_des_is_a_bad_algorithm_at_the_modern_level(
     scepclient.record("refused", operation.algorithm, "level modern: shows badAlg")
 
 
+@pytest.mark.proves("R-2.4-b")
 def test_one_challenge_serves_one_device(tmp_path: Path, table: devices.Table, wire: Wire) -> None:
     """RFC 8894 2.4 recommends that a challenge password works once."""
     peers.require(peers.SCEPCLIENT)

@@ -62,6 +62,7 @@ def client(request: pytest.FixtureRequest, tmp_path: Path, table: devices.Table)
     return Client(script, tmp_path, table)
 
 
+@pytest.mark.proves("R-3.5.2-a", "R-4.2.1-a")
 def test_it_gets_capabilities_and_ca_certificate(client: Client, wire: Wire) -> None:
     """RFC 8894 3.5.1: one capability a line; 4.2.1.1: the CA certificate alone, in DER."""
     capabilities = client.script.ask("capabilities", wire.url)["capabilities"]
@@ -74,6 +75,7 @@ def test_it_gets_capabilities_and_ca_certificate(client: Client, wire: Wire) -> 
     client.record("CA certificate", "", "read")
 
 
+@pytest.mark.proves("R-2.9-a", "R-3-a")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("digest", DIGESTS)
 @pytest.mark.parametrize("cipher", CIPHERS)

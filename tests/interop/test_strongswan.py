@@ -124,6 +124,7 @@ def test_it_enrols_though_it_asks_for_a_profile_by_name(
     strongswan.enrol(wire, key, "--profile", "pc-client", common_name="profile")
 
 
+@pytest.mark.proves("R-5.2-a")
 def test_it_gets_its_certificate_again_when_the_reply_was_lost(
     strongswan: StrongSwan, wire: Wire, key: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_it_gets_its_certificate_again_when_the_reply_was_lost(
     assert one.request.attributes[SENDER_NONCE] != other.request.attributes[SENDER_NONCE]
 
 
+@pytest.mark.proves("R-2.4-d")
 @pytest.mark.parametrize("renewed", ["same key", "new key"])
 def test_it_renews_without_a_challenge(strongswan: StrongSwan, wire: Wire, key: Path, renewed: str) -> None:
     """The old certificate and its key authorise the next one (RFC 8894 2.3)."""

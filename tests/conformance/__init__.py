@@ -1,0 +1,1 @@
+"""Which test proves which requirement: the catalogue, and docs/conformance.md that is written from it."""
