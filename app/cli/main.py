@@ -15,6 +15,7 @@ from app.cli.challenge import challenge
 from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_json, verb
 from app.cli.enroll import enroll
 from app.cli.init import init
+from app.cli.request import request
 from app.cli.serve import serve
 
 DEBUG = "SCEPBOX_DEBUG"
@@ -59,7 +60,7 @@ def _openssl() -> str:
     return backend.openssl_version_text().removeprefix("OpenSSL ")
 
 
-for _verb in (init, serve, challenge, cert, ca, enroll):
+for _verb in (init, serve, challenge, request, cert, ca, enroll):
     top.add_command(_verb)
 
 
