@@ -9,6 +9,7 @@ from ca.deviations import Deviations
 from ca.policy.queue import Queue
 from ca.ports import QueuedRequest
 from ca.scep.messages import MessageType, Outcome
+from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 from tests.world import NONCE, Device, World
 
@@ -34,7 +35,12 @@ def desk(world: World) -> ApprovalDesk:
 
 def names(world: World, device: Device) -> bytes:
     """The IssuerAndSubject of a CertPoll."""
-    return writer.sequence(world.ca.subject_der, Name.from_text(f"CN={device.common_name}").der)
+    return names_of(world.ca, device)
+
+
+def names_of(ca: Certificate, device: Device) -> bytes:
+    """The same, for a CA that runs elsewhere."""
+    return writer.sequence(ca.subject_der, Name.from_text(f"CN={device.common_name}").der)
 
 
 def poll(
