@@ -32,6 +32,7 @@ OPERATIONS = (
     "enrol",
     "renew, same key",
     "renew, new key",
+    "poll",
     "refused",
 )
 
