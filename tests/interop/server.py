@@ -50,6 +50,10 @@ class Server:
                     return str(row["id"])
         raise AssertionError(f"no request for {common_name} waits")
 
+    def show(self, common_name: str) -> str:
+        """What a person is shown of the request for that name."""
+        return run(self.data, "request", "show", self.await_request(common_name))
+
     def approve(self, common_name: str) -> None:
         """Approve the request for that name as a person does."""
         run(self.data, "request", "approve", self.await_request(common_name))

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from . import devices, peers
+from . import certmonger, devices, peers
 from .certificates import check_issued
+from .certmonger import Certmonger, Issuer
 from .messages import FAIL_INFO, MESSAGE_TYPE, PKI_STATUS, SENDER_NONCE, TRANSACTION_ID
 from .scripts import NODE_FORGE, RUBY, Script
 from .server import Server, serving
@@ -132,6 +133,46 @@ def test_scepclient_asks_again_until_it_is_decided(server: Server, tmp_path: Pat
     record(peers.SCEPCLIENT, last, "PKCSReq again: rejected, shows badRequest")
     good.close()
     bad.close()
+
+
+@pytest.fixture
+def daemon(wire: Wire, tmp_path: Path) -> Iterator[Certmonger]:
+    """A certmonger of its own, with the CA at the end of the wire."""
+    with certmonger.running(tmp_path, _issuer(wire)) as daemon:
+        yield daemon
+
+
+def _issuer(wire: Wire) -> Issuer:
+    return Issuer("manual", wire.server, wire.url)
+
+
+def test_certmonger_asks_again_until_it_is_approved(wire: Wire, daemon: Certmonger, record: Record) -> None:
+    """It waits in CA_WORKING, shows the fingerprints that the operator sees, and sends PKCSReq again."""
+    waiting = daemon.request("monger", _issuer(wire), wire.server.challenge)
+    shown = wire.server.show("monger")
+    wire.server.approve("monger")
+
+    state = daemon.refresh("monger")
+
+    assert (waiting, state) == ("CA_WORKING", "MONITORING")
+    thumbprints = daemon.thumbprints("monger")
+    assert len(thumbprints) == 2
+    assert all(one in shown for one in thumbprints)
+    key = daemon.key("monger")
+    check_issued(wire, daemon.certificate("monger"), key, "monger", signer_key=key)
+    record(peers.CERTMONGER, _check(wire.operations(), poll=AGAIN, end=SUCCESS), "PKCSReq again: issued")
+
+
+def test_certmonger_asks_again_until_it_is_rejected(wire: Wire, daemon: Certmonger, record: Record) -> None:
+    """A refusal that it could not read would be CA_UNREACHABLE."""
+    waiting = daemon.request("fish", _issuer(wire), wire.server.challenge)
+    wire.server.reject("fish")
+
+    state = daemon.refresh("fish")
+
+    assert (waiting, state) == ("CA_WORKING", "CA_REJECTED")
+    last = _check(wire.operations(), poll=AGAIN, end=FAILURE)
+    record(peers.CERTMONGER, last, "PKCSReq again: rejected, shows CA_REJECTED")
 
 
 @pytest.fixture(params=[RUBY, NODE_FORGE], ids=["ruby", "forge"])
