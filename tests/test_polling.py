@@ -260,7 +260,7 @@ def test_a_profile_that_became_automatic_leaves_what_waits(world: World, device:
     assert world.issued() == []
 
 
-def test_a_waiting_request_survives_a_restart(world: World, device: Device, tmp_path: Path) -> None:
+def test_a_waiting_request_survives_a_restart(device: Device, tmp_path: Path) -> None:
     """Section 8: it is on the disk before PENDING leaves."""
     first = by_hand(World(f"sqlite:///{tmp_path}/scepbox.db", uses=1))
     first.enrol(device)
