@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import writer
+from ca.policy.queue import Queue
 from ca.profiles import DEFAULT, Profile
 from ca.x509 import oids
 
@@ -87,13 +89,18 @@ class CryptoSection(_Section):
 
 
 class LimitsSection(_Section):
-    """What strangers may take: octets, connections, seconds."""
+    """What strangers may take: octets, connections, seconds, and places among what waits for approval."""
 
     body_octets: Annotated[int, Field(ge=16_384, le=2_097_152)] = 262_144
     header_octets: Annotated[int, Field(ge=16_384, le=1_048_576)] = 98_304
     connections: Annotated[int, Field(ge=10, le=60_000)] = 1000
     request_seconds: Annotated[int, Field(ge=1, le=600)] = 30
     idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    pending_per_profile: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    pending_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 100
+    # How long a request waits, and how long after that its refusal is remembered.
+    pending_days: Annotated[int, Field(ge=1, le=3650)] = 7
+    refused_days: Annotated[int, Field(ge=1, le=3650)] = 7
 
 
 class LogSection(_Section):
@@ -106,6 +113,7 @@ class ProfileSection(_Section):
     """One ``[profiles.NAME]``; what is not said is as in ``[profiles.default]``."""
 
     challenge: Literal["required", "none"] = "required"
+    approval: Literal["automatic", "manual"] = "automatic"
     validity_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     renewal_days: Annotated[int, Field(ge=0, le=36_500)] = 30
     eku: Annotated[list[str], Field(min_length=1)] = ["clientAuth"]
@@ -141,6 +149,15 @@ class Config(_Section):
         """The profiles by name, ``default`` always among them."""
         return {name: self._profile(name) for name in (DEFAULT, *self.profiles)}
 
+    def build_queue(self) -> Queue:
+        """What may wait for approval."""
+        return Queue(
+            per_profile=self.limits.pending_per_profile,
+            per_peer=self.limits.pending_per_peer,
+            patience=timedelta(days=self.limits.pending_days),
+            memory=timedelta(days=self.limits.refused_days),
+        )
+
     def _profile(self, name: str) -> Profile:
         given: dict[str, Any] = {}
         for section in (self.profiles.get(DEFAULT), self.profiles.get(name)):
@@ -150,6 +167,7 @@ class Config(_Section):
         return Profile(
             name=name,
             challenge_required=settled.challenge == "required",
+            manual_approval=settled.approval == "manual",
             validity_days=settled.validity_days,
             renewal_days=settled.renewal_days,
             key_purposes=tuple(oids.KEY_PURPOSES.get(purpose, purpose) for purpose in settled.eku),

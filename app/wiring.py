@@ -13,6 +13,7 @@ from app.http.answers import PlainBottle
 from app.http.public import PublicPages
 from app.http.scep import ScepEndpoint
 from app.store import ALONE, Sharing, SqlStore, open_store
+from ca.approval import ApprovalDesk
 from ca.errors import StoreUnavailable
 from ca.issuing.authority import Authority
 from ca.issuing.key_store import read_private_key
@@ -85,6 +86,7 @@ def build_web(
         store=store,
         clock=utc_now,
         chain=tuple(one.der for one in (ca.certificate, *ca.chain)),
+        queue=config.build_queue(),
     )
     served = (ca.certificate, *ca.chain)
     web = PlainBottle()
@@ -95,6 +97,12 @@ def build_web(
     pem = encode_pem(ca.certificate)
     PublicPages(ca.certificate, pem, lambda: _answers(store), base_url).add_to(web)
     return web
+
+
+def build_approval_desk(ca: Ca, config: Config, store: SqlStore) -> ApprovalDesk:
+    """What ``request approve`` and ``request reject`` decide at."""
+    authority = Authority(ca.certificate, ca.key)
+    return ApprovalDesk(authority, store, utc_now, config.build_profiles(), config.build_queue().memory)
 
 
 def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing = ALONE) -> SqlStore:

@@ -46,6 +46,7 @@ class DeviationKind(StrEnum):
     BASE64_PADDING = "base64-padding"
     POST_WITHOUT_OPERATION = "post-without-operation"
     CONTENT_WITHOUT_ENVELOPE = "content-without-envelope"
+    POLL_NAMES = "poll-names"
 
 
 # The clause that each kind departs from.
@@ -83,6 +84,7 @@ REFERENCES: dict[DeviationKind, str] = {
     DeviationKind.BASE64_PADDING: "RFC 4648 3.2",
     DeviationKind.POST_WITHOUT_OPERATION: "RFC 8894 4.3",
     DeviationKind.CONTENT_WITHOUT_ENVELOPE: "RFC 8894 3.3.2.2",
+    DeviationKind.POLL_NAMES: "RFC 8894 3.3.3",
 }
 
 

@@ -9,6 +9,8 @@
     - UnknownMessageType
     - OperationNotOffered
     - TransactionInUse
+    - RequestRejected                       a person said no, or nobody said anything in time
+    - QueueFull                             too many requests wait for a person already
     - BadCsr                                a CSR that no policy could save
     - WishRefused                           an extension that is not given to those who ask
     - SubjectRefused
@@ -16,6 +18,7 @@
     - RenewalRefused
   x BadCertId              badCertId        no such certificate or transaction
 * MalformedMessage         HTTP 400: too broken to name a transaction to answer
+* DecisionImpossible       a person's decision that cannot be carried out
 * StoreUnavailable         HTTP 503: nothing could be written, so nothing was done
 * InvalidReply             our own client's refusal of what a server answered
 
@@ -110,6 +113,14 @@ class TransactionInUse(BadRequest):
         )
 
 
+class RequestRejected(BadRequest):
+    """A person refused this very request, or it waited too long. Told again to whoever asks again."""
+
+
+class QueueFull(BadRequest):
+    """What a profile or a peer may have waiting for a person is waiting already."""
+
+
 class BadCsr(BadRequest):
     """The CSR is signed rightly but breaks a rule of PKCS #10 or X.509."""
 
@@ -144,6 +155,10 @@ class BadCertId(ScepError):
 
 class MalformedMessage(Exception):
     """Too broken to name a transaction and a nonce, so that no CertRep can answer it."""
+
+
+class DecisionImpossible(Exception):
+    """A request cannot be approved or rejected; the text goes on from "request 7" and says why."""
 
 
 class StoreUnavailable(Exception):

@@ -41,6 +41,11 @@ class Exchange:
         self.serial = certificate.serial
         self.subject = certificate.subject
 
+    def held(self, subject: str) -> None:
+        """Note that a person decides, now or at an earlier arrival of the same request."""
+        self.status = "pending"
+        self.subject = subject
+
     def refused(self, refusal: ScepError) -> None:
         """Note why it ends without one."""
         self.status = "refused"

@@ -70,6 +70,52 @@ class AnsweredRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldRequest:
+    """An earlier request that got no certificate yet: a person decides on it, or has refused it.
+
+    It waits until *decide_by*; *rejection* is why it was refused, empty until it is. *root* is the
+    number of the request that is decided on: its own, or that of the same CSR's first arrival.
+    """
+
+    root: int
+    request_key: bytes
+    transaction_key: bytes
+    renewal_of: str | None
+    subject: str
+    decide_by: datetime
+    rejection: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldContent:
+    """What has to be kept of a request to decide on it later.
+
+    *csr* and *signer* are DER as received. It waits until *decide_by*, and is forgotten, however it
+    ended, at *forget_at*.
+    """
+
+    csr: bytes
+    signer: bytes
+    decide_by: datetime
+    forget_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRequest:
+    """A request as the person who decides on it sees it, before or after.
+
+    *status* is ``pending``, ``issued`` or ``refused``. *content* is None where the request was
+    never held, or is forgotten by now.
+    """
+
+    id: int
+    status: str
+    record: RequestRecord
+    content: HeldContent | None = None
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SpentChallenge:
     """A challenge password that was just used: the names it is bound to, none for any."""
 
@@ -83,8 +129,12 @@ class Repository(Protocol):
 
     def find_answered(
         self, request_key: bytes, transaction_key: bytes, now: datetime
-    ) -> list[AnsweredRequest]:
-        """Requests with either key whose certificate is neither revoked nor expired, newest first."""
+    ) -> list[AnsweredRequest | HeldRequest]:
+        """Requests with either key, newest first.
+
+        Those whose certificate is neither revoked nor expired, and those that wait for a person or
+        were refused by one and are not forgotten yet.
+        """
 
     def find_certificate(self, serial: str) -> StoredCertificate | None:
         """The certificate of that serial number."""
@@ -102,6 +152,40 @@ class Repository(Protocol):
 
     def add_request(self, request: RequestRecord) -> None:
         """Keep a request, however it ended."""
+
+    def count_pending(self, profile: str, remote: str, now: datetime) -> tuple[int, int]:
+        """How many requests of a profile wait for a person, and how many of them are of one peer."""
+
+    def add_held(self, request: RequestRecord, content: HeldContent) -> None:
+        """Keep a request until a person has decided on it."""
+
+    def add_same(self, request: RequestRecord, root: int) -> None:
+        """Keep that the held request *root* was also made under the keys of *request*."""
+
+    def find_request(self, request_id: int, now: datetime) -> QueuedRequest | None:
+        """The request of that number."""
+
+    def settle_issued(self, request_id: int, serial: str, now: datetime) -> None:
+        """Give a pending request its certificate.
+
+        Raises:
+            DecisionImpossible: It is not pending any more.
+
+        """
+
+    def settle_refused(self, request_id: int, reason: str, now: datetime, forget_at: datetime) -> None:
+        """Refuse a pending request for good.
+
+        Raises:
+            DecisionImpossible: It is not pending any more.
+
+        """
+
+    def restore_challenge(self, request_id: int) -> bool:
+        """Give back the use that a held request made of a challenge password.
+
+        False where it made none, or the password has no limit or is revoked.
+        """
 
 
 class Store(Protocol):

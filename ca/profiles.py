@@ -15,14 +15,16 @@ DEFAULT = "default"
 class Profile:
     """The rules of one SCEP address. ``default`` answers wherever no other name is in the path.
 
-    *renewal_days* is how long before the end a certificate may be renewed, 0 for any time.
-    *key_purposes* are the OIDs of extKeyUsage: all that may be given, and what is given to who asks
+    *manual_approval* has a person decide on whatever would be granted; without *challenge_required*
+    that person alone. *renewal_days* is how long before the end a certificate may be renewed, 0 for
+    any time. *key_purposes* are the OIDs of extKeyUsage: all that may be given, and what is given to who asks
     for none of them. *chain_in_reply* puts the chain behind the certificate for Cisco VPN, which
     Juniper forbids. *empty_content* chooses how FAILURE and PENDING say "no envelope".
     """
 
     name: str = DEFAULT
     challenge_required: bool = True
+    manual_approval: bool = False
     validity_days: int = 365
     renewal_days: int = 30
     key_purposes: tuple[str, ...] = (oids.CLIENT_AUTH,)

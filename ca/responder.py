@@ -1,9 +1,8 @@
 """One pkiMessage in, one CertRep out: the road a request takes, and the transaction around it."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from hashlib import sha256
 from time import perf_counter
 from typing import assert_never
 
@@ -12,25 +11,28 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
-from ca.errors import BadAlgorithm, BadCertId, ScepError, TransactionInUse
+from ca.errors import BadAlgorithm, BadCertId, RequestRejected, ScepError
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
 from ca.journal import Exchange
 from ca.policy.enrolment import EnrolmentPolicy
+from ca.policy.queue import Queue
 from ca.policy.renewal import find_renewed
-from ca.ports import AnsweredRequest, Clock, Peer, Repository, Store, StoredCertificate
+from ca.ports import Clock, Peer, Repository, Store, StoredCertificate
 from ca.profiles import Profile
 from ca.scep import codec
 from ca.scep.messages import (
     EnrolmentRequest,
     Failure,
     Outcome,
+    Pending,
     PkiMessage,
     PollRequest,
     Request,
     Success,
     Transaction,
 )
+from ca.transactions import answer_again, earlier_answer, note_names, transaction_key
 from ca.x509.certificate import Certificate
 
 log = logging.getLogger(__name__)
@@ -51,7 +53,8 @@ class ScepIdentity:
 class Responder:
     """Answers pkiMessages (RFC 8894 3.2, 3.3) for one CA.
 
-    *chain* is what stands above an issued certificate, for profiles that send it along.
+    *chain* is what stands above an issued certificate, for profiles that send it along; *queue* is
+    for those whose certificates a person approves.
     """
 
     authority: Authority
@@ -60,6 +63,7 @@ class Responder:
     store: Store
     clock: Clock
     chain: tuple[bytes, ...]
+    queue: Queue = field(default_factory=Queue)
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -86,7 +90,9 @@ class Responder:
             # The one place where a refusal becomes a CertRep FAILURE.
             exchange.message_type = codec.claimed_message_type(signed)
             exchange.refused(refusal)
-            self.store.transact(lambda repository: repository.add_request(exchange.record()))
+            if not isinstance(refusal, RequestRejected):
+                # That one is on record, and a device may ask for it every few seconds.
+                self.store.transact(lambda repository: repository.add_request(exchange.record()))
             body = reply.to(transaction, Failure(refusal.fail_info, str(refusal)))
         log.info(exchange.line((perf_counter() - started) * 1000))
         return body
@@ -95,31 +101,35 @@ class Responder:
         match request:
             case EnrolmentRequest():
                 _note_signer(request, exchange)
-                certificate = self.store.transact(lambda store: self._enrol(request, exchange, store))
+                answer = self.store.transact(lambda store: self._enrol(request, exchange, store))
             case PollRequest():
-                certificate = self.store.transact(lambda store: self._poll(request, exchange, store))
+                answer = self.store.transact(lambda store: self._poll(request, exchange, store))
             case _:
                 assert_never(request)
-        return Success(certificate.der, self.chain if exchange.profile.chain_in_reply else ())
+        if isinstance(answer, Pending):
+            return answer
+        return Success(answer.der, self.chain if exchange.profile.chain_in_reply else ())
 
     def _enrol(
         self, request: EnrolmentRequest, exchange: Exchange, repository: Repository
-    ) -> StoredCertificate:
-        """Issue, once, inside one transaction."""
+    ) -> StoredCertificate | Pending:
+        """Issue, once, inside one transaction, or keep the request for who decides on it."""
         profile, now = exchange.profile, exchange.received_at
         renewed = find_renewed(request.signer, self.authority.certificate, repository)
         if renewed is not None:
-            earlier = _earlier_answer(request, exchange, renewed.serial, repository)
+            earlier = earlier_answer(request, exchange, renewed.serial, repository)
             if earlier is not None:
                 return earlier
         content = certificate_content(request.csr, profile)
         exchange.dropped = content.dropped
         basis = self.policy.renewal_basis(request, renewed, content, profile, now)
         if basis is None:
-            earlier = _earlier_answer(request, exchange, None, repository)
+            earlier = earlier_answer(request, exchange, None, repository)
             if earlier is not None:
                 return earlier
             exchange.challenge_id = self.policy.spend_challenge(request, content, profile, repository, now)
+        if profile.manual_approval:
+            return self._hold(request, exchange, repository)
         certificate = self.authority.sign_certificate(
             request.csr, content, profile, exchange.transaction.transaction_id, now, renewed_from=basis
         )
@@ -128,13 +138,26 @@ class Responder:
         repository.add_request(exchange.record())
         return certificate
 
-    def _poll(self, request: PollRequest, exchange: Exchange, repository: Repository) -> StoredCertificate:
+    def _hold(self, request: EnrolmentRequest, exchange: Exchange, repository: Repository) -> Pending:
+        """Keep a request that is granted but for a person's word. Its challenge password stays spent."""
+        profile, remote = exchange.profile.name, exchange.peer.remote
+        content = self.queue.admit(request, profile, remote, repository, exchange.received_at)
+        exchange.held(exchange.subject)
+        repository.add_held(exchange.record(), content)
+        return Pending()
+
+    def _poll(
+        self, request: PollRequest, exchange: Exchange, repository: Repository
+    ) -> StoredCertificate | Pending:
         """Find by transactionID and signer key (RFC 8894 3.3.3), whatever the names inside say."""
-        key = _transaction_key(request.message, exchange.profile)
-        for answered in repository.find_answered(b"", key, exchange.received_at):
-            exchange.issued(answered.certificate, status="repeated")
-            return answered.certificate
-        raise BadCertId("no transaction of this transactionID and key is known")
+        key = transaction_key(request.message, exchange.profile)
+        found = repository.find_answered(b"", key, exchange.received_at)
+        if not found:
+            raise BadCertId("no transaction of this transactionID and key is known")
+        # The newest: certmonger renews, and who was rejected asks anew, under the transactionID of old.
+        answer = answer_again(found[0], exchange)
+        note_names(request, self.authority.certificate.subject, exchange)
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,49 +215,3 @@ def _note_signer(request: EnrolmentRequest, exchange: Exchange) -> None:
         )
     if signer.is_self_issued and signer.subject_der != request.csr.subject.der:
         deviations.add(DeviationKind.SIGNER_SUBJECT, place, "not the subject of the CSR")
-
-
-def _request_key(request: EnrolmentRequest, profile: Profile, renewal_of: str | None) -> bytes:
-    """What makes it the same request: the address, what it renews, and the very CSR."""
-    parts = (profile.name, renewal_of or "")
-    return sha256("\0".join(parts).encode() + b"\0" + request.csr.der).digest()
-
-
-def _transaction_key(message: PkiMessage, profile: Profile) -> bytes:
-    """A transactionID is its signer's own: two clients may use one (RFC 8894 3.2.1.1)."""
-    head = f"{profile.name}\0{message.transaction.transaction_id}\0".encode()
-    return sha256(head + message.signer.spki).digest()
-
-
-def _earlier_answer(
-    request: EnrolmentRequest, exchange: Exchange, renewal_of: str | None, repository: Repository
-) -> StoredCertificate | None:
-    """The certificate that this very request got already (RFC 8894 7.4: its reply may be lost).
-
-    Raises:
-        TransactionInUse: The same key sends another CSR under a transactionID still in use.
-
-    """
-    request_key = _request_key(request, exchange.profile, renewal_of)
-    transaction_key = _transaction_key(request.message, exchange.profile)
-    exchange.renewal_of, exchange.keys = renewal_of, (request_key, transaction_key)
-    answers = [
-        answer
-        for answer in repository.find_answered(request_key, transaction_key, exchange.received_at)
-        if _stands(answer, exchange)
-    ]
-    for answer in answers:
-        if answer.request_key == request_key:
-            exchange.issued(answer.certificate, status="repeated")
-            return answer.certificate
-    # certmonger renews under the transactionID of old: a renewal is a transaction of its own.
-    if any(answer.renewal_of == renewal_of for answer in answers):
-        raise TransactionInUse
-    return None
-
-
-def _stands(answer: AnsweredRequest, exchange: Exchange) -> bool:
-    """Whether the answer is still the one to give: its certificate is not due for renewal yet."""
-    certificate = answer.certificate
-    due = certificate.not_after - timedelta(days=exchange.profile.renewal_days)
-    return exchange.received_at < due or due <= certificate.not_before or not exchange.profile.renewal_days

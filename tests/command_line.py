@@ -34,7 +34,7 @@ def run(
 ) -> Done:
     """Run a verb to its end; *inside* is a command that runs the command it is given."""
     done = subprocess.run(
-        [*inside, *_command(*arguments)],
+        [*inside, *command(*arguments)],
         input=stdin,
         capture_output=True,
         encoding="utf-8",
@@ -81,7 +81,7 @@ def serving(*arguments: object, log: Path, environment: dict[str, str] | None = 
     """Start it with *arguments* (no verb is added) and stop it as a service manager does."""
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            _command(*arguments),
+            command(*arguments),
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -110,5 +110,6 @@ def children(pid: int) -> list[int]:
     return [int(line) for line in listed.stdout.split()]
 
 
-def _command(*arguments: object) -> list[str]:
+def command(*arguments: object) -> list[str]:
+    """The command line of a verb."""
     return [sys.executable, str(ROOT / "run.py"), *map(str, arguments)]

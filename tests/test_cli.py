@@ -29,6 +29,10 @@ VERBS = (
     ("challenge", "new"),
     ("challenge", "list"),
     ("challenge", "revoke"),
+    ("request", "list"),
+    ("request", "show"),
+    ("request", "approve"),
+    ("request", "reject"),
     ("cert", "list"),
     ("cert", "show"),
     ("cert", "export"),
@@ -37,7 +41,15 @@ VERBS = (
     ("enroll",),
     ("version",),
 )
-LISTING = (("challenge", "list"), ("cert", "list"), ("cert", "show"), ("ca", "show"), ("version",))
+LISTING = (
+    ("challenge", "list"),
+    ("request", "list"),
+    ("request", "show"),
+    ("cert", "list"),
+    ("cert", "show"),
+    ("ca", "show"),
+    ("version",),
+)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from rich.text import Text as RichText
 
 from app.config import Config, ConfigError, load_config
 from app.data_folder import DataFolder, DataFolderError
-from app.store import SqlRepository
+from app.store import SqlRepository, SqlStore
 from app.store.presence import Presence, find_database_file, look_at_database
 from app.wiring import database_url, open_configured_store
 from ca.errors import StoreUnavailable
@@ -96,10 +96,14 @@ class Workplace:
                 "issued can then neither be listed nor renewed, and no challenge password is known)"
             )
 
+    def open_store(self) -> SqlStore:
+        """Open the store, which must be there."""
+        self.require_database()
+        return open_configured_store(self.folder, self.config)
+
     def transact(self, work: Callable[[SqlRepository], T]) -> T:
         """Run *work* on the store and close it again."""
-        self.require_database()
-        with closing(open_configured_store(self.folder, self.config)) as store:
+        with closing(self.open_store()) as store:
             return store.transact(work)
 
     def read(self, work: Callable[[SqlRepository], T]) -> T:

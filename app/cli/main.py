@@ -15,6 +15,7 @@ from app.cli.challenge import challenge
 from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_json, verb
 from app.cli.enroll import enroll
 from app.cli.init import init
+from app.cli.request import request
 from app.cli.serve import serve
 from app.hints import PROGRAM
 
@@ -22,7 +23,7 @@ DEBUG = "SCEPBOX_DEBUG"
 
 
 class _ServeByDefault(click.Group):
-    """``python run.py --data X`` is ``python run.py serve --data X``."""
+    """Without a verb it is ``serve``, whatever options follow."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] not in ("--help", "-h", "--version")):
@@ -60,7 +61,7 @@ def _openssl() -> str:
     return backend.openssl_version_text().removeprefix("OpenSSL ")
 
 
-for _verb in (init, serve, challenge, cert, ca, enroll):
+for _verb in (init, serve, challenge, request, cert, ca, enroll):
     top.add_command(_verb)
 
 

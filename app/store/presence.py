@@ -16,7 +16,7 @@ class Presence(Enum):
     """How much of a database there is."""
 
     ABSENT = auto()  # No file, or one without a table.
-    EMPTY = auto()  # Neither a certificate nor a challenge password.
+    EMPTY = auto()  # Neither a certificate, a challenge password nor a request that waits for approval.
     USED = auto()
 
 
@@ -58,7 +58,7 @@ def _look(connection: sqlite3.Connection) -> Presence:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if "alembic_version" not in tables:
         return Presence.ABSENT
-    for table in tables & {"certificate", "challenge"}:
-        if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():  # noqa: S608 - one of two names
+    for table in tables & {"certificate", "challenge", "held"}:
+        if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():  # noqa: S608 - one of three names
             return Presence.USED
     return Presence.EMPTY

@@ -5,13 +5,21 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, literal, or_, select, update
 
-from app.store import tables
+from app.store import queue, tables
 from app.store.prepared import Prepared
 from app.store.records import Challenge, NewChallenge
-from ca.errors import ChallengeRejected
-from ca.ports import AnsweredRequest, RequestRecord, SpentChallenge, StoredCertificate
+from ca.errors import ChallengeRejected, FailInfo
+from ca.ports import (
+    AnsweredRequest,
+    HeldContent,
+    HeldRequest,
+    QueuedRequest,
+    RequestRecord,
+    SpentChallenge,
+    StoredCertificate,
+)
 
 # Refusals are anybody's to cause, so only the newest are kept.
 MAX_REFUSALS = 100_000
@@ -20,15 +28,29 @@ PRUNE_EVERY = 1_000
 _cert, _challenge, _request = tables.certificate, tables.challenge, tables.request
 
 _FIND_ANSWERED = Prepared(
-    select(_request.c.request_key, _request.c.renewal_of, _cert)
-    .join(_cert, _cert.c.serial == _request.c.serial)
+    select(
+        _request.c.id.label("request_id"),
+        _request.c.request_key,
+        _request.c.transaction_key,
+        _request.c.renewal_of,
+        _request.c.subject.label("asked_for"),
+        _request.c.status,
+        _request.c.reason.label("rejection"),
+        _request.c.same_as,
+        _request.c.decide_by,
+        _cert,
+    )
+    .outerjoin(_cert, _cert.c.serial == _request.c.serial)
     .where(
         or_(
             _request.c.request_key == bindparam("request_key"),
             _request.c.transaction_key == bindparam("transaction_key"),
         ),
-        _cert.c.revoked_at.is_(None),
-        _cert.c.not_after > bindparam("now"),
+        or_(
+            and_(_cert.c.revoked_at.is_(None), _cert.c.not_after > bindparam("now")),
+            # Waiting for a person, or refused by one, and not forgotten yet.
+            and_(_request.c.serial.is_(None), _request.c.forget_at > bindparam("now")),
+        ),
     )
     .order_by(_request.c.id.desc())
 )
@@ -42,7 +64,11 @@ _SPEND_CHALLENGE = Prepared(
 _ADD_CERTIFICATE = Prepared(
     insert(_cert), [column.name for column in _cert.c if column.name not in ("revoked_at", "reason")]
 )
-_ADD_REQUEST = Prepared(insert(_request), [column.name for column in _request.c if column.name != "id"])
+# The times of one that waits for a person are set in its own statement.
+_HELD_COLUMNS = ("same_as", "decide_by", "forget_at")
+_ADD_REQUEST = Prepared(
+    insert(_request), [column.name for column in _request.c if column.name not in ("id", *_HELD_COLUMNS)]
+)
 
 
 class SqlRepository:
@@ -53,15 +79,20 @@ class SqlRepository:
 
     def find_answered(
         self, request_key: bytes, transaction_key: bytes, now: datetime
-    ) -> list[AnsweredRequest]:
-        """Requests with either key whose certificate is neither revoked nor expired, newest first."""
+    ) -> list[AnsweredRequest | HeldRequest]:
+        """Requests with either key, answered or held, newest first (see :class:`ca.ports.Repository`)."""
         parameters = {
             "request_key": request_key,
             "transaction_key": transaction_key,
             "now": _seconds(now),
         }
         rows = _FIND_ANSWERED.rows(self._connection, parameters)
-        return [AnsweredRequest(row.request_key, row.renewal_of, _certificate(row)) for row in rows]
+        return [
+            AnsweredRequest(row.request_key, row.renewal_of, _certificate(row))
+            if row.serial
+            else queue.held_request(row)
+            for row in rows
+        ]
 
     def find_certificate(self, serial: str) -> StoredCertificate | None:
         """The certificate of that serial number, in lower-case hexadecimal."""
@@ -108,36 +139,50 @@ class SqlRepository:
 
     def add_request(self, request: RequestRecord) -> None:
         """Keep a request; of refused ones the newest alone."""
-        cursor = _ADD_REQUEST.run(
-            self._connection,
-            {
-                "received_at": _seconds(request.received_at),
-                "remote": request.peer.remote,
-                "client": request.peer.client,
-                "transaction_id": request.transaction_id,
-                "message_type": request.message_type,
-                "profile": request.profile,
-                "status": request.status,
-                "subject": request.subject,
-                "serial": request.serial,
-                "renewal_of": request.renewal_of,
-                "request_key": request.request_key if request.serial else None,
-                "transaction_key": request.transaction_key if request.serial else None,
-                "challenge_id": request.challenge_id,
-                "fail_info": request.fail_info,
-                "reason": request.reason,
-                "deviations": ",".join(request.deviations),
-            },
-        )
+        cursor = _ADD_REQUEST.run(self._connection, _request_values(request))
         if request.status == "refused" and cursor.lastrowid % PRUNE_EVERY == 0:
             self._prune_refusals()
 
     def _prune_refusals(self) -> None:
-        refused = _request.c.status == "refused"
+        # What a person refused, and a device may ask for again, is bounded by the queue.
+        refused = and_(_request.c.status == "refused", _request.c.forget_at.is_(None))
         newest = select(_request.c.id).where(refused).order_by(_request.c.id.desc())
         oldest_kept = self._connection.scalar(newest.offset(MAX_REFUSALS).limit(1))
         if oldest_kept is not None:
             self._connection.execute(delete(_request).where(refused, _request.c.id <= oldest_kept))
+
+    def count_pending(self, profile: str, remote: str, now: datetime) -> tuple[int, int]:
+        """How many requests of a profile wait for a person, and how many of them are of one peer."""
+        return queue.count_pending(self._connection, profile, remote, now)
+
+    def add_held(self, request: RequestRecord, content: HeldContent) -> None:
+        """Keep a request until a person has decided on it."""
+        queue.add_held(self._connection, _request_values(request), content, request.received_at)
+
+    def add_same(self, request: RequestRecord, root: int) -> None:
+        """Keep that the held request *root* was also made under the keys of *request*."""
+        queue.add_same(self._connection, _request_values(request), root)
+
+    def find_request(self, request_id: int, now: datetime) -> QueuedRequest | None:
+        """The request of that number."""
+        return queue.find_request(self._connection, request_id, now)
+
+    def list_requests(self, now: datetime, status: str = "all") -> Iterable[QueuedRequest]:
+        """Requests, the oldest first; *status* is ``pending``, ``issued``, ``refused`` or ``all``."""
+        return queue.list_requests(self._connection, status, now)
+
+    def settle_issued(self, request_id: int, serial: str, now: datetime) -> None:
+        """Give a pending request its certificate (see :class:`ca.ports.Repository`)."""
+        queue.settle(self._connection, request_id, now, {"status": "issued", "serial": serial})
+
+    def settle_refused(self, request_id: int, reason: str, now: datetime, forget_at: datetime) -> None:
+        """Refuse a pending request for good (see :class:`ca.ports.Repository`)."""
+        values = {"status": "refused", "fail_info": FailInfo.BAD_REQUEST.label, "reason": reason}
+        queue.settle(self._connection, request_id, now, {**values, "forget_at": _seconds(forget_at)})
+
+    def restore_challenge(self, request_id: int) -> bool:
+        """Give back the use that a held request made of a challenge password, if it has a limit."""
+        return queue.restore_challenge(self._connection, request_id)
 
     def add_challenge(self, challenge: NewChallenge) -> int | None:
         """Keep a new challenge password and return its number; None if there is one with that secret."""
@@ -219,6 +264,29 @@ class SqlRepository:
     def is_alive(self) -> bool:
         """Whether the database answers."""
         return self._connection.scalar(select(literal(1))) == 1
+
+
+def _request_values(request: RequestRecord) -> dict[str, object]:
+    """The row of a request; its keys only where it can be asked for again."""
+    lasting = request.serial is not None or request.status == "pending"
+    return {
+        "received_at": _seconds(request.received_at),
+        "remote": request.peer.remote,
+        "client": request.peer.client,
+        "transaction_id": request.transaction_id,
+        "message_type": request.message_type,
+        "profile": request.profile,
+        "status": request.status,
+        "subject": request.subject,
+        "serial": request.serial,
+        "renewal_of": request.renewal_of,
+        "request_key": request.request_key if lasting else None,
+        "transaction_key": request.transaction_key if lasting else None,
+        "challenge_id": request.challenge_id,
+        "fail_info": request.fail_info,
+        "reason": request.reason,
+        "deviations": ",".join(request.deviations),
+    }
 
 
 def _seconds(time: datetime) -> int:

@@ -58,13 +58,33 @@ request = Table(
     Column("subject", Text, nullable=False),
     Column("serial", Text, ForeignKey("certificate.serial")),
     Column("renewal_of", Text),
-    # NULL where nothing was issued: such a request is not one to repeat.
+    # NULL where nothing was issued and nobody will decide: such a request is not one to repeat.
     Column("request_key", LargeBinary),
     Column("transaction_key", LargeBinary),
     Column("challenge_id", Integer),
     Column("fail_info", Text),
     Column("reason", Text, nullable=False),
     Column("deviations", Text, nullable=False),
+    # The number of the held request whose CSR this one repeats under another transaction.
+    Column("same_as", Integer),
+    # Both for what a person decides on alone: how long it waits, and how long its end is remembered.
+    Column("decide_by", BigInteger),
+    Column("forget_at", BigInteger),
 )
 Index("ix_request_request_key", request.c.request_key)
 Index("ix_request_transaction_key", request.c.transaction_key)
+# Partial, so that an enrolment that nobody decides on has nothing to write in them.
+for _column in (request.c.same_as, request.c.forget_at):
+    _there = _column.is_not(None)
+    Index(f"ix_request_{_column.name}", _column, sqlite_where=_there, postgresql_where=_there)
+
+held = Table(
+    "held",
+    metadata,
+    Column("request_id", Integer, ForeignKey("request.id"), primary_key=True),
+    Column("csr", LargeBinary, nullable=False),
+    Column("signer", LargeBinary, nullable=False),
+    # Of the challenge password that was spent on it, whose number may be another's by now.
+    Column("challenge_mac", LargeBinary),
+    Column("decided_at", BigInteger),
+)

@@ -57,15 +57,19 @@ class EnrolmentPolicy:
         profile: Profile,
         repository: Repository,
         now: datetime,
-    ) -> int:
+    ) -> int | None:
         """Use up the challenge password of *request* and return its number. Checked last of all.
+
+        None where the profile asks for none, because a person decides on each request.
 
         Raises:
             ChallengeRejected: There is none, it is not good, or it is for other names.
 
         """
         if not profile.challenge_required:
-            # Nothing but a challenge authorises a first enrolment: without it, nothing does.
+            if profile.manual_approval:
+                return None
+            # Nothing but a challenge or a person authorises a first enrolment: without, nothing does.
             raise ChallengeRejected(detail=f"profile {profile.name} takes renewals only")
         challenge_password = request.csr.challenge_password
         if challenge_password is None:

@@ -39,24 +39,39 @@ def renewal_objection(
     The objection is returned and not raised, because it ends a RenewalReq but only sends a
     PKCSReq with a challenge password on to the next check.
     """
+    objection = standing_objection(request.signer, renewed, issuer, content, profile, now)
+    if objection is not None:
+        return objection
+    # RFC 8894 7.9 excuses SHA-1 by the other checks there are; here there is none.
+    if request.message.digest is SHA1 and profile.crypto is not CryptoLevel.LEGACY:
+        return BadAlgorithm("a renewal must be signed over SHA-256 or better")
+    return None
+
+
+def standing_objection(
+    signer: Certificate,
+    renewed: StoredCertificate,
+    issuer: Certificate,
+    content: CertificateContent,
+    profile: Profile,
+    now: datetime,
+) -> RenewalRefused | None:
+    """Why *renewed*, whoever signed with it and how, authorises nothing; None where it does."""
     due = renewed.not_after - timedelta(days=profile.renewal_days)
     if renewed.revoked_at is not None:
         return RenewalRefused("the certificate that signed this renewal is revoked")
     if not renewed.not_before <= now <= renewed.not_after:
         return RenewalRefused("the certificate that signed this renewal is not valid now")
-    if not _verifies(request.signer, issuer, now):
+    if not _verifies(signer, issuer, now):
         return RenewalRefused("the certificate that signed this renewal does not verify")
     if renewed.profile != profile.name:
         return RenewalRefused("the certificate to renew is of another profile", detail=renewed.profile)
     if profile.renewal_days and now < due:
         return RenewalRefused(f"it is too early to renew: from {due:%Y-%m-%d} on")
-    if not request.signer.subject.matches(content.subject):
+    if not signer.subject.matches(content.subject):
         return RenewalRefused("a renewal keeps the subject of the old certificate")
-    if set(request.signer.subject_alt_names) != set(content.subject_alt_names):
+    if set(signer.subject_alt_names) != set(content.subject_alt_names):
         return RenewalRefused("a renewal keeps the subjectAltNames of the old certificate")
-    # RFC 8894 7.9 excuses SHA-1 by the other checks there are; here there is none.
-    if request.message.digest is SHA1 and profile.crypto is not CryptoLevel.LEGACY:
-        return BadAlgorithm("a renewal must be signed over SHA-256 or better")
     return None
 
 

@@ -14,6 +14,7 @@ from ca.algorithms.digests import Digest
 from ca.deviations import Deviations
 from ca.errors import FailInfo
 from ca.x509.certificate import Certificate
+from ca.x509.name import Name
 from ca.x509.request import CertificationRequest
 
 
@@ -100,13 +101,15 @@ class EnrolmentRequest:
 
 @dataclass(frozen=True, slots=True)
 class PollRequest:
-    """A CertPoll: who asks is in the message, whom he names does not count and is not even read.
+    """A CertPoll: who asks is in the message; the *names* inside count for nothing.
 
-    Apple writes its own subject where the issuer belongs (RFC 8894 3.3.3 says not to rely on it).
+    They are what can be read of the issuer and the subject, and empty where nothing can. Apple writes
+    its own subject where the issuer belongs (RFC 8894 3.3.3 says not to rely on it).
     """
 
     message: PkiMessage
     cipher: Cipher
+    names: tuple[Name, ...] = ()
 
 
 Request: TypeAlias = EnrolmentRequest | PollRequest

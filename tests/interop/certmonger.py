@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,14 @@ from . import peers
 from .server import Server
 
 # The states in which the daemon does nothing more, or nothing for a long while.
-AT_REST = {"MONITORING", "CA_REJECTED", "CA_UNREACHABLE", "CA_UNCONFIGURED", "NEED_GUIDANCE"}
+AT_REST = {
+    "MONITORING",
+    "CA_WORKING",
+    "CA_REJECTED",
+    "CA_UNREACHABLE",
+    "CA_UNCONFIGURED",
+    "NEED_GUIDANCE",
+}
 
 FOLDERS = ("config", "requests", "cas", "local", "tmp", "nss")
 
@@ -97,14 +104,23 @@ class Certmonger:
         self._getcert("rekey", "-i", request)
         return self.wait(request)
 
-    def wait(self, request: str) -> str:
+    def refresh(self, request: str) -> str:
+        """Have it ask at once what became of a pending request, which it would do in a week."""
+        self._getcert("refresh", "-i", request)
+        return self.wait(request, AT_REST - {"CA_WORKING"})
+
+    def thumbprints(self, request: str) -> list[str]:
+        """The fingerprints of the CSR that it shows its user."""
+        return re.findall(r"signing request thumbprint \(\w+\): (.*)", self._getcert("list", "-i", request))
+
+    def wait(self, request: str, states: Set[str] = frozenset(AT_REST)) -> str:
         """Poll until the daemon has come to rest over *request*."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             listed = self._getcert("list", "-i", request)
             found = re.search(r"status: (\S+)", listed)
             assert found, listed
-            if found[1] in AT_REST:
+            if found[1] in states:
                 return found[1]
             time.sleep(0.05)
         raise AssertionError(f"{listed}\n{(self.home / 'log').read_text()}")

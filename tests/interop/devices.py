@@ -16,7 +16,8 @@ The tests in `tests/interop` write this table: each row is a run of a real clien
 named, against `run.py serve` over HTTP, and was written only after the test held. Algorithms are
 read off the wire: the cipher of the envelope, the digest of the message, and the method of HTTP;
 "answered with" tells where the reply could not use the same. Where a client prefers POST, its rows
-with GET were made by showing it capabilities without `POSTPKIOperation`. Every reply was also
+with GET were made by showing it capabilities without `POSTPKIOperation`. In rows of "poll" the
+client waited until its request was approved or rejected from the command line. Every reply was also
 verified and opened by `openssl cms`, every certificate by `openssl verify -x509_strict`.
 
 `SCEPBOX_WRITE_DOCS=1 pytest tests/interop` writes the table anew; without the variable the last
@@ -32,6 +33,7 @@ OPERATIONS = (
     "enrol",
     "renew, same key",
     "renew, new key",
+    "poll",
     "refused",
 )
 

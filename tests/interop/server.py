@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,28 @@ class Server:
     def new_challenge(self) -> str:
         """Make a challenge password that is good for one enrolment."""
         return run(self.data, "challenge", "new").strip()
+
+    def await_request(self, common_name: str) -> str:
+        """Wait until a request for that name waits for approval, and return its number."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            pending = run(self.data, "request", "list", "--status", "pending", "--json")
+            for row in json.loads(pending):
+                if f"CN={common_name}" in row["subject"]:
+                    return str(row["id"])
+        raise AssertionError(f"no request for {common_name} waits")
+
+    def show(self, common_name: str) -> str:
+        """What a person is shown of the request for that name."""
+        return run(self.data, "request", "show", self.await_request(common_name))
+
+    def approve(self, common_name: str) -> None:
+        """Approve the request for that name as a person does."""
+        run(self.data, "request", "approve", self.await_request(common_name))
+
+    def reject(self, common_name: str) -> None:
+        """Reject it."""
+        run(self.data, "request", "reject", self.await_request(common_name), "--reason", "not one of ours")
 
     def serials(self) -> set[int]:
         """List the serial numbers of the valid certificates, as the service has them on record."""

@@ -3,9 +3,9 @@
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.algorithms.levels import CryptoLevel
-from ca.asn1 import Asn1Error
-from ca.deviations import DeviationKind
-from ca.errors import BadCsr, EnvelopeUnreadable, OperationNotOffered
+from ca.asn1 import Asn1Error, read
+from ca.deviations import DeviationKind, Deviations
+from ca.errors import BadAlgorithm, BadCsr, BadRequest, EnvelopeUnreadable, OperationNotOffered
 from ca.pkcs7 import EnvelopedData
 from ca.scep.messages import (
     EnrolmentRequest,
@@ -15,6 +15,7 @@ from ca.scep.messages import (
     Request,
 )
 from ca.x509.certificate import Certificate
+from ca.x509.name import Name
 from ca.x509.request import CertificationRequest, UnprovenRequest
 
 
@@ -39,11 +40,24 @@ def decode_request(
         message.deviations.add(DeviationKind.WEAK_CIPHER, "pkcsPKIEnvelope", envelope.cipher.name)
     level.check_cipher(envelope.cipher)
     if message.message_type is MessageType.CERT_POLL:
-        # RFC 8894 3.3.3: the names inside are not relied on. The envelope is not opened at all, so
-        # that a captured one, sent anew as a poll, tells nothing about what is in it.
-        return PollRequest(message, envelope.cipher)
+        return PollRequest(message, envelope.cipher, _poll_names(envelope, key, certificate, level))
     payload = envelope.decrypt(key, certificate, level)
     return EnrolmentRequest(message, _prove(payload, message, level), envelope.cipher)
+
+
+def _poll_names(
+    envelope: EnvelopedData, key: rsa.RSAPrivateKey, certificate: Certificate, level: CryptoLevel
+) -> tuple[Name, ...]:
+    """Read the IssuerAndSubject of a CertPoll, for the log alone (RFC 8894 3.3.3).
+
+    Whatever is in the envelope, the poll is answered alike, so that a captured one, sent anew as a
+    poll, tells nothing about what is in it.
+    """
+    try:
+        payload = envelope.decrypt(key, certificate, level)
+        return tuple(map(Name.read, read(payload, "issuerAndSubject", Deviations()).sequence(2, 2)))
+    except (Asn1Error, BadAlgorithm, BadRequest):
+        return ()
 
 
 def _prove(payload: bytes, message: PkiMessage, level: CryptoLevel) -> CertificationRequest:

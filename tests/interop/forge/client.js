@@ -175,12 +175,19 @@ async function enrol(job) {
     : { key: privateKey, certificate: selfSigned(keys) };
   const transactionId = pki.getPublicKeyFingerprint(keys.publicKey, { encoding: "hex" });
   const nonce = forge.random.getBytesSync(16);
+  const request = certificationRequest(keys, job);
+  // RFC 8894 3.3.3: a CertPoll names the CA and the subject of the request.
+  const subject = request.value[0].value[1];
+  const payload = job.poll
+    ? constructed(SEQUENCE, pki.distinguishedNameToAsn1(ca.subject), subject)
+    : request;
+  const messageType = job.poll ? "20" : job.signer_certificate ? "17" : "19";
   const attributes = [
-    attribute(MESSAGE_TYPE, primitive(PRINTABLESTRING, job.signer_certificate ? "17" : "19")),
+    attribute(MESSAGE_TYPE, primitive(PRINTABLESTRING, messageType)),
     attribute(TRANSACTION_ID, primitive(PRINTABLESTRING, transactionId)),
     attribute(SENDER_NONCE, primitive(OCTETSTRING, nonce)),
   ];
-  const envelope = envelop(certificationRequest(keys, job), ca, job.cipher);
+  const envelope = envelop(payload, ca, job.cipher);
   const message = sign(envelope, attributes, signer, job.digest);
   const reply = await pkiOperation(job.url, job.method, message);
   const { content, values } = verify(reply, ca);

@@ -101,11 +101,15 @@ def enrol(job)
   signer_key = renewal ? RSA.new(job["signer_key"]) : key
   signer = renewal ? X509::Certificate.new(renewal) : self_signed(key)
   cipher = OpenSSL::Cipher.new(CIPHERS.fetch(job["cipher"], job["cipher"]))
-  envelope = PKCS7.encrypt([ca], request_for(key, job).to_der, cipher, PKCS7::BINARY)
+  request = request_for(key, job)
+  # RFC 8894 3.3.3: a CertPoll names the CA and the subject of the request.
+  payload = job["poll"] ? ASN1::Sequence([ca.subject, request.subject]) : request
+  message_type = job["poll"] ? "20" : renewal ? "17" : "19"
+  envelope = PKCS7.encrypt([ca], payload.to_der, cipher, PKCS7::BINARY)
   transaction_id = OpenSSL::Digest.hexdigest("SHA256", key.public_to_der)
   nonce = SecureRandom.bytes(16)
   attributes = [
-    attribute(MESSAGE_TYPE, ASN1::PrintableString(renewal ? "17" : "19")),
+    attribute(MESSAGE_TYPE, ASN1::PrintableString(message_type)),
     attribute(TRANSACTION_ID, ASN1::PrintableString(transaction_id)),
     attribute(SENDER_NONCE, ASN1::OctetString(nonce))
   ]

@@ -1,0 +1,178 @@
+"""The statements for requests that wait for a person, and for the history. Commits nothing itself."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, delete, exists, func, insert, or_, select, update
+
+from app.store import tables
+from ca.errors import DecisionImpossible, FailInfo
+from ca.policy.queue import TIMED_OUT
+from ca.ports import HeldContent, HeldRequest, Peer, QueuedRequest, RequestRecord
+
+_challenge, _request, _held = tables.challenge, tables.request, tables.held
+_BAD_REQUEST = FailInfo.BAD_REQUEST.label
+# Of the same CSR under several transactions the first arrival stands for all.
+_FIRST = _request.c.same_as.is_(None)
+
+
+def held_request(row: Any) -> HeldRequest:
+    """From a row of what :meth:`SqlRepository.find_answered` selects."""
+    return HeldRequest(
+        root=row.same_as or row.request_id,
+        request_key=row.request_key,
+        transaction_key=row.transaction_key,
+        renewal_of=row.renewal_of,
+        subject=row.asked_for,
+        decide_by=_time(row.decide_by),
+        rejection=row.rejection if row.status == "refused" else "",
+    )
+
+
+def count_pending(connection: Connection, profile: str, remote: str, now: datetime) -> tuple[int, int]:
+    """How many requests of a profile wait, and how many of them are of one peer."""
+    of_peer = func.sum(case((_request.c.remote == remote, 1), else_=0))
+    query = select(func.count(), of_peer).where(_waits(now), _FIRST, _request.c.profile == profile)
+    waiting, from_peer = connection.execute(query).one()
+    return int(waiting), int(from_peer or 0)
+
+
+def add_held(
+    connection: Connection, values: dict[str, object], content: HeldContent, received_at: datetime
+) -> None:
+    """Keep a request with what is needed to decide on it, and forget those whose time is over."""
+    _forget(connection, received_at)
+    times = {"decide_by": _seconds(content.decide_by), "forget_at": _seconds(content.forget_at)}
+    added = connection.execute(insert(_request), {**values, **times})
+    key = added.inserted_primary_key
+    mac = select(_challenge.c.mac).where(_challenge.c.id == values["challenge_id"]).scalar_subquery()
+    row = {"request_id": key[0] if key else None, "csr": content.csr, "signer": content.signer}
+    connection.execute(insert(_held).values(**row, challenge_mac=mac))
+
+
+def add_same(connection: Connection, values: dict[str, object], root: int) -> None:
+    """Keep other keys of the held request *root*, which share its fate and its times."""
+    times = select(_request.c.decide_by, _request.c.forget_at).where(_request.c.id == root)
+    decide_by, forget_at = connection.execute(times).one()
+    more = {"same_as": root, "decide_by": decide_by, "forget_at": forget_at}
+    connection.execute(insert(_request), {**values, **more})
+
+
+def find_request(connection: Connection, request_id: int, now: datetime) -> QueuedRequest | None:
+    """The request of that number, with what was kept of it."""
+    query = select(_request, _held.c.csr, _held.c.signer, _held.c.decided_at)
+    query = query.outerjoin(_held, _held.c.request_id == _request.c.id)
+    row = connection.execute(query.where(_request.c.id == request_id, _FIRST)).one_or_none()
+    if row is None:
+        return None
+    content = None
+    if row.csr is not None and row.forget_at is not None:
+        content = HeldContent(row.csr, row.signer, _time(row.decide_by), _time(row.forget_at))
+    return _queued(row, now, content, None if row.decided_at is None else _time(row.decided_at))
+
+
+def list_requests(connection: Connection, status: str, now: datetime) -> Iterable[QueuedRequest]:
+    """Requests, the oldest first; *status* is ``pending``, ``issued``, ``refused`` or ``all``."""
+    query = select(_request).where(_FIRST).order_by(_request.c.id)
+    match status:
+        case "pending":
+            query = query.where(_waits(now))
+        case "issued":
+            query = query.where(_request.c.status == "issued")
+        case "refused":
+            late = and_(_request.c.status == "pending", _request.c.decide_by <= _seconds(now))
+            query = query.where(or_(_request.c.status == "refused", late))
+    return (_queued(row, now) for row in connection.execute(query))
+
+
+def settle(
+    connection: Connection,
+    request_id: int,
+    now: datetime,
+    values: dict[str, object],
+) -> None:
+    """End a pending request and all that is the same.
+
+    One UPDATE decides: of two people who decide at once, one sees a row count of one.
+
+    Raises:
+        DecisionImpossible: It is not pending any more.
+
+    """
+    pending = _request.c.status == "pending"
+    change = update(_request).values(**values)
+    if connection.execute(change.where(_request.c.id == request_id, pending)).rowcount != 1:
+        raise DecisionImpossible("was decided already")
+    connection.execute(change.where(_request.c.same_as == request_id, pending))
+    decided = update(_held).where(_held.c.request_id == request_id)
+    connection.execute(decided.values(decided_at=_seconds(now)))
+
+
+def restore_challenge(connection: Connection, request_id: int) -> bool:
+    """Give a use back to the very challenge password that a request spent.
+
+    Its MAC is asked for, because the number of one that was revoked is given again.
+    """
+    spent = exists().where(
+        _request.c.id == request_id,
+        _held.c.request_id == request_id,
+        _request.c.challenge_id == _challenge.c.id,
+        _held.c.challenge_mac == _challenge.c.mac,
+    )
+    back = update(_challenge).where(spent, _challenge.c.uses_left.is_not(None))
+    return connection.execute(back.values(uses_left=_challenge.c.uses_left + 1)).rowcount == 1
+
+
+def _waits(now: datetime) -> Any:
+    return and_(
+        _request.c.forget_at > _seconds(now),
+        _request.c.status == "pending",
+        _request.c.decide_by > _seconds(now),
+    )
+
+
+def _forget(connection: Connection, now: datetime) -> None:
+    """Let go of all whose time is over; what is left of them is history."""
+    over = _request.c.forget_at <= _seconds(now)
+    late = {"status": "refused", "fail_info": _BAD_REQUEST, "reason": TIMED_OUT}
+    connection.execute(delete(_held).where(_held.c.request_id.in_(select(_request.c.id).where(over, _FIRST))))
+    connection.execute(update(_request).where(over, _request.c.status == "pending").values(**late))
+    no_keys = {"request_key": None, "transaction_key": None}
+    connection.execute(update(_request).where(over, _request.c.serial.is_(None)).values(**no_keys))
+    connection.execute(update(_request).where(over).values(forget_at=None, decide_by=None))
+
+
+def _queued(
+    row: Any, now: datetime, content: HeldContent | None = None, decided_at: datetime | None = None
+) -> QueuedRequest:
+    late = row.status == "pending" and row.decide_by <= _seconds(now)
+    return QueuedRequest(
+        id=row.id,
+        status="refused" if late else row.status,
+        record=RequestRecord(
+            received_at=_time(row.received_at),
+            peer=Peer(row.remote, row.client),
+            transaction_id=row.transaction_id,
+            message_type=row.message_type,
+            profile=row.profile,
+            status=row.status,
+            subject=row.subject,
+            serial=row.serial,
+            renewal_of=row.renewal_of,
+            challenge_id=row.challenge_id,
+            fail_info=_BAD_REQUEST if late else row.fail_info,
+            reason=TIMED_OUT if late else row.reason,
+            deviations=tuple(filter(None, row.deviations.split(","))),
+        ),
+        content=content,
+        decided_at=decided_at,
+    )
+
+
+def _seconds(time: datetime) -> int:
+    return int(time.timestamp())
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

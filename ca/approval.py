@@ -1,0 +1,135 @@
+"""A person's decision on a request that waits: a certificate, or a refusal with its reason.
+
+The certificate is signed here, at the decision, and not at the device's next poll: it is refused
+where it can no longer be had while somebody is there to read why, and the listener needs no CA key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ca.deviations import Deviations
+from ca.errors import BadAlgorithm, BadRequest, DecisionImpossible, RenewalRefused
+from ca.issuing.authority import Authority
+from ca.issuing.content import certificate_content
+from ca.policy.renewal import find_renewed, standing_objection
+from ca.ports import Clock, HeldContent, QueuedRequest, Repository, RequestRecord, Store, StoredCertificate
+from ca.profiles import CertificateContent, Profile
+from ca.x509.certificate import Certificate
+from ca.x509.request import UnprovenRequest
+
+MAX_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDesk:
+    """Where a person approves and rejects, in whatever process.
+
+    *memory* is how long a refusal is told to a device that asks again.
+    """
+
+    authority: Authority
+    store: Store
+    clock: Clock
+    profiles: Mapping[str, Profile]
+    memory: timedelta
+
+    def approve(self, request_id: int) -> StoredCertificate:
+        """Issue what was asked for, once, inside one transaction; the device gets it when it polls.
+
+        Raises:
+            DecisionImpossible: It does not wait; or it would be refused now, and goes on waiting.
+            StoreUnavailable: Nothing was issued.
+
+        """
+        return self.store.transact(lambda repository: self._approve(request_id, repository))
+
+    def reject(self, request_id: int, reason: str) -> int | None:
+        """Refuse it for good; the device hears *reason* when it polls.
+
+        Nothing was issued for the challenge password that authorised the request, and so that gets
+        its use back: who was rejected for a mistake can mend it without a new password. Its number is
+        returned, None where there is none to use again.
+
+        Raises:
+            ValueError: *reason* is none that a device can be told.
+            DecisionImpossible: It does not wait.
+            StoreUnavailable: Nothing was changed.
+
+        """
+        reason = check_reason(reason)
+        return self.store.transact(lambda repository: self._reject(request_id, reason, repository))
+
+    def _approve(self, request_id: int, repository: Repository) -> StoredCertificate:
+        now = self.clock()
+        queued, held = _find_waiting(request_id, repository, now)
+        record = queued.record
+        profile = self._profile(record.profile)
+        try:
+            # It was proven on its arrival, but the profile may accept less by now.
+            csr = UnprovenRequest(held.csr, Deviations()).read(profile.crypto, Deviations())
+            content = certificate_content(csr, profile)
+            if record.renewal_of is not None:
+                self._check_renewal(record, held, content, profile, repository)
+            certificate = self.authority.sign_certificate(
+                csr, content, profile, record.transaction_id, now, renewed_from=record.renewal_of
+            )
+        except (BadAlgorithm, BadRequest) as refusal:
+            raise DecisionImpossible(f"cannot be issued any more, only rejected: {refusal}") from refusal
+        repository.add_certificate(certificate)
+        repository.settle_issued(request_id, certificate.serial, now)
+        return certificate
+
+    def _reject(self, request_id: int, reason: str, repository: Repository) -> int | None:
+        now = self.clock()
+        queued, _ = _find_waiting(request_id, repository, now)
+        repository.settle_refused(request_id, reason, now, now + self.memory)
+        return queued.record.challenge_id if repository.restore_challenge(request_id) else None
+
+    def _profile(self, name: str) -> Profile:
+        if name not in self.profiles:
+            raise DecisionImpossible(f"is of profile {name}, which is not in the settings any more")
+        return self.profiles[name]
+
+    def _check_renewal(
+        self,
+        record: RequestRecord,
+        held: HeldContent,
+        content: CertificateContent,
+        profile: Profile,
+        repository: Repository,
+    ) -> None:
+        """A renewal asked for in time stays one, however long a person takes, but not once revoked."""
+        signer, issuer = Certificate.load(held.signer), self.authority.certificate
+        renewed = find_renewed(signer, issuer, repository)
+        if renewed is None:
+            raise RenewalRefused("the certificate that signed this renewal is not of this CA")
+        objection = standing_objection(signer, renewed, issuer, content, profile, record.received_at)
+        if objection is not None:
+            raise objection
+
+
+def check_reason(reason: str) -> str:
+    """*reason* without the spaces around it, fit for a failInfoText (RFC 8894 3.2.1.4).
+
+    Raises:
+        ValueError: It is empty, too long, or not one line of text.
+
+    """
+    reason = reason.strip()
+    if not 1 <= len(reason) <= MAX_REASON or not reason.isprintable():
+        raise ValueError(f"a reason has 1 to {MAX_REASON} printable characters in one line")
+    return reason
+
+
+def _find_waiting(
+    request_id: int, repository: Repository, now: datetime
+) -> tuple[QueuedRequest, HeldContent]:
+    queued = repository.find_request(request_id, now)
+    if queued is None:
+        raise DecisionImpossible("is not known")
+    if queued.status == "issued":
+        raise DecisionImpossible(f"was issued already: certificate {queued.record.serial}")
+    if queued.status != "pending" or queued.content is None:
+        raise DecisionImpossible(f"was refused already: {queued.record.reason}; the device has to ask anew")
+    return queued, queued.content

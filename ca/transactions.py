@@ -1,0 +1,113 @@
+"""Transactions (RFC 8894 3.2.1.1, 3.3.3): whether this is an earlier request again, and its answer then."""
+
+from datetime import timedelta
+from hashlib import sha256
+
+from ca.deviations import DeviationKind
+from ca.errors import TransactionInUse
+from ca.journal import Exchange
+from ca.policy.queue import check_transactions, check_waiting, is_waiting
+from ca.ports import AnsweredRequest, HeldRequest, Repository, StoredCertificate
+from ca.profiles import Profile
+from ca.scep.messages import EnrolmentRequest, Pending, PkiMessage, PollRequest
+from ca.x509.name import Name
+
+
+def earlier_answer(
+    request: EnrolmentRequest, exchange: Exchange, renewal_of: str | None, repository: Repository
+) -> StoredCertificate | Pending | None:
+    """What this very request was answered already (RFC 8894 7.4: the reply may be lost).
+
+    certmonger and scepclient poll so too, and never by CertPoll.
+
+    Raises:
+        TransactionInUse: The same key sends another CSR under a transactionID still in use.
+        RequestRejected: A person refused it, or it waited too long.
+
+    """
+    request_key = _request_key(request, exchange.profile, renewal_of)
+    key = transaction_key(request.message, exchange.profile)
+    exchange.renewal_of, exchange.keys = renewal_of, (request_key, key)
+    answers = [
+        answer
+        for answer in repository.find_answered(request_key, key, exchange.received_at)
+        if _stands(answer, exchange)
+    ]
+    same = [answer for answer in answers if answer.request_key == request_key]
+    if same:
+        answer = answer_again(same[0], exchange)
+        _keep_transaction(request, exchange, same, repository)
+        return answer
+    # certmonger renews under the transactionID of old: a renewal is a transaction of its own.
+    if any(_occupies(answer, exchange) for answer in answers if answer.renewal_of == renewal_of):
+        raise TransactionInUse
+    return None
+
+
+def answer_again(earlier: AnsweredRequest | HeldRequest, exchange: Exchange) -> StoredCertificate | Pending:
+    """Answer as the earlier request was, or would be now.
+
+    Raises:
+        RequestRejected: A person refused it, or it waited too long.
+
+    """
+    if isinstance(earlier, AnsweredRequest):
+        exchange.issued(earlier.certificate, status="repeated")
+        return earlier.certificate
+    exchange.held(earlier.subject)
+    check_waiting(earlier, exchange.received_at)
+    return Pending()
+
+
+def note_names(request: PollRequest, issuer: Name, exchange: Exchange) -> None:
+    """RFC 8894 3.3.3: a CertPoll names the CA and the subject; Apple's names itself twice."""
+    match request.names:
+        case (named, subject) if named.matches(issuer) and str(subject) == exchange.subject:
+            return
+        case (named, subject):
+            detail = f"{named}; {subject}"
+        case _:
+            detail = "none that can be read"
+    exchange.deviations.add(DeviationKind.POLL_NAMES, "issuerAndSubject", detail)
+
+
+def transaction_key(message: PkiMessage, profile: Profile) -> bytes:
+    """A transactionID is its signer's own: two clients may use one (RFC 8894 3.2.1.1)."""
+    head = f"{profile.name}\0{message.transaction.transaction_id}\0".encode()
+    return sha256(head + message.signer.spki).digest()
+
+
+def _request_key(request: EnrolmentRequest, profile: Profile, renewal_of: str | None) -> bytes:
+    """What makes it the same request: the address, what it renews, and the very CSR."""
+    parts = (profile.name, renewal_of or "")
+    return sha256("\0".join(parts).encode() + b"\0" + request.csr.der).digest()
+
+
+def _keep_transaction(
+    request: EnrolmentRequest,
+    exchange: Exchange,
+    same: list[AnsweredRequest | HeldRequest],
+    repository: Repository,
+) -> None:
+    """A held request made again under another transactionID or key may be polled under that too.
+
+    It is asked for once all the same (RFC 8894 5.2: a client recovers by a new PKCSReq).
+    """
+    held = [one for one in same if isinstance(one, HeldRequest)]
+    if held and all(one.transaction_key != exchange.keys[1] for one in held):
+        check_transactions(request, len(held))
+        repository.add_same(exchange.record(), held[0].root)
+
+
+def _occupies(earlier: AnsweredRequest | HeldRequest, exchange: Exchange) -> bool:
+    """Whether its transactionID cannot be used for another CSR: a rejected one leaves it free."""
+    return isinstance(earlier, AnsweredRequest) or is_waiting(earlier, exchange.received_at)
+
+
+def _stands(answer: AnsweredRequest | HeldRequest, exchange: Exchange) -> bool:
+    """Whether the answer is still the one to give: its certificate is not due for renewal yet."""
+    if isinstance(answer, HeldRequest):
+        return True
+    certificate = answer.certificate
+    due = certificate.not_after - timedelta(days=exchange.profile.renewal_days)
+    return exchange.received_at < due or due <= certificate.not_before or not exchange.profile.renewal_days
