@@ -2,7 +2,7 @@
 
 import gc
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import click
@@ -121,7 +121,7 @@ def _url(listener: socket.socket) -> str:
 
 
 def _limits(config: Config) -> Limits:
-    wanted = Limits(**config.limits.model_dump())
+    wanted = Limits(**config.limits.model_dump(include={field.name for field in fields(Limits)}))
     limits = within_capacity(wanted)
     if limits.connections < wanted.connections:
         say(
