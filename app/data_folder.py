@@ -11,8 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL
-
 from app.hints import command
 
 SECRET_OCTETS = 32
@@ -68,9 +66,10 @@ class DataFolder:
         """The key under which challenge passwords are kept."""
         return self.path / "secrets.key"
 
-    def database_url(self) -> URL:
-        """SQLite in this folder, whatever characters its name has."""
-        return URL.create("sqlite", database=(self.path / "scepbox.db").resolve().as_posix())
+    @property
+    def database(self) -> Path:
+        """The SQLite database, where the settings name no other."""
+        return (self.path / "scepbox.db").resolve()
 
     def command(self, words: str) -> str:
         """The command line of a verb for this folder, to tell people."""

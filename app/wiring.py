@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 
 from bottle import Bottle
 from cryptography.hazmat.primitives.asymmetric import rsa
-from sqlalchemy import URL
 
 from app.config import Config
 from app.data_folder import DataFolder
 from app.http.answers import PlainBottle
 from app.http.public import PublicPages
 from app.http.scep import ScepEndpoint
-from app.store import ALONE, Sharing, SqlStore, open_store
+from app.store import ALONE, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
 from ca.approval import ApprovalDesk
 from ca.errors import StoreUnavailable
 from ca.issuing.authority import Authority
@@ -70,9 +69,9 @@ def load_ca_certificate(folder: DataFolder) -> Certificate:
     return read_certificates(folder.ca_certificate)[0]
 
 
-def database_url(folder: DataFolder, config: Config) -> str | URL:
+def database_url(folder: DataFolder, config: Config) -> DatabaseUrl:
     """The configured database, or SQLite in the folder."""
-    return config.database.url or folder.database_url()
+    return config.database.url or sqlite_url(folder.database)
 
 
 def build_web(

@@ -192,7 +192,7 @@ def test_show_names_each_deviation_with_its_clause(data: Path, service: Service,
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("approve", 999_999), 1, "request 999999 is not known; see: python run.py request list"),
+        (("approve", 999_999), 1, "request 999999 is not known; see: python3 run.py request list"),
         (("reject", 999_999, "--reason", "no"), 1, "request 999999 is not known; see: "),
         (("show", 999_999), 1, "request 999999 is not known; see: "),
         (("approve", "first"), 2, "'first' is not a valid integer"),

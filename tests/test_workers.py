@@ -35,6 +35,7 @@ def service(data: Path, tmp_path: Path) -> Iterator[Service]:
     """A server of several processes."""
     log = tmp_path / "log"
     with serving("--data", data, "--listen", "127.0.0.1:0", "--workers", WORKERS, log=log) as service:
+        assert _await(lambda: len(children(service.process.pid)) == WORKERS)
         yield service
 
 

@@ -1,19 +1,20 @@
 """Opening the database with what durability asks of SQLite."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
+DatabaseUrl: TypeAlias = str | URL
 # Another process that writes (the command line beside the server) is waited for this long.
 BUSY_SECONDS = 30.0
 # An execution option of a connection whose transactions leave the write lock to others.
 READ_ONLY = {"scepbox_read_only": True}
 
 
-def open_engine(url: str | URL, busy_seconds: float = BUSY_SECONDS) -> Engine:
+def open_engine(url: DatabaseUrl, busy_seconds: float = BUSY_SECONDS) -> Engine:
     """An engine for *url*, whose transactions take SQLite's write lock from their start.
 
     A transaction that began by reading could not be turned into a writing one while another
@@ -30,7 +31,12 @@ def driver_connection(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def database_path(url: str | URL) -> Path | None:
+def sqlite_url(path: Path) -> URL:
+    """The address of an SQLite file, whatever characters its name has."""
+    return URL.create("sqlite", database=path.as_posix())
+
+
+def database_path(url: DatabaseUrl) -> Path | None:
     """The file of a SQLite URL, None for one in memory."""
     name = make_url(url).database
     return Path(name) if name and name != ":memory:" else None

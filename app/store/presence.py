@@ -5,10 +5,9 @@ from contextlib import closing
 from enum import Enum, auto
 from pathlib import Path
 
-from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.store.engine import BUSY_SECONDS, database_path
+from app.store.engine import BUSY_SECONDS, DatabaseUrl, database_path
 from ca.errors import StoreUnavailable
 
 
@@ -20,7 +19,7 @@ class Presence(Enum):
     USED = auto()
 
 
-def find_database_file(url: str | URL) -> Path | None:
+def find_database_file(url: DatabaseUrl) -> Path | None:
     """The database's file; None where it is in memory or named in another way.
 
     Raises:
@@ -34,7 +33,7 @@ def find_database_file(url: str | URL) -> Path | None:
     return None if path is None or str(path).startswith("file:") else path.resolve()
 
 
-def look_at_database(url: str | URL) -> Presence:
+def look_at_database(url: DatabaseUrl) -> Presence:
     """Say how much of the database at *url* there is. One in memory is always empty.
 
     Raises:

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import URL, Connection, Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from app.store.engine import BUSY_SECONDS, READ_ONLY, driver_connection, open_engine
+from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, driver_connection, open_engine
 from app.store.migrate import migrate
 from app.store.repository import SqlRepository
 from ca.errors import StoreUnavailable
@@ -162,7 +162,7 @@ class SqlStore:
                 connection.close()
 
 
-def open_store(url: str | URL, sharing: Sharing = ALONE) -> SqlStore:
+def open_store(url: DatabaseUrl, sharing: Sharing = ALONE) -> SqlStore:
     """Open the database at *url*, made or brought to the newest schema where needed.
 
     Raises:
