@@ -2,10 +2,10 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from time import perf_counter
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -41,10 +41,25 @@ CLOCK_SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ScepIdentity:
-    """The certificate and RSA key that open envelopes and sign replies: in CA mode the CA's own."""
+    """The certificate and RSA key that open envelopes and sign replies.
+
+    In CA mode they are the CA's own; in RA mode the registration authority's, and then nothing but
+    issuing touches the CA's key.
+    """
 
     certificate: Certificate
     key: rsa.RSAPrivateKey
+
+    def at(self, now: datetime) -> "tuple[ScepIdentity, ...]":
+        """The one that there is at any time (see :class:`Identities`)."""
+        return (self,)
+
+
+class Identities(Protocol):
+    """The identities of a server, which for a RA change with time."""
+
+    def at(self, now: datetime) -> tuple[ScepIdentity, ...]:
+        """Those that count at *now*: the one that GetCACert shows, then others that still open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,7 @@ class Responder:
     """
 
     authority: Authority
-    identity: ScepIdentity
+    identity: Identities
     policy: EnrolmentPolicy
     store: Store
     clock: Clock
@@ -73,14 +88,14 @@ class Responder:
         signed = codec.load(body, deviations)
         transaction = codec.decode_transaction(signed, profile.crypto)
         exchange = Exchange(profile, peer, self.clock(), transaction, deviations)
-        reply = _Reply(self.identity, profile, signed)
+        identities = self.identity.at(exchange.received_at)
+        reply = _Reply(identities[0], profile, signed)
         try:
             message = codec.decode_pki_message(signed, transaction, profile.crypto)
             exchange.message_type = message.message_type.label
             _check_recipient(message)
-            request = codec.decode_request(
-                message, self.identity.key, self.identity.certificate, profile.crypto
-            )
+            reply.identity = identity = _addressed(message, identities)
+            request = codec.decode_request(message, identity.key, identity.certificate, profile.crypto)
             body = reply.to(transaction, self._answer(request, exchange), message.signer, request.cipher)
         except ScepError as refusal:
             # The one place where a refusal becomes a CertRep FAILURE.
@@ -137,7 +152,7 @@ class Responder:
         raise BadCertId("no transaction of this transactionID and key is known")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Reply:
     """How to answer one message: with which digest, cipher and form."""
 
@@ -163,6 +178,17 @@ class _Reply:
             cipher=level.reply_cipher(cipher),
             empty_content=self.profile.empty_content,
         )
+
+
+def _addressed(message: PkiMessage, identities: tuple[ScepIdentity, ...]) -> ScepIdentity:
+    """The identity that the envelope is for, which then also signs the reply.
+
+    A client that holds the last RA certificate believes no other, though a new one is shown already.
+    """
+    if len(identities) == 1:
+        return identities[0]
+    place = codec.find_addressee(message, [one.certificate for one in identities])
+    return identities[place]
 
 
 def _check_recipient(message: PkiMessage) -> None:

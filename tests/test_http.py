@@ -84,7 +84,12 @@ def serving(web: Bottle, limits: Limits | None = None) -> Iterator[Served]:
 
 def wired(world: World) -> Bottle:
     """The whole application over the CA and the store of *world*."""
-    return build_web(Ca(world.ca, world.key, ()), CONFIG, world.store, world.challenge_key)
+    return build_web(
+        Ca(world.ca, (), world.responder.authority, world.responder.identity),
+        CONFIG,
+        world.store,
+        world.challenge_key,
+    )
 
 
 def insist_plain(answer: Answer, status: int) -> None:

@@ -16,7 +16,14 @@ from ca.algorithms.keys import PrivateKey
 from ca.asn1 import writer
 from ca.issuing import authority
 from ca.issuing.key_store import KeyUnusable, encode_private_key, generate_rsa_key, load_private_key
-from ca.issuing.root import CaUnusable, check_ca, encode_pem, load_pem_certificates, make_ca_certificate
+from ca.issuing.root import (
+    CaUnusable,
+    arrange_chain,
+    check_ca,
+    encode_pem,
+    load_pem_certificates,
+    make_ca_certificate,
+)
 from ca.x509 import oids
 from ca.x509.certificate import Certificate
 from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage
@@ -25,12 +32,14 @@ from tests.world import NOW, der, name, rsa_key
 
 ROOT_KEY, CA_KEY, OTHER_KEY = rsa_key(3), rsa_key(0), rsa_key(4)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
+OLD_KEY = ec.generate_private_key(ec.SECP256K1())
+ED_KEY = ed25519.Ed25519PrivateKey.generate()
 SIGNING = {KeyUsageBit.keyCertSign, KeyUsageBit.cRLSign}
 SCEP = {KeyUsageBit.digitalSignature, KeyUsageBit.keyEncipherment}
 
 
 def ca_certificate(
-    key: PrivateKey = CA_KEY,
+    key: PrivateKey | ed25519.Ed25519PrivateKey = CA_KEY,
     issuer: str = "Ca",
     issuer_key: PrivateKey | None = None,
     *,
@@ -55,7 +64,9 @@ def ca_certificate(
         value = usage if isinstance(usage, bytes) else encode_key_usage(frozenset(usage))
         unread = x509.UnrecognizedExtension(x509.ObjectIdentifier(oids.KEY_USAGE), value)
         builder = builder.add_extension(unread, critical=True)
-    return Certificate.load(der(builder.sign(issuer_key or key, hashes.SHA256())))
+    signing = issuer_key or key
+    digest = None if isinstance(signing, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return Certificate.load(der(builder.sign(signing, digest)))
 
 
 ROOT = ca_certificate(ROOT_KEY, "Root", subject="Root")
@@ -90,6 +101,26 @@ def test_a_certificate_without_key_usage_can_be_a_ca() -> None:
     assert check_ca(ca_certificate(), CA_KEY, (), NOW) == []
 
 
+@pytest.mark.parametrize("key", [CA_KEY, EC_KEY, ec.generate_private_key(ec.SECP384R1())])
+def test_behind_an_ra_a_ca_needs_no_bits_but_its_own(key: PrivateKey) -> None:
+    """RFC 8894 2.1.2: nobody writes to it; and an EC key may not say that it enciphers (RFC 8813 3)."""
+    made = Certificate.load(make_ca_certificate(Name.from_text("CN=Ca"), key, 10, NOW, behind_ra=True))
+
+    assert check_ca(made, key, (), NOW, behind_ra=True) == []
+    assert made.key_usage == frozenset(SIGNING)
+
+
+def test_a_chain_is_put_in_order() -> None:
+    """Clients go up the bundle as it stands, and tools write the CA itself into its chain."""
+    policy_ca = ca_certificate(OTHER_KEY, "Root", ROOT_KEY, subject="Policy CA")
+    below = ca_certificate(CA_KEY, "Policy CA", OTHER_KEY)
+
+    assert arrange_chain(below, (ROOT, below, policy_ca, ROOT)) == (policy_ca, ROOT)
+    assert arrange_chain(ROOT, ()) == ()
+    with pytest.raises(CaUnusable, match="CN=Policy CA"):
+        arrange_chain(INTERMEDIATE, (ROOT, policy_ca))
+
+
 @pytest.mark.parametrize("usage", [SIGNING, SIGNING | {KeyUsageBit.digitalSignature}])
 def test_a_key_usage_that_clients_may_mind_is_told(usage: set[KeyUsageBit]) -> None:
     """RFC 8894 2.1.2: without both bits the CA cannot answer and be written to; some clients look."""
@@ -100,7 +131,8 @@ def test_a_key_usage_that_clients_may_mind_is_told(usage: set[KeyUsageBit]) -> N
 
 REFUSED: dict[str, tuple[Certificate, PrivateKey, tuple[Certificate, ...], str]] = {
     "another key": (ca_certificate(), OTHER_KEY, (), "does not belong"),
-    "an EC key": (ca_certificate(EC_KEY), EC_KEY, (), "not RSA"),
+    "an Ed25519 key": (ca_certificate(ED_KEY), CA_KEY, (), "neither RSA nor EC"),
+    "a curve that nobody certifies": (ca_certificate(OLD_KEY), OLD_KEY, (), "P-256, P-384 or P-521"),
     "a short key": (ca_certificate(rsa_key(9, 1024)), rsa_key(9, 1024), (), "at least 2048 bits"),
     "no basicConstraints": (ca_certificate(is_ca=None), CA_KEY, (), "not a CA's"),
     "cA FALSE": (ca_certificate(is_ca=False), CA_KEY, (), "not a CA's"),

@@ -164,6 +164,13 @@ def cms_identifier(key: PrivateKey, digest: Digest, *, pss: bool = False) -> byt
     return writer.sequence(writer.oid(RSASSA_PSS), parameters)
 
 
+def fitting_digest(key: PrivateKey) -> Digest:
+    """The digest that certificates of *key* are signed over: as strong as the curve (RFC 5480 4)."""
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return {384: digests.SHA384, 521: digests.SHA512}.get(key.curve.key_size, digests.SHA256)
+    return digests.SHA256
+
+
 def certificate_identifier(key: PrivateKey, digest: Digest) -> bytes:
     """The AlgorithmIdentifier of a certificate: sha256WithRSAEncryption and its kin."""
     if isinstance(key, ec.EllipticCurvePrivateKey):

@@ -8,7 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ca.algorithms.keys import PrivateKey
 
-RSA_KEY_TYPES = {"rsa:2048": 2048, "rsa:3072": 3072, "rsa:4096": 4096}
+_RSA_BITS = {"rsa:2048": 2048, "rsa:3072": 3072, "rsa:4096": 4096}
+_CURVES: dict[str, ec.EllipticCurve] = {"ec:p256": ec.SECP256R1(), "ec:p384": ec.SECP384R1()}
+KEY_TYPES = (*_RSA_BITS, *_CURVES)
 
 
 class KeyUnusable(Exception):
@@ -18,6 +20,13 @@ class KeyUnusable(Exception):
 def generate_rsa_key(bits: int) -> rsa.RSAPrivateKey:
     """A new RSA key."""
     return rsa.generate_private_key(65537, bits)
+
+
+def generate_key(key_type: str) -> PrivateKey:
+    """A new key of one of ``KEY_TYPES``."""
+    if key_type in _CURVES:
+        return ec.generate_private_key(_CURVES[key_type])
+    return generate_rsa_key(_RSA_BITS[key_type])
 
 
 def encode_private_key(key: PrivateKey) -> bytes:

@@ -83,6 +83,10 @@ class EnvelopedData:
         """The content cipher, which a reply mirrors."""
         return self._sealed.cipher
 
+    def names(self, certificate: Certificate) -> bool:
+        """Whether a recipient names *certificate*."""
+        return any(isinstance(one, KeyTransRecipient) and one.names(certificate) for one in self.recipients)
+
     def decrypt(
         self, key: rsa.RSAPrivateKey, certificate: Certificate, level: CryptoLevel = CryptoLevel.COMPATIBLE
     ) -> bytes:
