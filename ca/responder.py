@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
-from ca.errors import BadAlgorithm, BadCertId, ScepError, TransactionInUse
+from ca.errors import BadCertId, ScepError, TransactionInUse
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
 from ca.journal import Exchange
 from ca.policy.enrolment import EnrolmentPolicy
+from ca.policy.recipient import find_recipient
 from ca.policy.renewal import find_renewed
 from ca.ports import AnsweredRequest, Clock, Peer, Repository, Store, StoredCertificate
 from ca.profiles import Profile
@@ -27,6 +28,7 @@ from ca.scep.messages import (
     Outcome,
     PkiMessage,
     PollRequest,
+    Recipient,
     Request,
     Success,
     Transaction,
@@ -93,10 +95,10 @@ class Responder:
         try:
             message = codec.decode_pki_message(signed, transaction, profile.crypto)
             exchange.message_type = message.message_type.label
-            _check_recipient(message)
             reply.identity = identity = _addressed(message, identities)
             request = codec.decode_request(message, identity.key, identity.certificate, profile.crypto)
-            body = reply.to(transaction, self._answer(request, exchange), message.signer, request.cipher)
+            recipient = find_recipient(request)
+            body = reply.to(transaction, self._answer(request, exchange), recipient, request.cipher)
         except ScepError as refusal:
             # The one place where a refusal becomes a CertRep FAILURE.
             exchange.message_type = codec.claimed_message_type(signed)
@@ -134,6 +136,7 @@ class Responder:
             earlier = _earlier_answer(request, exchange, None, repository)
             if earlier is not None:
                 return earlier
+        if basis is None or request.needs_challenge:
             exchange.challenge_id = self.policy.spend_challenge(request, content, profile, repository, now)
         certificate = self.authority.sign_certificate(
             request.csr, content, profile, exchange.transaction.transaction_id, now, renewed_from=basis
@@ -164,7 +167,7 @@ class _Reply:
         self,
         transaction: Transaction,
         outcome: Outcome,
-        recipient: Certificate | None = None,
+        recipient: Recipient | None = None,
         cipher: Cipher = AES_128_CBC,
     ) -> bytes:
         level = self.profile.crypto
@@ -189,14 +192,6 @@ def _addressed(message: PkiMessage, identities: tuple[ScepIdentity, ...]) -> Sce
         return identities[0]
     place = codec.find_addressee(message, [one.certificate for one in identities])
     return identities[place]
-
-
-def _check_recipient(message: PkiMessage) -> None:
-    """A certificate is only issued to who can read the reply, whose envelope needs an RSA key."""
-    if not isinstance(message.signer.public_key(), rsa.RSAPublicKey):
-        raise BadAlgorithm(
-            "the message must be signed with an RSA key, so that the reply can be encrypted to it"
-        )
 
 
 def _note_signer(request: EnrolmentRequest, exchange: Exchange) -> None:

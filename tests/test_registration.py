@@ -114,7 +114,7 @@ def test_the_ca_issues_what_the_ra_was_asked_for(world: RaWorld, device: Device)
 
     made = x509.load_der_x509_certificate(issued.der)
     key = world.authority._key
-    kind = "rsa" if isinstance(key, rsa.RSAPrivateKey) else f"ec:p{key.curve.key_size}"
+    kind = f"ec:p{key.curve.key_size}" if isinstance(key, ec.EllipticCurvePrivateKey) else "rsa"
     assert made.signature_algorithm_oid.dotted_string == SIGNATURES[kind]
     assert issued.issuer_der == world.ca.subject_der
     check_chain(issued, world.ca, NOW)

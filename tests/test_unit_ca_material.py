@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from app.data_folder import DataFolder
 from app.wiring import load_ca
@@ -224,7 +224,7 @@ def test_a_file_of_the_ca_that_is_of_no_use_is_named(tmp_path: Path, case: str) 
     assert words in str(refusal.value)
 
 
-@pytest.mark.parametrize("key", [generate_rsa_key(2048), EC_KEY], ids=["RSA", "EC"])
+@pytest.mark.parametrize("key", [generate_rsa_key(2048), EC_KEY, ED_KEY], ids=["RSA", "EC", "Ed25519"])
 def test_a_key_comes_back_from_its_file(key: PrivateKey) -> None:
     """RFC 5958: PKCS #8, which every other tool reads too."""
     pem = encode_private_key(key)
@@ -241,7 +241,7 @@ def test_a_new_key_has_the_size_asked_for(bits: int) -> None:
     assert (key.key_size, key.public_key().public_numbers().e) == (bits, 65537)
 
 
-def pem_of(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, passphrase: bytes = b"") -> bytes:
+def pem_of(key: rsa.RSAPrivateKey | ed448.Ed448PrivateKey, passphrase: bytes = b"") -> bytes:
     encryption = (
         serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     )
@@ -256,7 +256,7 @@ def pem_of(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, passphrase: bytes
         (b"no key", b"secret", "cannot be read, or the passphrase is wrong"),
         (pem_of(CA_KEY), b"secret", "is not encrypted"),
         (b"no key", None, "cannot be read$"),
-        (pem_of(ed25519.Ed25519PrivateKey.generate()), None, "neither RSA nor EC"),
+        (pem_of(ed448.Ed448PrivateKey.generate()), None, "neither RSA nor EC nor Ed25519"),
     ],
 )
 def test_a_key_of_no_use_is_refused_in_words(pem: bytes, passphrase: bytes | None, words: str) -> None:
