@@ -64,8 +64,13 @@ class DataFolder:
         """The key of that number, PEM (PKCS #8)."""
         return self.ca / f"ra-{number}.key"
 
+    @property
+    def has_ra(self) -> bool:
+        """Whether there is a registration authority, or at least a part of one."""
+        return any(self.ca.glob("ra-*"))
+
     def ra_numbers(self) -> list[int]:
-        """The numbers of the registration authority's certificates, the newest first; none in CA mode."""
+        """The numbers of the registration authority's certificates, the newest first."""
         found = (_RA_NAME.fullmatch(path.name) for path in self.ca.glob("ra-*.pem"))
         return sorted((int(name[1]) for name in found if name), reverse=True)
 

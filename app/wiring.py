@@ -50,7 +50,7 @@ def load_ca(folder: DataFolder) -> tuple[Ca, list[str]]:
     certificate = load_ca_certificate(folder)
     key = read_private_key(folder.ca_key)
     chain = read_certificates(folder.ca_chain) if folder.ca_chain.exists() else ()
-    behind_ra, now = bool(folder.ra_numbers()), utc_now()
+    behind_ra, now = folder.has_ra, utc_now()
     try:
         warnings = check_ca(certificate, key, chain, now, behind_ra=behind_ra)
     except CaUnusable as error:

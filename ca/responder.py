@@ -17,7 +17,7 @@ from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
 from ca.journal import Exchange
 from ca.policy.enrolment import EnrolmentPolicy
-from ca.policy.recipient import find_recipient
+from ca.policy.recipient import check_own_key, find_recipient
 from ca.policy.renewal import find_renewed
 from ca.ports import AnsweredRequest, Clock, Peer, Repository, Store, StoredCertificate
 from ca.profiles import Profile
@@ -133,6 +133,7 @@ class Responder:
         exchange.dropped = content.dropped
         basis = self.policy.renewal_basis(request, renewed, content, profile, now)
         if basis is None:
+            check_own_key(request)
             earlier = _earlier_answer(request, exchange, None, repository)
             if earlier is not None:
                 return earlier

@@ -276,6 +276,18 @@ def test_an_ra_that_could_not_last_longer_is_not_renewed() -> None:
     assert is_renewal_due(None, authority.certificate, NOW)
 
 
+def test_a_clock_that_goes_back_makes_no_ra(folder: DataFolder) -> None:
+    """A host without a battery starts years too early, and finds the right time a minute later."""
+    authority = authority_of(rsa_key(0))
+    RegistrationAuthority(folder, authority, NOW)
+    early = NOW - timedelta(days=5000)
+
+    identities = RegistrationAuthority(folder, authority, early)
+
+    assert len(identities.at(early + LOOK)) == 1
+    assert folder.ra_numbers() == [1]
+
+
 def test_when_all_have_ended_the_newest_has_to_do() -> None:
     """A server whose folder could not be written for years says something all the same."""
     authority = authority_of(rsa_key(0))
@@ -485,6 +497,20 @@ def test_a_lost_ra_of_an_ec_ca_is_made_anew(tmp_path: Path) -> None:
         bundle = decode_ca_certificates(service.get("/scep?operation=GetCACert")[1])
 
     assert len(bundle) == 2
+
+
+def test_a_lost_ra_certificate_is_made_anew_for_its_key(tmp_path: Path) -> None:
+    """Half an RA is no reason to let the CA's key answer strangers; and the key opens what it did."""
+    did("init", "--data", tmp_path / "data", "--ra")
+    folder = DataFolder(tmp_path / "data")
+    lost = x509.load_pem_x509_certificate(folder.ra_certificate(1).read_bytes())
+    folder.ra_certificate(1).unlink()
+
+    with serving("--data", folder.path, "--listen", "127.0.0.1:0", log=tmp_path / "log") as service:
+        ra, _ = decode_ca_certificates(service.get("/scep?operation=GetCACert")[1])
+
+    assert x509.load_der_x509_certificate(ra.der).public_key() == lost.public_key()
+    assert "new RA certificate" in service.log
 
 
 def _replace_ra(folder: DataFolder, made_at: datetime) -> None:

@@ -28,7 +28,7 @@ from ca.scep.oids import MESSAGE_TYPE, PKI_STATUS, RECIPIENT_NONCE, SENDER_NONCE
 from ca.x509.certificate import Certificate
 from tests.command_line import did, run, serving
 from tests.interop import peers
-from tests.world import NONCE, NOW, SECRET, World, captured_log, certificate_of, name, rsa_key
+from tests.world import NONCE, NOW, SECRET, Device, World, captured_log, certificate_of, name, rsa_key
 
 KINDS = ("ec:p256", "ec:p384", "ed25519")
 ANSWER = Transaction("t1", NONCE)
@@ -186,6 +186,47 @@ def test_a_lost_renewal_is_sent_again(world: World, client: Modern) -> None:
 
     assert first == again
     assert len(world.issued()) == 2
+
+
+@pytest.mark.parametrize("signer", ["self-signed", "another device's"])
+@pytest.mark.parametrize("answered", [False, True], ids=["before its answer", "after it"])
+def test_a_captured_request_that_is_signed_anew_gives_nothing_to_guess_at(
+    world: World, device: Device, client: Modern, answered: bool, signer: str
+) -> None:
+    """RFC 8894 7.3: under the password of a request that was captured, its reply would be a way to it."""
+    captured = SignedData.load(device.message(world.ca)).data
+    if answered:
+        certificate_of(world.enrol(device))
+    if signer == "another device's":
+        world.add_challenge("mine", uses=1)
+        client.identity = Identity(certificate_of(client.ask(world, "mine")), client.key)
+    before = world.issued()
+
+    reply = world.respond(resigned(client, captured))
+
+    outcome = client.read(world, reply)
+    assert isinstance(outcome, Failure)
+    assert outcome.fail_info is FailInfo.BAD_ALG
+    assert world.issued() == before
+
+
+def resigned(client: Modern, envelope: bytes) -> bytes:
+    """A PKCSReq of *client* around an envelope that it could not open."""
+    signed = {
+        MESSAGE_TYPE: attributes.text(MessageType.PKCS_REQ),
+        TRANSACTION_ID: attributes.text(ANSWER.transaction_id),
+        SENDER_NONCE: writer.octet_string(ANSWER.sender_nonce),
+    }
+    identity = client.identity
+    return sign(identity.certificate, identity.key, envelope, attributes=signed, signing_time=NOW)
+
+
+def test_a_new_key_is_certified_by_the_old_one(world: World, client: Modern) -> None:
+    """RFC 8894 2.3: a renewal is signed with the old key, whatever key it asks for."""
+    old = renewing(world, client)
+    client.key = generate_key("ec:p384")
+
+    assert certificate_of(client.ask(world, SECRET, MessageType.RENEWAL_REQ)).spki != old.spki
 
 
 def test_an_rsa_client_may_have_an_ec_key_certified_without_a_password(world: World) -> None:

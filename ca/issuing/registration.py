@@ -72,7 +72,7 @@ def is_renewal_due(newest: Certificate | None, issuer: Certificate, now: datetim
     It is where there is none of this CA, and in time before its end; but not where another could
     not last longer, because the CA itself ends.
     """
-    if newest is None or not _is_of(newest, issuer, min(now, newest.not_valid_after)):
+    if newest is None or not _is_of(newest, issuer):
         return True
     end = newest.not_valid_after
     return end - OVERLAP <= now and end < issuer.not_valid_after
@@ -87,15 +87,16 @@ def order_certificates(
     The newest is shown once it has settled. Where none is valid any more, the newest has to do.
     """
     living = [one for one in newest_first if now <= one.not_valid_after] or list(newest_first[:1])
-    ours = [one for one in living if _is_of(one, issuer, now)] or living
+    ours = [one for one in living if _is_of(one, issuer)] or living
     settled = [one for one in ours if one.not_valid_before + SETTLING <= now]
     shown = settled[0] if settled else ours[-1]
     return [shown, *(one for one in living if one is not shown)]
 
 
-def _is_of(certificate: Certificate, issuer: Certificate, now: datetime) -> bool:
+def _is_of(certificate: Certificate, issuer: Certificate) -> bool:
     try:
-        check_chain(certificate, issuer, now)
+        # At its first moment: a host whose clock is wrong for a day must not make one after another.
+        check_chain(certificate, issuer, certificate.not_valid_before)
     except ChainBroken:
         return False
     return True

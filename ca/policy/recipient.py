@@ -27,3 +27,21 @@ def find_recipient(request: Request) -> Recipient:
             "challenge password into the CSR, under which the reply is encrypted"
         )
     return Password(request.csr.challenge_password)
+
+
+def check_own_key(request: EnrolmentRequest) -> None:
+    """Check, where the reply goes under a password, that who signed *request* also made its CSR.
+
+    Who listens cannot guess at the password in an envelope. Were he answered when he signs a
+    captured one anew, he could guess at it in the reply for as long as he likes. A renewal is signed
+    with the old key, and authorised by it.
+
+    Raises:
+        BadAlgorithm: The signer's key cannot decrypt, and is not the CSR's.
+
+    """
+    if request.needs_challenge and request.signer.spki != request.csr.spki:
+        raise BadAlgorithm(
+            "a request that is not signed with the key of its CSR must be signed with an RSA key, "
+            "so that the reply can be encrypted to it"
+        )
