@@ -140,9 +140,14 @@ def test_an_intermediate_of_three_levels_is_served_upwards(
 
     code, said = import_ca(made, pem(key), *options, chain=ROOT_CA + made + POLICY_CA)
 
+    (tmp_path / "data" / "scepbox.toml").write_text("[profiles.default]\nchain_in_reply = true\n")
     with serving("--data", tmp_path / "data", "--listen", "127.0.0.1:0", log=tmp_path / "log") as service:
         media_type, body = service.get("/scep?operation=GetCACert")
+        challenge = run("challenge", "new", "--data", tmp_path / "data").out
+        asking = ("enroll", service.url, "--subject", "CN=ipad-17", "--challenge", "-", "--out", tmp_path)
+        enrolled = run(*asking, stdin=challenge)
     assert code == 0, said
+    assert enrolled.code == 0, enrolled.err
     assert media_type == "application/x-x509-ca-ra-cert"
     registration = [] if case == "RSA" else ["CN=My CA RA"]
     served = [str(one.subject) for one in decode_ca_certificates(body)]

@@ -30,7 +30,7 @@ from ca.issuing.registration import (
 )
 from ca.issuing.root import CaUnusable, encode_pem, make_ca_certificate
 from ca.scep.codec import decode_ca_certificates
-from ca.scep.messages import Failure, MessageType, Outcome
+from ca.scep.messages import Failure, MessageType, Outcome, Success
 from ca.x509 import oids
 from ca.x509.certificate import Certificate
 from ca.x509.chain import check_chain
@@ -175,6 +175,16 @@ def test_nothing_but_issuing_touches_the_ca_key(
     assert isinstance(device.read(refused, rsa_world.shown, "t2"), Failure)
     with pytest.raises(AttributeError):
         rsa_world.ask(Device("other", key=rsa_key(2)), rsa_world.shown, "t3")
+
+
+def test_the_chain_that_goes_along_has_no_ra_in_it(rsa_world: RaWorld, device: Device) -> None:
+    """RFC 8894 3.4: a profile may send what is above the certificate; the RA is above nothing."""
+    rsa_world.profile = replace(rsa_world.profile, chain_in_reply=True)
+
+    outcome = rsa_world.ask(device, rsa_world.shown)
+
+    assert isinstance(outcome, Success)
+    assert outcome.chain == (rsa_world.ca.der,)
 
 
 def test_the_ra_s_own_certificate_renews_nothing(rsa_world: RaWorld) -> None:
