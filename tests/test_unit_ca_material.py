@@ -15,7 +15,13 @@ from app.wiring import load_ca
 from ca.algorithms.keys import PrivateKey
 from ca.asn1 import writer
 from ca.issuing import authority
-from ca.issuing.key_store import KeyUnusable, encode_private_key, generate_rsa_key, load_private_key
+from ca.issuing.key_store import (
+    KeyUnusable,
+    encode_private_key,
+    generate_key,
+    generate_rsa_key,
+    load_private_key,
+)
 from ca.issuing.root import (
     CaUnusable,
     arrange_chain,
@@ -116,7 +122,7 @@ def test_a_chain_is_put_in_order() -> None:
     below = ca_certificate(CA_KEY, "Policy CA", OTHER_KEY)
 
     assert arrange_chain(below, (ROOT, below, policy_ca, ROOT)) == (policy_ca, ROOT)
-    assert arrange_chain(ROOT, ()) == ()
+    assert arrange_chain(ROOT, ()) == arrange_chain(INTERMEDIATE, ()) == ()
     with pytest.raises(CaUnusable, match="CN=Policy CA"):
         arrange_chain(INTERMEDIATE, (ROOT, policy_ca))
 
@@ -236,8 +242,9 @@ def test_a_key_comes_back_from_its_file(key: PrivateKey) -> None:
 @pytest.mark.parametrize("bits", [2048, 3072])
 def test_a_new_key_has_the_size_asked_for(bits: int) -> None:
     """RFC 8017 3.1: F4 as the exponent, for there are readers that take no other."""
-    key = generate_rsa_key(bits)
+    key = generate_key(f"rsa:{bits}")
 
+    assert isinstance(key, rsa.RSAPrivateKey)
     assert (key.key_size, key.public_key().public_numbers().e) == (bits, 65537)
 
 

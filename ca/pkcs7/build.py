@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from ca.algorithms.digests import SHA256, SHA512, Digest
+from ca.algorithms.digests import SHA256, Digest
 from ca.algorithms.keys import PrivateKey
-from ca.algorithms.signatures import cms_identifier
+from ca.algorithms.signatures import cms_identifier, fitting_digest
 from ca.algorithms.signatures import sign as sign_bytes
 from ca.asn1 import tags, writer
 from ca.pkcs7 import oids
@@ -44,7 +44,7 @@ def sign(
     """
     if isinstance(key, ed25519.Ed25519PrivateKey):
         # RFC 8419 3.1: where there are signed attributes.
-        digest = SHA512
+        digest = fitting_digest(key)
     signed = {
         oids.MESSAGE_DIGEST: writer.octet_string(digest.of(data or b"")),
         oids.SIGNING_TIME: writer.time(signing_time or datetime.now(UTC)),
