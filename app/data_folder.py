@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -14,6 +15,7 @@ from pathlib import Path
 from app.hints import command
 
 SECRET_OCTETS = 32
+_RA_NAME = re.compile(r"ra-([1-9][0-9]{0,8})\.pem")
 # What a start that was killed left behind is looked at by nobody; a running one is done long before.
 LEFTOVER_SECONDS = 3600
 
@@ -55,6 +57,24 @@ class DataFolder:
     def ca_chain(self) -> Path:
         """The certificates above an imported CA, PEM; absent where there are none."""
         return self.ca / "chain.pem"
+
+    def ra_certificate(self, number: int) -> Path:
+        """The certificate of the registration authority's key of that number, PEM."""
+        return self.ca / f"ra-{number}.pem"
+
+    def ra_key(self, number: int) -> Path:
+        """The key of that number, PEM (PKCS #8)."""
+        return self.ca / f"ra-{number}.key"
+
+    @property
+    def has_ra(self) -> bool:
+        """Whether there is a registration authority, or at least a part of one."""
+        return any(self.ca.glob("ra-*"))
+
+    def ra_numbers(self) -> list[int]:
+        """The numbers of the registration authority's certificates, the newest first."""
+        found = (_RA_NAME.fullmatch(path.name) for path in self.ca.glob("ra-*.pem"))
+        return sorted((int(name[1]) for name in found if name), reverse=True)
 
     @property
     def settings(self) -> Path:
@@ -131,7 +151,7 @@ class DataFolder:
 
     def remove_leftovers(self) -> None:
         """Remove what starts that were killed left behind an hour ago or longer."""
-        for pattern in ("ca.new*", f"{self.secret.name}.new-*"):
+        for pattern in ("ca.new*", f"{self.secret.name}.new-*", f"{self.ca.name}/ra-*.new-*"):
             for path in self.path.glob(pattern):
                 with suppress(OSError):
                     if time.time() - path.stat().st_mtime < LEFTOVER_SECONDS:

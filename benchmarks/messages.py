@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from app.client.client import Identity
 from app.client.csr import make_csr, make_identity
+from ca.algorithms.keys import PrivateKey
 from ca.deviations import Deviations
 from ca.errors import InvalidReply
 from ca.scep.codec import Expectation, decode_cert_rep, encode_request
@@ -99,7 +100,7 @@ def count_successes(
     return successes, distinct
 
 
-def _spki(key: rsa.RSAPrivateKey) -> bytes:
+def _spki(key: PrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

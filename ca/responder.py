@@ -2,21 +2,22 @@
 
 import logging
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import perf_counter
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
-from ca.errors import BadAlgorithm, BadCertId, RequestRejected, ScepError
+from ca.errors import BadCertId, RequestRejected, ScepError
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
 from ca.journal import Exchange
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.queue import Queue
+from ca.policy.recipient import check_own_key, find_recipient
 from ca.policy.renewal import find_renewed
 from ca.ports import Clock, Peer, Repository, Store, StoredCertificate
 from ca.profiles import Profile
@@ -28,6 +29,7 @@ from ca.scep.messages import (
     Pending,
     PkiMessage,
     PollRequest,
+    Recipient,
     Request,
     Success,
     Transaction,
@@ -43,10 +45,25 @@ CLOCK_SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ScepIdentity:
-    """The certificate and RSA key that open envelopes and sign replies: in CA mode the CA's own."""
+    """The certificate and RSA key that open envelopes and sign replies.
+
+    In CA mode they are the CA's own; in RA mode the registration authority's, and then nothing but
+    issuing touches the CA's key.
+    """
 
     certificate: Certificate
     key: rsa.RSAPrivateKey
+
+    def at(self, now: datetime) -> "tuple[ScepIdentity, ...]":
+        """The one that there is at any time (see :class:`Identities`)."""
+        return (self,)
+
+
+class Identities(Protocol):
+    """The identities of a server, which for a RA change with time."""
+
+    def at(self, now: datetime) -> tuple[ScepIdentity, ...]:
+        """Those that count at *now*: the one that GetCACert shows, then others that still open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +75,7 @@ class Responder:
     """
 
     authority: Authority
-    identity: ScepIdentity
+    identity: Identities
     policy: EnrolmentPolicy
     store: Store
     clock: Clock
@@ -77,15 +94,15 @@ class Responder:
         signed = codec.load(body, deviations)
         transaction = codec.decode_transaction(signed, profile.crypto)
         exchange = Exchange(profile, peer, self.clock(), transaction, deviations)
-        reply = _Reply(self.identity, profile, signed)
+        identities = self.identity.at(exchange.received_at)
+        reply = _Reply(identities[0], profile, signed)
         try:
             message = codec.decode_pki_message(signed, transaction, profile.crypto)
             exchange.message_type = message.message_type.label
-            _check_recipient(message)
-            request = codec.decode_request(
-                message, self.identity.key, self.identity.certificate, profile.crypto
-            )
-            body = reply.to(transaction, self._answer(request, exchange), message.signer, request.cipher)
+            reply.identity = identity = _addressed(message, identities)
+            request = codec.decode_request(message, identity.key, identity.certificate, profile.crypto)
+            recipient = find_recipient(request)
+            body = reply.to(transaction, self._answer(request, exchange), recipient, request.cipher)
         except ScepError as refusal:
             # The one place where a refusal becomes a CertRep FAILURE.
             exchange.message_type = codec.claimed_message_type(signed)
@@ -124,9 +141,11 @@ class Responder:
         exchange.dropped = content.dropped
         basis = self.policy.renewal_basis(request, renewed, content, profile, now)
         if basis is None:
+            check_own_key(request)
             earlier = earlier_answer(request, exchange, None, repository)
             if earlier is not None:
                 return earlier
+        if basis is None or request.needs_challenge:
             exchange.challenge_id = self.policy.spend_challenge(request, content, profile, repository, now)
         if profile.manual_approval:
             return self._hold(request, exchange, repository)
@@ -160,7 +179,7 @@ class Responder:
         return answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Reply:
     """How to answer one message: with which digest, cipher and form."""
 
@@ -172,7 +191,7 @@ class _Reply:
         self,
         transaction: Transaction,
         outcome: Outcome,
-        recipient: Certificate | None = None,
+        recipient: Recipient | None = None,
         cipher: Cipher = AES_128_CBC,
     ) -> bytes:
         level = self.profile.crypto
@@ -188,12 +207,15 @@ class _Reply:
         )
 
 
-def _check_recipient(message: PkiMessage) -> None:
-    """A certificate is only issued to who can read the reply, whose envelope needs an RSA key."""
-    if not isinstance(message.signer.public_key(), rsa.RSAPublicKey):
-        raise BadAlgorithm(
-            "the message must be signed with an RSA key, so that the reply can be encrypted to it"
-        )
+def _addressed(message: PkiMessage, identities: tuple[ScepIdentity, ...]) -> ScepIdentity:
+    """The identity that the envelope is for, which then also signs the reply.
+
+    A client that holds the last RA certificate believes no other, though a new one is shown already.
+    """
+    if len(identities) == 1:
+        return identities[0]
+    place = codec.find_addressee(message, [one.certificate for one in identities])
+    return identities[place]
 
 
 def _note_signer(request: EnrolmentRequest, exchange: Exchange) -> None:

@@ -254,8 +254,8 @@ def post(world: World, message: bytes, level: CryptoLevel = CryptoLevel.COMPATIB
     ScepEndpoint(
         world.responder.respond,
         {"default": Profile(crypto=level)},
-        encode_ca_certificates((world.ca,)),
-        degenerate([world.ca.der]),
+        lambda: encode_ca_certificates((world.ca,)),
+        lambda: degenerate([world.ca.der]),
     ).add_to(web)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST",

@@ -122,6 +122,46 @@ def test_an_encrypted_key_is_opened_with_its_passphrase(import_ca: Import, tmp_p
     assert PASSPHRASE not in said
 
 
+POLICY_KEY = ec.generate_private_key(ec.SECP384R1())
+POLICY_CA = certificate("Policy CA", POLICY_KEY, "Root", ROOT_KEY)
+BELOW: dict[str, tuple[Key, tuple[str, ...]]] = {
+    "RSA": (CA_KEY, ()),
+    "RSA with an RA": (CA_KEY, ("--ra",)),
+    "EC": (EC_KEY, ()),
+    "EC with an RA": (EC_KEY, ("--ra",)),
+}
+
+
+@pytest.mark.parametrize("case", BELOW)
+def test_an_intermediate_of_three_levels_is_served_upwards(
+    import_ca: Import, tmp_path: Path, case: str
+) -> None:
+    """RFC 8894 4.2.1.2, RA-03: the RA first, then its issuer, then up to the root, however they came."""
+    key, options = BELOW[case]
+    made = certificate("My CA", key, "Policy CA", POLICY_KEY)
+
+    code, said = import_ca(made, pem(key), *options, chain=ROOT_CA + made + POLICY_CA)
+
+    (tmp_path / "data" / "scepbox.toml").write_text("[profiles.default]\nchain_in_reply = true\n")
+    with serving("--data", tmp_path / "data", "--listen", "127.0.0.1:0", log=tmp_path / "log") as service:
+        media_type, body = service.get("/scep?operation=GetCACert")
+        challenge = run("challenge", "new", "--data", tmp_path / "data").out
+        asking = ("enroll", service.url, "--subject", "CN=ipad-17", "--challenge", "-", "--out", tmp_path)
+        enrolled = run(*asking, stdin=challenge)
+    assert code == 0, said
+    assert enrolled.code == 0, enrolled.err
+    assert media_type == "application/x-x509-ca-ra-cert"
+    registration = [] if case == "RSA" else ["CN=My CA RA"]
+    served = [str(one.subject) for one in decode_ca_certificates(body)]
+    assert served == [*registration, "CN=My CA", "CN=Policy CA", "CN=Root"]
+    shown = json.loads(run("ca", "show", "--json", "--data", tmp_path / "data").out)
+    assert [one["subject"] for one in (*shown["ra"], shown, *shown["chain"])] == served
+    exported = x509.load_pem_x509_certificates(
+        run("ca", "export", "--chain", "--data", tmp_path / "data").out.encode()
+    )
+    assert [one.subject.rfc4514_string() for one in exported] == served[len(registration) :]
+
+
 REFUSED: dict[str, tuple[bytes, bytes, bytes, str]] = {
     "another key": (SELF_SIGNED, pem(OTHER_KEY), b"", "does not belong"),
     "not a CA": (
@@ -131,7 +171,6 @@ REFUSED: dict[str, tuple[bytes, bytes, bytes, str]] = {
         "not a CA's",
     ),
     "expired": (certificate("Old", CA_KEY, "Old", CA_KEY, days=-3), pem(CA_KEY), b"", "not valid now"),
-    "EC": (certificate("EC", EC_KEY, "EC", EC_KEY), pem(EC_KEY), b"", "not RSA"),
     "another chain": (
         INTERMEDIATE,
         pem(CA_KEY),
@@ -144,6 +183,7 @@ REFUSED: dict[str, tuple[bytes, bytes, bytes, str]] = {
         certificate("Root", ROOT_KEY, "Root", ROOT_KEY, days=-3),
         "chain does not lead",
     ),
+    "a stranger in the chain": (INTERMEDIATE, pem(CA_KEY), ROOT_CA + POLICY_CA, "to CN=Policy CA"),
     "no certificate": (pem(CA_KEY), pem(CA_KEY), b"", "not a PEM certificate"),
     "no key": (SELF_SIGNED, SELF_SIGNED, b"", "private key cannot be read"),
     "an encrypted key": (SELF_SIGNED, pem(CA_KEY, PASSPHRASE), b"", "no passphrase was given"),

@@ -13,7 +13,7 @@ from ca.algorithms.digests import MD5, SHA1, SHA256, Digest
 from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import writer
 from ca.deviations import DeviationKind, Deviations
-from ca.pkcs7 import sign
+from ca.pkcs7 import encrypt, sign
 from ca.scep import oids
 from ca.scep.messages import MessageType
 from ca.x509.certificate import Certificate
@@ -284,14 +284,14 @@ def test_the_signers_dates_are_kept_in_mind(world: World, device: Device, days: 
 
 
 def test_an_honest_ec_signer_is_told_why_it_cannot_enrol(world: World, device: Device) -> None:
-    """The reply's envelope needs an RSA key; the signature itself was right. N-110."""
+    """The reply's envelope needs an RSA key or a password; the signature itself was right. N-110."""
     key = ec.generate_private_key(ec.SECP256R1())
     attributes = {
         oids.MESSAGE_TYPE: writer.printable_string("19"),
         oids.TRANSACTION_ID: writer.printable_string("t1"),
         oids.SENDER_NONCE: writer.octet_string(NONCE),
     }
-    content = Forgery(device, world.ca).content
+    content = encrypt([world.ca], device.csr(None))
 
     refused(world, sign(ec_certificate(key), key, content, attributes=attributes), BAD_ALG)
 

@@ -85,9 +85,14 @@ def serving(web: Bottle, limits: Limits | None = None) -> Iterator[Served]:
         assert not thread.is_alive()
 
 
-def wired(world: World) -> Bottle:
+def wired(world: World, config: Config = CONFIG) -> Bottle:
     """The whole application over the CA and the store of *world*."""
-    return build_web(Ca(world.ca, world.key, ()), CONFIG, world.store, world.challenge_key)
+    return build_web(
+        Ca(world.ca, (), world.responder.authority, world.responder.identity),
+        config,
+        world.store,
+        world.challenge_key,
+    )
 
 
 def insist_plain(answer: Answer, status: int) -> None:
@@ -332,7 +337,7 @@ def test_how_a_request_came_lets_nobody_in(tmp_path: Path) -> None:
         "Authorization": "Basic YWRtaW46YWRtaW4=",
     }
 
-    with serving(build_web(Ca(world.ca, world.key, ()), config, world.store, world.challenge_key)) as served:
+    with serving(wired(world, config)) as served:
         capabilities = served.ask(GET, "/scep?operation=GetCACaps")
         message = device.message(world.ca, device.csr(None))
         answer = served.ask(POST, "/scep?operation=PKIOperation", message, **proxied)

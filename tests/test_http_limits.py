@@ -32,7 +32,7 @@ def web_of(respond: PkiOperation) -> PlainBottle:
     web = PlainBottle()
     web.catchall = False
     certificates = ("application/x-x509-ca-cert", b"the certificate")
-    ScepEndpoint(respond, {"default": Profile()}, certificates, b"").add_to(web)
+    ScepEndpoint(respond, {"default": Profile()}, lambda: certificates, lambda: b"").add_to(web)
     return web
 
 

@@ -8,15 +8,28 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from app.data_folder import DataFolder
 from app.wiring import load_ca
 from ca.algorithms.keys import PrivateKey
 from ca.asn1 import writer
 from ca.issuing import authority
-from ca.issuing.key_store import KeyUnusable, encode_private_key, generate_rsa_key, load_private_key
-from ca.issuing.root import CaUnusable, check_ca, encode_pem, load_pem_certificates, make_ca_certificate
+from ca.issuing.key_store import (
+    KeyUnusable,
+    encode_private_key,
+    generate_key,
+    generate_rsa_key,
+    load_private_key,
+)
+from ca.issuing.root import (
+    CaUnusable,
+    arrange_chain,
+    check_ca,
+    encode_pem,
+    load_pem_certificates,
+    make_ca_certificate,
+)
 from ca.x509 import oids
 from ca.x509.certificate import Certificate
 from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage
@@ -25,12 +38,14 @@ from tests.world import NOW, der, name, rsa_key
 
 ROOT_KEY, CA_KEY, OTHER_KEY = rsa_key(3), rsa_key(0), rsa_key(4)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
+OLD_KEY = ec.generate_private_key(ec.SECP256K1())
+ED_KEY = ed25519.Ed25519PrivateKey.generate()
 SIGNING = {KeyUsageBit.keyCertSign, KeyUsageBit.cRLSign}
 SCEP = {KeyUsageBit.digitalSignature, KeyUsageBit.keyEncipherment}
 
 
 def ca_certificate(
-    key: PrivateKey = CA_KEY,
+    key: PrivateKey | ed25519.Ed25519PrivateKey = CA_KEY,
     issuer: str = "Ca",
     issuer_key: PrivateKey | None = None,
     *,
@@ -55,7 +70,9 @@ def ca_certificate(
         value = usage if isinstance(usage, bytes) else encode_key_usage(frozenset(usage))
         unread = x509.UnrecognizedExtension(x509.ObjectIdentifier(oids.KEY_USAGE), value)
         builder = builder.add_extension(unread, critical=True)
-    return Certificate.load(der(builder.sign(issuer_key or key, hashes.SHA256())))
+    signing = issuer_key or key
+    digest = None if isinstance(signing, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return Certificate.load(der(builder.sign(signing, digest)))
 
 
 ROOT = ca_certificate(ROOT_KEY, "Root", subject="Root")
@@ -91,6 +108,26 @@ def test_a_certificate_without_key_usage_can_be_a_ca() -> None:
     assert check_ca(ca_certificate(), CA_KEY, (), NOW) == []
 
 
+@pytest.mark.parametrize("key", [CA_KEY, EC_KEY, ec.generate_private_key(ec.SECP384R1())])
+def test_behind_an_ra_a_ca_needs_no_bits_but_its_own(key: PrivateKey) -> None:
+    """RFC 8894 2.1.2: nobody writes to it; and an EC key may not say that it enciphers (RFC 8813 3)."""
+    made = Certificate.load(make_ca_certificate(Name.from_text("CN=Ca"), key, 10, NOW, behind_ra=True))
+
+    assert check_ca(made, key, (), NOW, behind_ra=True) == []
+    assert made.key_usage == frozenset(SIGNING)
+
+
+def test_a_chain_is_put_in_order() -> None:
+    """Clients go up the bundle as it stands, and tools write the CA itself into its chain."""
+    policy_ca = ca_certificate(OTHER_KEY, "Root", ROOT_KEY, subject="Policy CA")
+    below = ca_certificate(CA_KEY, "Policy CA", OTHER_KEY)
+
+    assert arrange_chain(below, (ROOT, below, policy_ca, ROOT)) == (policy_ca, ROOT)
+    assert arrange_chain(ROOT, ()) == arrange_chain(INTERMEDIATE, ()) == ()
+    with pytest.raises(CaUnusable, match="CN=Policy CA"):
+        arrange_chain(INTERMEDIATE, (ROOT, policy_ca))
+
+
 @pytest.mark.proves("R-2.1.2-a")
 @pytest.mark.parametrize("usage", [SIGNING, SIGNING | {KeyUsageBit.digitalSignature}])
 def test_a_key_usage_that_clients_may_mind_is_told(usage: set[KeyUsageBit]) -> None:
@@ -102,7 +139,8 @@ def test_a_key_usage_that_clients_may_mind_is_told(usage: set[KeyUsageBit]) -> N
 
 REFUSED: dict[str, tuple[Certificate, PrivateKey, tuple[Certificate, ...], str]] = {
     "another key": (ca_certificate(), OTHER_KEY, (), "does not belong"),
-    "an EC key": (ca_certificate(EC_KEY), EC_KEY, (), "not RSA"),
+    "an Ed25519 key": (ca_certificate(ED_KEY), CA_KEY, (), "neither RSA nor EC"),
+    "a curve that nobody certifies": (ca_certificate(OLD_KEY), OLD_KEY, (), "P-256, P-384 or P-521"),
     "a short key": (ca_certificate(rsa_key(9, 1024)), rsa_key(9, 1024), (), "at least 2048 bits"),
     "no basicConstraints": (ca_certificate(is_ca=None), CA_KEY, (), "not a CA's"),
     "cA FALSE": (ca_certificate(is_ca=False), CA_KEY, (), "not a CA's"),
@@ -195,7 +233,7 @@ def test_a_file_of_the_ca_that_is_of_no_use_is_named(tmp_path: Path, case: str) 
     assert words in str(refusal.value)
 
 
-@pytest.mark.parametrize("key", [generate_rsa_key(2048), EC_KEY], ids=["RSA", "EC"])
+@pytest.mark.parametrize("key", [generate_rsa_key(2048), EC_KEY, ED_KEY], ids=["RSA", "EC", "Ed25519"])
 def test_a_key_comes_back_from_its_file(key: PrivateKey) -> None:
     """RFC 5958: PKCS #8, which every other tool reads too."""
     pem = encode_private_key(key)
@@ -207,12 +245,13 @@ def test_a_key_comes_back_from_its_file(key: PrivateKey) -> None:
 @pytest.mark.parametrize("bits", [2048, 3072])
 def test_a_new_key_has_the_size_asked_for(bits: int) -> None:
     """RFC 8017 3.1: F4 as the exponent, for there are readers that take no other."""
-    key = generate_rsa_key(bits)
+    key = generate_key(f"rsa:{bits}")
 
+    assert isinstance(key, rsa.RSAPrivateKey)
     assert (key.key_size, key.public_key().public_numbers().e) == (bits, 65537)
 
 
-def pem_of(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, passphrase: bytes = b"") -> bytes:
+def pem_of(key: rsa.RSAPrivateKey | ed448.Ed448PrivateKey, passphrase: bytes = b"") -> bytes:
     encryption = (
         serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     )
@@ -227,7 +266,7 @@ def pem_of(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, passphrase: bytes
         (b"no key", b"secret", "cannot be read, or the passphrase is wrong"),
         (pem_of(CA_KEY), b"secret", "is not encrypted"),
         (b"no key", None, "cannot be read$"),
-        (pem_of(ed25519.Ed25519PrivateKey.generate()), None, "neither RSA nor EC"),
+        (pem_of(ed448.Ed448PrivateKey.generate()), None, "neither RSA nor EC nor Ed25519"),
     ],
 )
 def test_a_key_of_no_use_is_refused_in_words(pem: bytes, passphrase: bytes | None, words: str) -> None:

@@ -17,7 +17,14 @@ from app.client.csr import make_csr, make_identity
 from app.client.files import keeping, replace_file
 from app.client.trust import read_fingerprint
 from ca.algorithms import ciphers, digests
-from ca.issuing.key_store import KeyUnusable, encode_private_key, generate_rsa_key, read_private_key
+from ca.algorithms.keys import PrivateKey
+from ca.issuing.key_store import (
+    CLIENT_KEY_TYPES,
+    KeyUnusable,
+    encode_private_key,
+    generate_key,
+    read_private_key,
+)
 from ca.issuing.root import CaUnusable, encode_pem, read_certificates
 from ca.x509.certificate import Certificate
 from ca.x509.general_names import GeneralName
@@ -41,7 +48,14 @@ def _check_fingerprint(_: click.Context, __: click.Parameter, text: str | None) 
 @click.option("--subject", help="As in CN=ipad-17,O=Example; a renewal takes the old one's.")
 @click.option("--san", multiple=True, help="dns:NAME, email:ADDRESS, uri:URI, ip:ADDRESS or upn:NAME.")
 @click.option("--challenge", metavar="FILE|-", help="The challenge password: a file, or - for stdin.")
-@click.option("--key", type=_FILE, help="The RSA key to certify, PEM; else one is made.")
+@click.option("--key", type=_FILE, help="The key to certify, PEM; else one is made.")
+@click.option(
+    "--key-type",
+    type=click.Choice(CLIENT_KEY_TYPES),
+    default="rsa:2048",
+    show_default=True,
+    help="Of the key that is made; one that is not RSA needs --challenge, in a renewal too.",
+)
 @click.option("--renew", type=_FILE, metavar="CERT", help="Renew this certificate, PEM; --key is its key.")
 @click.option("--rekey", is_flag=True, help="With --renew: for a new key.")
 @click.option("--new-key", type=_FILE, help="With --renew: for this key, PEM.")
@@ -71,6 +85,7 @@ def enroll(
     san: tuple[str, ...],
     challenge: str | None,
     key: Path | None,
+    key_type: str,
     renew: Path | None,
     rekey: bool,
     new_key: Path | None,
@@ -97,7 +112,7 @@ def enroll(
             post=False if by_get else None,
             strict=strict,
         )
-        request = _prepare(subject, san, challenge, _Keys.load(key, renew, new_key, rekey=rekey))
+        request = _prepare(subject, san, challenge, _Keys.load(key, key_type, renew, new_key, rekey=rekey))
         client.check_server()
         if fingerprint is None:
             issuer = client.roles.issuer
@@ -127,26 +142,28 @@ def enroll(
 class _Keys:
     """The key to certify, and whether this run made it; what is to be renewed, if anything."""
 
-    certified: rsa.RSAPrivateKey
+    certified: PrivateKey
     made: bool
     renewed: Identity | None
 
     @classmethod
-    def load(cls, key: Path | None, renew: Path | None, new_key: Path | None, *, rekey: bool) -> "_Keys":
+    def load(
+        cls, key: Path | None, key_type: str, renew: Path | None, new_key: Path | None, *, rekey: bool
+    ) -> "_Keys":
         old = read_certificates(renew)[0] if renew else None
-        given = _load_key(key) if key else None
+        given = read_private_key(key) if key else None
         if old is None:
             if rekey or new_key:
                 raise Refusal("--rekey and --new-key go with --renew")
-            return cls(given or generate_rsa_key(2048), given is None, None)
+            return cls(given or generate_key(key_type), given is None, None)
         if given is None:
             raise Refusal("--renew needs --key, the key of the certificate to renew")
         if rekey and new_key:
             raise Refusal("--rekey makes a key and --new-key brings one: one of them")
         renewed = Identity(old, given)
         if rekey:
-            return cls(generate_rsa_key(2048), True, renewed)
-        return cls(_load_key(new_key) if new_key else given, False, renewed)
+            return cls(generate_key(key_type), True, renewed)
+        return cls(read_private_key(new_key) if new_key else given, False, renewed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +174,7 @@ class _Request:
     subject: Name
     csr: bytes
     identity: Identity
+    challenge_password: str
 
 
 def _prepare(subject: str | None, san: tuple[str, ...], challenge: str | None, keys: _Keys) -> _Request:
@@ -165,8 +183,10 @@ def _prepare(subject: str | None, san: tuple[str, ...], challenge: str | None, k
     name = _subject(subject, old)
     names = _names(san) or (old.subject_alt_names if old else ())
     identity = keys.renewed or make_identity(name, keys.certified)
+    if not password and not isinstance(identity.key, rsa.RSAPrivateKey):
+        raise Refusal("a key that is not RSA needs --challenge: the reply is encrypted under that password")
     csr = make_csr(name, names, keys.certified, password)
-    return _Request(keys, Name.load(name.public_bytes()), csr, identity)
+    return _Request(keys, Name.load(name.public_bytes()), csr, identity, password)
 
 
 def _enrol(client: ScepClient, request: _Request, out: Path, wait: Callable[[int], bool]) -> Certificate:
@@ -191,7 +211,12 @@ def _ask(client: ScepClient, request: _Request, wait: Callable[[int], bool]) -> 
     spki = _spki(request.keys.certified)
     try:
         return client.enrol(
-            request.csr, spki, request.identity, renewal=bool(request.keys.renewed), wait=wait
+            request.csr,
+            spki,
+            request.identity,
+            renewal=bool(request.keys.renewed),
+            challenge_password=request.challenge_password,
+            wait=wait,
         )
     except KeyboardInterrupt:
         raise Unsettled("interrupted: the server may still grant the request") from None
@@ -204,13 +229,6 @@ def _again(request: _Request, out: Path) -> str:
     if request.keys.renewed:
         return f"give the same command with --new-key {out / 'key.pem'} in place of --rekey"
     return f"give the same command with --key {out / 'key.pem'}"
-
-
-def _load_key(path: Path) -> rsa.RSAPrivateKey:
-    key = read_private_key(path)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise KeyUnusable(f"{path} is not an RSA key: SCEP encrypts the reply to it")
-    return key
 
 
 def _subject(text: str | None, old: Certificate | None) -> x509.Name:
@@ -228,7 +246,7 @@ def _names(texts: tuple[str, ...]) -> tuple[GeneralName, ...]:
     return tuple(GeneralName.from_text(text) for text in texts)
 
 
-def _spki(key: rsa.RSAPrivateKey) -> bytes:
+def _spki(key: PrivateKey) -> bytes:
     return key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

@@ -12,12 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.cli.context import Refusal, Text, Workplace, read_secret, say, verb
 from app.data_folder import DataFolder, readable_by_others, touch_private
+from app.registration import make_registration, read_registrations
 from app.store.presence import Presence
 from app.wiring import load_ca_certificate, open_configured_store, utc_now
 from ca.algorithms.keys import PrivateKey
 from ca.errors import StoreUnavailable
-from ca.issuing.key_store import RSA_KEY_TYPES, encode_private_key, generate_rsa_key, read_private_key
-from ca.issuing.root import check_ca, encode_pem, make_ca_certificate, read_certificates
+from ca.issuing.authority import Authority
+from ca.issuing.key_store import KEY_TYPES, encode_private_key, generate_key, read_private_key
+from ca.issuing.root import arrange_chain, check_ca, encode_pem, make_ca_certificate, read_certificates
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 
@@ -30,7 +32,18 @@ _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command()
 @click.option("--subject", type=Text(), help="The CA's name, as in CN=Example Device CA,O=Example.")
-@click.option("--key-type", type=click.Choice(list(RSA_KEY_TYPES)), default="rsa:2048", show_default=True)
+@click.option(
+    "--key-type",
+    type=click.Choice(KEY_TYPES),
+    default="rsa:2048",
+    show_default=True,
+    help="Of the CA's key; EC implies --ra.",
+)
+@click.option(
+    "--ra",
+    is_flag=True,
+    help="A registration authority: a separate RSA key opens and signs messages, the CA's only issues.",
+)
 @click.option("--years", type=click.IntRange(1, 50), default=DEFAULT_YEARS, show_default=True)
 @click.option("--import-cert", type=_PEM, help="Bring a CA along: its certificate, PEM.")
 @click.option("--import-key", type=_PEM, help="Its private key, PEM.")
@@ -48,6 +61,7 @@ def init(
     place: Workplace,
     subject: str | None,
     key_type: str,
+    ra: bool,
     years: int,
     import_cert: Path | None,
     import_key: Path | None,
@@ -72,15 +86,16 @@ def init(
             )
             key = read_private_key(import_key, passphrase)
             certificates = read_certificates(import_cert)
-            chain = read_certificates(import_chain) if import_chain else certificates[1:]
-            for warning in check_ca(certificates[0], key, chain, utc_now()):
+            above = (*certificates[1:], *(read_certificates(import_chain) if import_chain else ()))
+            chain = arrange_chain(certificates[0], above)
+            for warning in check_ca(certificates[0], key, chain, utc_now(), behind_ra=ra):
                 say(f"warning: {warning}")
             make_surroundings(place, anew=make_missing)
-            write_ca(place.folder, certificates[0], key, chain)
+            write_ca(place.folder, certificates[0], key, chain, ra=ra)
         else:
             name = _name(subject)
             make_surroundings(place, anew=make_missing)
-            make_ca(place.folder, name, key_type, years)
+            make_ca(place.folder, name, key_type, years, ra=ra)
     except FileExistsError:
         # Somebody else made one meanwhile.
         refuse_overwrite(place.folder)
@@ -110,7 +125,8 @@ def prepare(place: Workplace) -> None:
     folder.remove_leftovers()
     folder.load_secret()
     place.require_database()
-    for path in (folder.ca_key, folder.secret, place.database_file):
+    registration = [folder.ra_key(number) for number in folder.ra_numbers()]
+    for path in (folder.ca_key, *registration, folder.secret, place.database_file):
         if path and readable_by_others(path):
             say(f"warning: {path} can be read by others: chmod 600 {path}")
 
@@ -182,36 +198,49 @@ def _wait(work: Callable[[], T]) -> T:
 
 
 def make_ca(
-    folder: DataFolder, name: Name | None = None, key_type: str = "rsa:2048", years: int = DEFAULT_YEARS
+    folder: DataFolder,
+    name: Name | None = None,
+    key_type: str = "rsa:2048",
+    years: int = DEFAULT_YEARS,
+    *,
+    ra: bool = False,
 ) -> None:
-    """Make a key and a self-signed CA certificate in *folder*.
+    """Make a key and a self-signed CA certificate in *folder*, with an RA where wanted or needed.
 
     Raises:
         FileExistsError: There is a CA already.
 
     """
-    key = generate_rsa_key(RSA_KEY_TYPES[key_type])
-    made = make_ca_certificate(name or _name(None), key, years, utc_now())
-    write_ca(folder, Certificate.load(made), key, ())
+    key = generate_key(key_type)
+    made = make_ca_certificate(name or _name(None), key, years, utc_now(), behind_ra=ra)
+    write_ca(folder, Certificate.load(made), key, (), ra=ra)
 
 
 def write_ca(
-    folder: DataFolder, certificate: Certificate, key: PrivateKey, chain: tuple[Certificate, ...]
+    folder: DataFolder,
+    certificate: Certificate,
+    key: PrivateKey,
+    chain: tuple[Certificate, ...],
+    *,
+    ra: bool = False,
 ) -> None:
     """Write the CA's files whole or not at all, after the secret that belongs to them.
+
+    With *ra*, and always where the CA key is not RSA, a registration authority is among them.
 
     Raises:
         FileExistsError: There is a CA already.
 
     """
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise Refusal("the CA key must be RSA: SCEP clients encrypt to it")
     files = {
         folder.ca_key.name: encode_private_key(key),
         folder.ca_certificate.name: encode_pem(certificate),
     }
     if chain:
         files[folder.ca_chain.name] = b"".join(map(encode_pem, chain))
+    if ra or not isinstance(key, rsa.RSAPrivateKey):
+        made = make_registration(Authority(certificate, key), utc_now())
+        files[folder.ra_key(1).name], files[folder.ra_certificate(1).name] = made
     folder.make()
     folder.make_secret()
     folder.put_ca(files)
@@ -233,6 +262,8 @@ def tell_ca(folder: DataFolder) -> None:
     certificate = load_ca_certificate(folder)
     say(f"CA: {certificate.subject}, valid until {certificate.not_valid_after:%Y-%m-%d}")
     say(f"SHA-256 fingerprint: {certificate.fingerprint()}")
+    for one in read_registrations(folder, certificate, utc_now())[:1]:
+        say(f"RA: {one.subject}, valid until {one.not_valid_after:%Y-%m-%d}, and renewed in time")
 
 
 def _host() -> str:

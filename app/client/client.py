@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -15,6 +15,7 @@ from app.client.transport import Transport, TransportError, printable
 from app.client.trust import Roles, assign_roles, read_fingerprint
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC, Cipher
 from ca.algorithms.digests import SHA1, SHA256, SHA512, Digest
+from ca.algorithms.keys import PrivateKey
 from ca.asn1 import Asn1Error, writer
 from ca.deviations import Deviations
 from ca.errors import InvalidReply
@@ -31,7 +32,7 @@ class Identity:
     """The certificate and key that sign a request: self-signed, or the one to renew."""
 
     certificate: Certificate
-    key: rsa.RSAPrivateKey
+    key: PrivateKey
 
 
 class ScepClient:
@@ -113,12 +114,14 @@ class ScepClient:
         *,
         renewal: bool = False,
         transaction_id: str | None = None,
+        challenge_password: str = "",
         wait: Callable[[int], bool] = lambda _: False,
     ) -> Certificate:
         """Send a PKCSReq or RenewalReq, poll while it is pending, and return the certificate.
 
-        *spki* is the key that the certificate must hold. *wait* is called before each poll with
-        its number, sleeps as long as it likes, and returns False to give up.
+        *spki* is the key that the certificate must hold. *challenge_password* is the CSR's: the reply
+        to an *identity* without an RSA key is encrypted under it (RFC 8894 3.1). *wait* is called
+        before each poll with its number, sleeps as long as it likes, and returns False to give up.
 
         Raises:
             ClientError: The server refused, could not be reached, or is not to be trusted.
@@ -128,22 +131,33 @@ class ScepClient:
         self.check_server()
         transaction_id = transaction_id or _transaction_id(csr, identity if renewal else None)
         message_type = MessageType.RENEWAL_REQ if renewal else MessageType.PKCS_REQ
-        outcome = self._exchange(message_type, csr, transaction_id, spki, identity)
+        ask = partial(self._exchange, transaction_id, spki, identity, challenge_password)
+        outcome = ask(message_type, csr)
         polls = 0
         while isinstance(outcome, Pending):
             polls += 1
             if not wait(polls):
                 raise Unsettled(f"the request {transaction_id} is pending: a person has to approve it")
-            # RFC 8894 3.3.3: the name of the issuing CA, not of who issued to the CA or the RA.
-            names = writer.sequence(self.roles.issuer.subject_der, identity.certificate.subject_der)
-            outcome = self._exchange(MessageType.CERT_POLL, names, transaction_id, spki, identity)
+            if isinstance(identity.key, rsa.RSAPrivateKey):
+                # RFC 8894 3.3.3: the name of the issuing CA, not of who issued to the CA or the RA.
+                names = writer.sequence(self.roles.issuer.subject_der, identity.certificate.subject_der)
+                outcome = ask(MessageType.CERT_POLL, names)
+            else:
+                # A CertPoll does not carry the password that the reply has to be encrypted under.
+                outcome = ask(message_type, csr)
         if isinstance(outcome, Failure):
             why = f": {printable(outcome.text)}" if outcome.text else ""
             raise ClientError(f"the server refused with {outcome.fail_info.label}{why}")
         return self._check_issued(outcome)
 
     def _exchange(
-        self, message_type: MessageType, payload: bytes, transaction_id: str, spki: bytes, identity: Identity
+        self,
+        transaction_id: str,
+        spki: bytes,
+        identity: Identity,
+        challenge_password: str,
+        message_type: MessageType,
+        payload: bytes,
     ) -> Success | Failure | Pending:
         transaction = Transaction(transaction_id, secrets.token_bytes(NONCE_OCTETS))
         message = encode_request(
@@ -157,7 +171,7 @@ class ScepClient:
             cipher=self._cipher or (AES_128_CBC if "AES" in self.capabilities else DES_EDE3_CBC),
         )
         post = "POSTPKIOPERATION" in self.capabilities if self._post is None else self._post
-        expected = Expectation(transaction, self.roles.signers, spki, strict=self._strict)
+        expected = Expectation(transaction, self.roles.signers, spki, self._strict, challenge_password)
         try:
             answer = self._transport.operate(message, post=post)
             return decode_cert_rep(answer, expected, identity.certificate, identity.key, self.deviations)

@@ -5,10 +5,11 @@ from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.x509.oid import AttributeOID
 
 from app.client.client import Identity
+from ca.algorithms.keys import PrivateKey
 from ca.asn1 import writer
 from ca.x509 import oids
 from ca.x509.certificate import Certificate
@@ -16,7 +17,7 @@ from ca.x509.general_names import GeneralName
 
 
 def make_csr(
-    subject: x509.Name, names: tuple[GeneralName, ...], key: rsa.RSAPrivateKey, challenge_password: str
+    subject: x509.Name, names: tuple[GeneralName, ...], key: PrivateKey, challenge_password: str
 ) -> bytes:
     """A PKCS #10 request in DER, signed over SHA-256; an empty challenge password is left out."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
@@ -26,15 +27,15 @@ def make_csr(
         )
     if challenge_password:
         builder = builder.add_attribute(AttributeOID.CHALLENGE_PASSWORD, challenge_password.encode())
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    return builder.sign(key, _hash(key)).public_bytes(serialization.Encoding.DER)
 
 
-def make_identity(subject: x509.Name, key: rsa.RSAPrivateKey) -> Identity:
+def make_identity(subject: x509.Name, key: PrivateKey) -> Identity:
     """A self-signed certificate with the CSR's subject and key, to sign with (RFC 8894 2.3)."""
     now = datetime.now(UTC)
     usage = x509.KeyUsage(
         digital_signature=True,
-        key_encipherment=True,
+        key_encipherment=isinstance(key, rsa.RSAPrivateKey),
         content_commitment=False,
         data_encipherment=False,
         key_agreement=False,
@@ -52,9 +53,14 @@ def make_identity(subject: x509.Name, key: rsa.RSAPrivateKey) -> Identity:
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=7))
         .add_extension(usage, critical=True)
-        .sign(key, hashes.SHA256())
+        .sign(key, _hash(key))
     )
     return Identity(Certificate.load(certificate.public_bytes(serialization.Encoding.DER)), key)
+
+
+def _hash(key: PrivateKey) -> hashes.SHA256 | None:
+    """Ed25519 has a digest of its own, which goes without saying."""
+    return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
 
 
 def _general_name(name: GeneralName) -> x509.GeneralName:

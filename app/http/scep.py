@@ -33,16 +33,17 @@ MAX_CLIENT_TEXT = 200
 class ScepEndpoint:
     """Answers at every SCEP path.
 
-    *respond* maps a pkiMessage to a CertRep; *ca_certificates* is the answer to GetCACert, media
-    type and body, and *ca_chain* the certs-only body for the GetCACertChain of old drafts.
+    *respond* maps a pkiMessage to a CertRep; *ca_certificates* makes the answer to GetCACert, media
+    type and body, and *ca_chain* the certs-only body for the GetCACertChain of old drafts: anew each
+    time, because the certificate of a registration authority changes.
     """
 
     def __init__(
         self,
         respond: PkiOperation,
         profiles: Mapping[str, Profile],
-        ca_certificates: tuple[str, bytes],
-        ca_chain: bytes,
+        ca_certificates: Callable[[], tuple[str, bytes]],
+        ca_chain: Callable[[], bytes],
     ) -> None:
         self._respond = respond
         self._profiles = profiles
@@ -72,10 +73,10 @@ class ScepEndpoint:
                 return reply(encode_capabilities(capabilities(profile.crypto)), "text/plain")
             case "getcacert":
                 # A CA identifier may come as the message; there is one CA here (RFC 8894 4.2).
-                media_type, body = self._ca_certificates
+                media_type, body = self._ca_certificates()
                 return reply(body, media_type)
             case "getcacertchain" if profile.crypto == "legacy":
-                return reply(self._ca_chain, "application/x-x509-ca-ra-cert-chain")
+                return reply(self._ca_chain(), "application/x-x509-ca-ra-cert-chain")
             case "getnextcacert":
                 return refuse(404, "no next CA certificate is prepared")
             case "pkioperation" if request.method == "HEAD":

@@ -33,18 +33,26 @@ class Cipher:
     def encrypt(self, key: bytes, iv: bytes, data: bytes) -> bytes:
         """CBC with PKCS #7 padding (RFC 5652 6.3)."""
         padder = PKCS7(self.block_octets * 8).padder()
-        encryptor = self._primitive(key, iv).encryptor()
-        return encryptor.update(padder.update(data) + padder.finalize()) + encryptor.finalize()
+        return self.encrypt_blocks(key, iv, padder.update(data) + padder.finalize())
 
     def decrypt(self, key: bytes, iv: bytes, data: bytes) -> bytes | None:
         """Undo :meth:`encrypt`; None where the padding is wrong."""
-        decryptor = self._primitive(key, iv).decryptor()
         unpadder = PKCS7(self.block_octets * 8).unpadder()
-        padded = decryptor.update(data) + decryptor.finalize()
+        padded = self.decrypt_blocks(key, iv, data)
         try:
             return unpadder.update(padded) + unpadder.finalize()
         except ValueError:
             return None
+
+    def encrypt_blocks(self, key: bytes, iv: bytes, blocks: bytes) -> bytes:
+        """CBC of whole blocks."""
+        encryptor = self._primitive(key, iv).encryptor()
+        return encryptor.update(blocks) + encryptor.finalize()
+
+    def decrypt_blocks(self, key: bytes, iv: bytes, blocks: bytes) -> bytes:
+        """Undo :meth:`encrypt_blocks`."""
+        decryptor = self._primitive(key, iv).decryptor()
+        return decryptor.update(blocks) + decryptor.finalize()
 
     def seal(self, key: bytes, nonce: bytes, data: bytes) -> tuple[bytes, bytes]:
         """GCM without associated data: the ciphertext and the 16-octet tag (RFC 5084 3.2)."""

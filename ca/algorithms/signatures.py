@@ -1,7 +1,7 @@
 """Signature algorithms: an AlgorithmIdentifier and a key in, OpenSSL's verdict out.
 
-RSA PKCS #1 v1.5 (RFC 3370 3.2, RFC 5754 3.2), RSASSA-PSS (RFC 4056), ECDSA (RFC 5754 3.3) and,
-for CSRs, Ed25519 (RFC 8410).
+RSA PKCS #1 v1.5 (RFC 3370 3.2, RFC 5754 3.2), RSASSA-PSS (RFC 4056), ECDSA (RFC 5754 3.3) and
+Ed25519 (RFC 8410, RFC 8419).
 """
 
 from dataclasses import dataclass
@@ -138,7 +138,9 @@ def _read_pss(parameters: Element | None) -> SignatureAlgorithm:
 
 
 def sign(key: PrivateKey, data: bytes, digest: Digest, *, pss: bool = False) -> bytes:
-    """Sign *data* with RSA PKCS #1 v1.5, RSASSA-PSS or ECDSA."""
+    """Sign *data* with RSA PKCS #1 v1.5, RSASSA-PSS, ECDSA, or Ed25519, which has a digest of its own."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.sign(data)
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return key.sign(data, ec.ECDSA(digest.primitive))
     if pss:
@@ -152,8 +154,8 @@ def cms_identifier(key: PrivateKey, digest: Digest, *, pss: bool = False) -> byt
 
     For PKCS #1 v1.5 it is the bare ``rsaEncryption``: strongSwan and old iOS insist on it.
     """
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return writer.sequence(writer.oid(_ECDSA_OID[digest.name]))
+    if not isinstance(key, rsa.RSAPrivateKey):
+        return certificate_identifier(key, digest)
     if not pss:
         return RSA_ENCRYPTION_IDENTIFIER
     mgf = writer.sequence(writer.oid(MGF1), digest.identifier)
@@ -164,8 +166,20 @@ def cms_identifier(key: PrivateKey, digest: Digest, *, pss: bool = False) -> byt
     return writer.sequence(writer.oid(RSASSA_PSS), parameters)
 
 
+def fitting_digest(key: PrivateKey) -> Digest:
+    """The digest that *key* is best used with: as strong as the curve (RFC 5480 4)."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return digests.SHA512
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return {384: digests.SHA384, 521: digests.SHA512}.get(key.curve.key_size, digests.SHA256)
+    return digests.SHA256
+
+
 def certificate_identifier(key: PrivateKey, digest: Digest) -> bytes:
     """The AlgorithmIdentifier of a certificate: sha256WithRSAEncryption and its kin."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        # RFC 8410 3: no parameters.
+        return writer.sequence(writer.oid(ED25519))
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return writer.sequence(writer.oid(_ECDSA_OID[digest.name]))
     return writer.sequence(writer.oid(_RSA_OID[digest.name]), writer.NULL)

@@ -5,11 +5,12 @@ very bytes of the CSR and of the CA certificate, whatever string types those use
 """
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ca.algorithms.digests import SHA256
 from ca.algorithms.keys import PrivateKey
-from ca.algorithms.signatures import certificate_identifier, sign
+from ca.algorithms.signatures import certificate_identifier, fitting_digest, sign
 from ca.asn1 import tags, writer
 from ca.errors import OperationNotOffered
 from ca.ports import StoredCertificate
@@ -28,15 +29,29 @@ _VERSION_3 = writer.explicit(0, writer.integer(2))
 _NOT_A_CA = Extension(oids.BASIC_CONSTRAINTS, True, writer.sequence()).encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A certificate that was just signed, with what of it cannot be chosen before."""
+
+    serial: int
+    der: bytes
+    not_before: datetime
+    not_after: datetime
+
+
 class Authority:
-    """A CA certificate with its private key."""
+    """A CA certificate with its private key, which nothing else in the inner ring ever touches.
+
+    The key may be RSA or EC; messages are opened and signed elsewhere (see ``registration``).
+    """
 
     def __init__(self, certificate: Certificate, key: PrivateKey) -> None:
         self.certificate = certificate
         self.not_after = certificate.not_valid_after
         self._not_before = certificate.not_valid_before
         self._key = key
-        self._algorithm = certificate_identifier(key, SHA256)
+        self._digest = fitting_digest(key)
+        self._algorithm = certificate_identifier(key, self._digest)
         identifier = writer.encode(tags.CONTEXT_0, certificate.subject_key_identifier)
         aki = Extension(oids.AUTHORITY_KEY_IDENTIFIER, False, writer.sequence(identifier))
         self._fixed_extensions = _NOT_A_CA + aki.encode()
@@ -60,12 +75,42 @@ class Authority:
             OperationNotOffered: The CA certificate itself has expired.
 
         """
+        lasting = timedelta(days=profile.validity_days)
+        made = self.certify(content.subject.der, csr.spki, _extensions(csr, content), now, lasting)
+        return StoredCertificate(
+            serial=f"{made.serial:x}",
+            der=made.der,
+            subject=str(content.subject),
+            subject_alt_names=tuple(map(str, content.subject_alt_names)),
+            profile=profile.name,
+            not_before=made.not_before,
+            not_after=made.not_after,
+            transaction_id=transaction_id,
+            renewed_from=renewed_from,
+        )
+
+    def certify(
+        self,
+        subject: bytes,
+        spki: bytes,
+        extensions: Sequence[Extension],
+        now: datetime,
+        lasting: timedelta,
+    ) -> Certified:
+        """Sign a certificate that is no CA's. *subject* and *spki* are DER.
+
+        It starts and ends as :meth:`sign_certificate` says.
+
+        Raises:
+            OperationNotOffered: The CA certificate itself has expired.
+
+        """
         now = now.replace(microsecond=0)
         if now >= self.not_after:
             raise OperationNotOffered("this CA's own certificate has expired")
-        not_before = max(now - BACKDATE, self._not_before)
-        not_after = min(now + timedelta(days=profile.validity_days), self.not_after)
+        not_before, not_after = max(now - BACKDATE, self._not_before), min(now + lasting, self.not_after)
         serial = new_serial_number()
+        own = b"".join(extension.encode() for extension in extensions)
         tbs = writer.sequence(
             _VERSION_3,
             writer.integer(serial),
@@ -73,25 +118,16 @@ class Authority:
             # RFC 5280 4.1.2.4: chains are compared by these bytes.
             self.certificate.subject_der,
             writer.sequence(writer.time(not_before), writer.time(not_after)),
-            content.subject.der,
-            csr.spki,
-            writer.explicit(3, writer.sequence(self._fixed_extensions, *_extensions(csr, content))),
+            subject,
+            spki,
+            writer.explicit(3, writer.sequence(self._fixed_extensions, own)),
         )
-        signature = sign(self._key, tbs, SHA256)
-        return StoredCertificate(
-            serial=f"{serial:x}",
-            der=writer.sequence(tbs, self._algorithm, writer.bit_string(signature)),
-            subject=str(content.subject),
-            subject_alt_names=tuple(map(str, content.subject_alt_names)),
-            profile=profile.name,
-            not_before=not_before,
-            not_after=not_after,
-            transaction_id=transaction_id,
-            renewed_from=renewed_from,
-        )
+        signature = sign(self._key, tbs, self._digest)
+        der = writer.sequence(tbs, self._algorithm, writer.bit_string(signature))
+        return Certified(serial, der, not_before, not_after)
 
 
-def _extensions(csr: CertificationRequest, content: CertificateContent) -> list[bytes]:
+def _extensions(csr: CertificationRequest, content: CertificateContent) -> list[Extension]:
     identifier = writer.octet_string(key_identifier(csr.spki))
     purposes = writer.sequence(*map(writer.oid, content.key_purposes))
     extensions = [
@@ -103,7 +139,7 @@ def _extensions(csr: CertificationRequest, content: CertificateContent) -> list[
         names = encode_general_names(content.subject_alt_names)
         # RFC 5280 4.2.1.6: critical where the subject is empty.
         extensions.append(Extension(oids.SUBJECT_ALT_NAME, not content.subject, names))
-    return [extension.encode() for extension in extensions]
+    return extensions
 
 
 def new_serial_number() -> int:

@@ -4,11 +4,14 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from ca.algorithms.keys import PrivateKey
 
-RSA_KEY_TYPES = {"rsa:2048": 2048, "rsa:3072": 3072, "rsa:4096": 4096}
+_RSA_BITS = {"rsa:2048": 2048, "rsa:3072": 3072, "rsa:4096": 4096}
+_CURVES: dict[str, ec.EllipticCurve] = {"ec:p256": ec.SECP256R1(), "ec:p384": ec.SECP384R1()}
+KEY_TYPES = (*_RSA_BITS, *_CURVES)
+CLIENT_KEY_TYPES = (*KEY_TYPES, "ed25519")
 
 
 class KeyUnusable(Exception):
@@ -18,6 +21,15 @@ class KeyUnusable(Exception):
 def generate_rsa_key(bits: int) -> rsa.RSAPrivateKey:
     """A new RSA key."""
     return rsa.generate_private_key(65537, bits)
+
+
+def generate_key(key_type: str) -> PrivateKey:
+    """A new key of one of ``CLIENT_KEY_TYPES``."""
+    if key_type == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    if key_type in _CURVES:
+        return ec.generate_private_key(_CURVES[key_type])
+    return generate_rsa_key(_RSA_BITS[key_type])
 
 
 def encode_private_key(key: PrivateKey) -> bytes:
@@ -33,7 +45,8 @@ def load_private_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
     """Load a PEM private key.
 
     Raises:
-        KeyUnusable: It is none, the passphrase is wrong or missing, or its type is not RSA or EC.
+        KeyUnusable: It is none, the passphrase is wrong or missing, or its type is not RSA, EC or
+            Ed25519.
 
     """
     try:
@@ -44,8 +57,8 @@ def load_private_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
     except (ValueError, UnsupportedAlgorithm) as error:
         wrong = "" if passphrase is None else ", or the passphrase is wrong"
         raise KeyUnusable(f"the private key cannot be read{wrong}") from error
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise KeyUnusable("the private key is neither RSA nor EC")
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+        raise KeyUnusable("the private key is neither RSA nor EC nor Ed25519")
     return key
 
 

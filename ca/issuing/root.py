@@ -5,9 +5,11 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from ca.algorithms.digests import SHA384
 from ca.algorithms.keys import PrivateKey
+from ca.algorithms.signatures import fitting_digest
 from ca.asn1 import Asn1Error
 from ca.errors import BadAlgorithm
 from ca.issuing.authority import BACKDATE, new_serial_number
@@ -23,11 +25,14 @@ class CaUnusable(Exception):
     """A certificate cannot be this CA's; the text says why."""
 
 
-def make_ca_certificate(subject: Name, key: rsa.RSAPrivateKey, years: int, now: datetime) -> bytes:
+def make_ca_certificate(
+    subject: Name, key: PrivateKey, years: int, now: datetime, *, behind_ra: bool = False
+) -> bytes:
     """A self-signed CA certificate in DER.
 
     Its keyUsage has digitalSignature and keyEncipherment beside the CA's own bits, for it signs
-    and opens SCEP messages itself; no extKeyUsage, which would bind everything below it.
+    and opens SCEP messages itself, unless it stands *behind_ra*, a registration authority that does
+    so, as an EC key always must; no extKeyUsage, which would bind everything below it.
 
     Raises:
         CaUnusable: The subject is not one that a CA can have.
@@ -38,9 +43,10 @@ def make_ca_certificate(subject: Name, key: rsa.RSAPrivateKey, years: int, now: 
         name = subject.for_builder()
     except ValueError as error:
         raise CaUnusable(f"{subject} cannot be the subject of a CA: {error}") from error
+    answers_itself = isinstance(key, rsa.RSAPrivateKey) and not behind_ra
     usage = x509.KeyUsage(
-        digital_signature=True,
-        key_encipherment=True,
+        digital_signature=answers_itself,
+        key_encipherment=answers_itself,
         key_cert_sign=True,
         crl_sign=True,
         content_commitment=False,
@@ -64,7 +70,7 @@ def make_ca_certificate(subject: Name, key: rsa.RSAPrivateKey, years: int, now: 
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
         )
-        .sign(key, hashes.SHA256())
+        .sign(key, hashes.SHA384() if fitting_digest(key) is SHA384 else hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.DER)
 
@@ -107,21 +113,51 @@ def encode_pem(certificate: Certificate) -> bytes:
     return x509.load_der_x509_certificate(certificate.der).public_bytes(serialization.Encoding.PEM)
 
 
+def arrange_chain(certificate: Certificate, others: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
+    """The certificates above *certificate*, the nearest first, whatever order they came in.
+
+    Clients go up the bundle of GetCACert as it stands; *certificate* itself among *others* is left
+    out, as it is in the bundles that other tools write.
+
+    Raises:
+        CaUnusable: One of *others* is not above it.
+
+    """
+    rest = {one.der: one for one in others if one.der != certificate.der}
+    chain = [certificate]
+    while not chain[-1].is_self_issued:
+        issuer = Name.load(chain[-1].issuer_der)
+        above = next((one for one in rest.values() if one.subject.matches(issuer)), None)
+        if above is None:
+            break
+        chain.append(rest.pop(above.der))
+    for one in rest.values():
+        raise CaUnusable(f"the chain does not lead from the CA to {one.subject}")
+    return tuple(chain[1:])
+
+
 def check_ca(
-    certificate: Certificate, key: PrivateKey, chain: tuple[Certificate, ...], now: datetime
+    certificate: Certificate,
+    key: PrivateKey,
+    chain: tuple[Certificate, ...],
+    now: datetime,
+    *,
+    behind_ra: bool = False,
 ) -> list[str]:
     """Check that *certificate* can be the CA of a SCEP server, and return what clients may mind.
 
     Raises:
-        CaUnusable: It is no CA, has expired, its key is another or not RSA, or the chain does not hold.
+        CaUnusable: It is no CA, has expired, its key is another or neither RSA nor EC, or the chain
+            does not hold.
 
     """
     spki = key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     try:
-        if not isinstance(certificate.public_key(2048), rsa.RSAPublicKey):
-            raise CaUnusable("the CA key is not RSA: SCEP clients encrypt to it")
+        public_key = certificate.public_key(2048)
+        if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+            raise CaUnusable("the CA key is neither RSA nor EC")
         if spki != certificate.spki:
             raise CaUnusable("the private key does not belong to the certificate")
         if not certificate.is_ca:
@@ -134,7 +170,8 @@ def check_ca(
     if not certificate.not_valid_before <= now <= certificate.not_valid_after:
         raise CaUnusable("the CA certificate is not valid now")
     _check_chain(certificate, chain, now)
-    if usage is None or usage >= _SCEP_USAGE:
+    behind_ra = behind_ra or isinstance(public_key, ec.EllipticCurvePublicKey)
+    if behind_ra or usage is None or usage >= _SCEP_USAGE:
         return []
     return [
         "the CA certificate lacks digitalSignature or keyEncipherment (RFC 8894 2.1.2): "

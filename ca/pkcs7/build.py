@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
 from ca.algorithms.digests import SHA256, Digest
 from ca.algorithms.keys import PrivateKey
-from ca.algorithms.signatures import cms_identifier
+from ca.algorithms.signatures import cms_identifier, fitting_digest
 from ca.algorithms.signatures import sign as sign_bytes
 from ca.asn1 import tags, writer
 from ca.pkcs7 import oids
@@ -36,9 +38,13 @@ def sign(
     *data* of None leaves the eContent out, empty bytes make it an empty OCTET STRING.
     *certificates* travel beside *certificate*, which always does. *attributes* map a dotted OID to
     the DER of its one value and are signed beside contentType, messageDigest and signingTime.
+    Ed25519 goes with SHA-512, whatever *digest* says.
 
     Ruby: OpenSSL::PKCS7.sign(certificate, key, data, certificates, OpenSSL::PKCS7::BINARY)
     """
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        # RFC 8419 3.1: where there are signed attributes.
+        digest = fitting_digest(key)
     signed = {
         oids.MESSAGE_DIGEST: writer.octet_string(digest.of(data or b"")),
         oids.SIGNING_TIME: writer.time(signing_time or datetime.now(UTC)),

@@ -11,6 +11,7 @@ from ca.asn1 import tags, writer
 from ca.errors import BadAlgorithm
 from ca.pkcs7 import oids
 from ca.pkcs7.content_info import content_info
+from ca.pkcs7.password_recipient import password_recipient
 from ca.x509.certificate import Certificate
 
 
@@ -38,14 +39,28 @@ def encrypt(
         _recipient(certificate, key, key_transport, by_key_identifier=by_key_identifier)
         for certificate in certificates
     )
+    return _enveloped(2 if by_key_identifier else 0, recipients, key, data, cipher)
+
+
+def encrypt_with_password(password: str, data: bytes, cipher: Cipher = AES_128_CBC) -> bytes:
+    """Encrypt *data* under *password* (RFC 5652 6.2.4) and return the DER of the ContentInfo.
+
+    Ruby: not possible
+    """
+    key = cipher.new_key()
+    return _enveloped(3, writer.set_of([password_recipient(password, key)]), key, data, cipher)
+
+
+def _enveloped(version: int, recipients: bytes, key: bytes, data: bytes, cipher: Cipher) -> bytes:
+    """RFC 5652 6.1: *version* is 0 where issuer and serial number name every recipient, 3 with a
+    password among them, else 2.
+    """
     if cipher.authenticated:
         return _auth_enveloped(recipients, key, data, cipher)
     iv = os.urandom(cipher.block_octets)
     encrypted = cipher.encrypt(key, iv, data)
     content = _encrypted_content(cipher, writer.octet_string(iv), encrypted)
-    # RFC 5652 6.1: 0 where every recipient is named by issuer and serial number, else 2.
-    version = writer.integer(2 if by_key_identifier else 0)
-    return content_info(oids.ENVELOPED_DATA, writer.sequence(version, recipients, content))
+    return content_info(oids.ENVELOPED_DATA, writer.sequence(writer.integer(version), recipients, content))
 
 
 def _recipient(

@@ -13,7 +13,8 @@ from ca.deviations import DeviationKind, Deviations
 from ca.errors import BadAlgorithm, BadContent, EnvelopeUnreadable
 from ca.pkcs7 import oids
 from ca.pkcs7.content_info import read_content_info
-from ca.pkcs7.recipient_info import KeyTransRecipient, OtherRecipient, choose_recipient, read_recipient
+from ca.pkcs7.password_recipient import PasswordRecipient
+from ca.pkcs7.recipient_info import KeyTransRecipient, choose_recipient, read_recipient
 from ca.x509.certificate import Certificate
 
 MAX_RECIPIENTS = 16
@@ -50,9 +51,7 @@ class EnvelopedData:
         recipients = parts[0].expect(tags.SET).children()
         if len(recipients) > MAX_RECIPIENTS:
             raise BadContent(f"more than {MAX_RECIPIENTS} recipients in the envelope")
-        self.recipients: list[KeyTransRecipient | OtherRecipient] = [
-            read_recipient(recipient) for recipient in recipients
-        ]
+        self.recipients = [read_recipient(recipient) for recipient in recipients]
         if len(parts) < 2:
             raise Asn1Error("no encryptedContentInfo")
         self._sealed = _read_sealed(parts[1], parts[2:], authenticated=kind == oids.AUTH_ENVELOPED_DATA)
@@ -83,6 +82,10 @@ class EnvelopedData:
         """The content cipher, which a reply mirrors."""
         return self._sealed.cipher
 
+    def names(self, certificate: Certificate) -> bool:
+        """Whether a recipient names *certificate*."""
+        return any(isinstance(one, KeyTransRecipient) and one.names(certificate) for one in self.recipients)
+
     def decrypt(
         self, key: rsa.RSAPrivateKey, certificate: Certificate, level: CryptoLevel = CryptoLevel.COMPATIBLE
     ) -> bytes:
@@ -104,7 +107,30 @@ class EnvelopedData:
         stand_in = self.cipher.new_key()
         unwrapped = recipient.key_transport.unwrap(key, recipient.encrypted_key)
         fits = unwrapped is not None and len(unwrapped) == self.cipher.key_octets
-        opened = self._sealed.open(unwrapped if fits and unwrapped is not None else stand_in)
+        return self._open(unwrapped if fits and unwrapped is not None else stand_in)
+
+    def decrypt_with_password(self, password: str, level: CryptoLevel = CryptoLevel.COMPATIBLE) -> bytes:
+        """Open the envelope with *password*, tried on the first recipient that takes one.
+
+        Raises:
+            BadAlgorithm: A cipher is not accepted at *level*, or the derivation unknown or too dear.
+            BadContent: No recipient takes a password, or the one that does cannot be read.
+            EnvelopeUnreadable: It did not open.
+
+        Ruby: not possible
+
+        """
+        level.check_cipher(self.cipher)
+        recipients = [one for one in self.recipients if isinstance(one, PasswordRecipient)]
+        if not recipients:
+            raise BadContent("the envelope is not sealed with a password")
+        key = recipients[0].unwrap(password, self.cipher.key_octets, level)
+        if key is None:
+            raise EnvelopeUnreadable(detail="the password is another")
+        return self._open(key)
+
+    def _open(self, key: bytes) -> bytes:
+        opened = self._sealed.open(key)
         if opened is None:
             raise EnvelopeUnreadable(detail="key or padding")
         return opened
@@ -112,7 +138,8 @@ class EnvelopedData:
     def _note_version(self, kind: str) -> None:
         """RFC 5652 6.1; the drafts that became RFC 8894 wanted 0 whatever the recipients."""
         plain = all(getattr(one, "key_identifier", b"") is None for one in self.recipients)
-        expected = 0 if plain or kind == oids.AUTH_ENVELOPED_DATA else 2
+        under_password = any(isinstance(one, PasswordRecipient) for one in self.recipients)
+        expected = 0 if plain or kind == oids.AUTH_ENVELOPED_DATA else 3 if under_password else 2
         if self.version != expected:
             self.deviations.add(DeviationKind.CMS_VERSION, "pkcsPKIEnvelope", f"EnvelopedData {self.version}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -9,10 +10,9 @@ from ca.algorithms.key_transport import KeyTransport
 from ca.asn1 import Asn1Error, Element, tags
 from ca.deviations import DeviationKind, Deviations
 from ca.errors import BadAlgorithm, BadContent
+from ca.pkcs7.password_recipient import PasswordRecipient
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
-
-_PASSWORD = 0xA3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,13 @@ class OtherRecipient:
     tag: int
 
 
-def read_recipient(element: Element) -> KeyTransRecipient | OtherRecipient:
+Recipient: TypeAlias = KeyTransRecipient | PasswordRecipient | OtherRecipient
+
+
+def read_recipient(element: Element) -> Recipient:
     """Raises: Asn1Error: It is no RecipientInfo."""
+    if element.tag == tags.CONTEXT_3_CONSTRUCTED:
+        return PasswordRecipient(element)
     if element.tag != tags.SEQUENCE:
         return OtherRecipient(element.tag)
     _, identifier, algorithm, encrypted_key = element.sequence(4, 4)
@@ -73,7 +78,7 @@ def read_recipient(element: Element) -> KeyTransRecipient | OtherRecipient:
 
 
 def choose_recipient(
-    recipients: Sequence[KeyTransRecipient | OtherRecipient],
+    recipients: Sequence[Recipient],
     certificate: Certificate,
     deviations: Deviations,
 ) -> KeyTransRecipient:
@@ -92,7 +97,7 @@ def choose_recipient(
         if one.names(certificate):
             return one
     if not transports:
-        if any(isinstance(one, OtherRecipient) and one.tag == _PASSWORD for one in recipients):
+        if any(isinstance(one, PasswordRecipient) for one in recipients):
             raise BadContent("the envelope is sealed with a password, and this CA has an RSA key")
         raise BadAlgorithm("the envelope has no key transport recipient")
     key = certificate.public_key()

@@ -4,10 +4,12 @@ A value of one of these types is a promise: a :class:`PkiMessage` is signed by i
 :class:`EnrolmentRequest` was decrypted and its CSR is signed by the key it names.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
+
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.algorithms.ciphers import Cipher
 from ca.algorithms.digests import Digest
@@ -98,6 +100,14 @@ class EnrolmentRequest:
         """Whether it says that it is a RenewalReq."""
         return self.message.message_type is MessageType.RENEWAL_REQ
 
+    @property
+    def needs_challenge(self) -> bool:
+        """Whether the reply goes under its challenge password, which must then be a good one.
+
+        So it is where the signer's key cannot decrypt (RFC 8894 3.1), in a renewal too.
+        """
+        return not isinstance(self.signer.public_key(), rsa.RSAPublicKey)
+
 
 @dataclass(frozen=True, slots=True)
 class PollRequest:
@@ -136,4 +146,12 @@ class Failure:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A challenge password as whom a reply is encrypted to, where the client's key cannot decrypt."""
+
+    text: str = field(repr=False)
+
+
+Recipient: TypeAlias = Certificate | Password
 Outcome: TypeAlias = Success | Pending | Failure

@@ -8,8 +8,11 @@ SUBJECT_KEY_IDENTIFIER = "2.5.29.14"
 AUTHORITY_KEY_IDENTIFIER = "2.5.29.35"
 MICROSOFT_SID = "1.3.6.1.4.1.311.25.2"
 USER_PRINCIPAL_NAME = "1.3.6.1.4.1.311.20.2.3"
+COMMON_NAME = "2.5.4.3"
 
 CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
+# What NDES gives its RA certificates, and Windows looks for.
+CERTIFICATE_REQUEST_AGENT = "1.3.6.1.4.1.311.20.2.1"
 OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 ANY_EXTENDED_KEY_USAGE = "2.5.29.37.0"
 # The names a settings file may use; any other is written as a dotted OID.

@@ -39,7 +39,13 @@ class Issuer:
     def helper(self) -> list[str]:
         """The command that speaks SCEP to this CA, as certmonger runs it."""
         # A self-signed CA must be given by hand; certmonger trusts none that it only fetched.
-        return [_scep_submit(), "-u", self.url, "-N", str(self.server.ca_file)]
+        return [_scep_submit(), "-u", self.url, *self.trust]
+
+    @property
+    def trust(self) -> list[str]:
+        """The certificates as an administrator gives them: the CA's, and its RA's where there is one."""
+        ca_file, ra_file = self.server.ca_file, self.server.ra_file
+        return ["-N", str(ca_file), *(["-r", str(ra_file)] if ra_file else [])]
 
     @property
     def file(self) -> str:
@@ -79,8 +85,7 @@ class Certmonger:
 
     def add_scep_ca(self, issuer: Issuer) -> None:
         """Add a CA to the running daemon, as an administrator does."""
-        ca_file = str(issuer.server.ca_file)
-        self._getcert("add-scep-ca", "-c", issuer.name, "-u", issuer.url, "-N", ca_file)
+        self._getcert("add-scep-ca", "-c", issuer.name, "-u", issuer.url, *issuer.trust)
 
     def request(self, request: str, issuer: Issuer, challenge: str, *options: str, nss: bool = False) -> str:
         """Ask for a certificate, wait for the outcome, and return the state it is in.

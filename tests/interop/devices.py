@@ -20,6 +20,12 @@ with GET were made by showing it capabilities without `POSTPKIOperation`. In row
 client waited until its request was approved or rejected from the command line. Every reply was also
 verified and opened by `openssl cms`, every certificate by `openssl verify -x509_strict`.
 
+Where the result names an RA, a registration authority stood before the CA, which was RSA, EC, or an
+EC intermediate two steps below an RSA root. Clients want to be told of it: strongSwan by
+`--cacert-enc` and `--cacert-sig` with the RA's certificate and a `--cacert` for each above it,
+certmonger by `-r` with the RA's and `-N` with the CA's. scepclient encrypts to every certificate of
+the bundle and stops at an EC one, unless `-ca-fingerprint` names the RA's.
+
 `SCEPBOX_WRITE_DOCS=1 pytest tests/interop` writes the table anew; without the variable the last
 test compares the rows, versions aside, and fails where they differ.
 """

@@ -49,7 +49,8 @@ def read_request(message: bytes) -> PkiMessage:
 
 def read_reply(message: bytes, request: PkiMessage, ca_file: Path) -> PkiMessage:
     """Read a CertRep and hold it to its request (RFC 8894 3.2.1 and 3.3.2)."""
-    reply = _read(message, "-CAfile", str(ca_file))
+    # An RA's certificate is for no purpose that openssl knows by a name.
+    reply = _read(message, "-CAfile", str(ca_file), "-purpose", "any")
     asked, answered = request.attributes, reply.attributes
     assert answered[MESSAGE_TYPE] == "3"
     assert answered[TRANSACTION_ID] == asked[TRANSACTION_ID]

@@ -21,12 +21,22 @@ CHALLENGE = "open_sesame"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running service and what a client has to know of it."""
+    """A running service and what a client has to know of it.
+
+    *ca_file* begins with the issuing CA and goes up to the root; *ra_file* is there where a
+    registration authority signs and opens the messages.
+    """
 
     data: Path
     url: str
     ca_file: Path
+    ra_file: Path | None = None
     challenge: str = CHALLENGE
+
+    @property
+    def message_file(self) -> Path:
+        """The certificate that messages are encrypted to, and that signs the replies."""
+        return self.ra_file or self.ca_file
 
     @property
     def address(self) -> tuple[str, int]:
@@ -69,13 +79,13 @@ class Server:
 
 
 @contextmanager
-def serving(data: Path, settings: str) -> Iterator[Server]:
-    """Make a CA in *data*, serve it, and stop it again as a service manager does.
+def serving(data: Path, settings: str, *init: str) -> Iterator[Server]:
+    """Make a CA in *data* as *init* says, serve it, and stop it again as a service manager does.
 
     Whatever the clients did meanwhile, the service must end with exit status 0 and must not have
     met a fault of its own.
     """
-    run(data, "init")
+    run(data, "init", *init)
     (data / "scepbox.toml").write_text(settings)
     forever = ("--secret", "-", "--uses", "unlimited", "--valid", "forever")
     run(data, "challenge", "new", *forever, stdin=CHALLENGE)
@@ -118,7 +128,10 @@ def _ready_url(process: subprocess.Popen[str], log: Path) -> str:
 
 
 def _server(data: Path, url: str) -> Server:
-    ca_file = data / "ca-as-served.pem"
+    ca_file, ra_file = data / "ca-as-served.pem", data / "ca" / "ra-1.pem"
     with urlopen(url.removesuffix("/scep") + "/ca.pem", timeout=10) as response:
         ca_file.write_bytes(response.read())
-    return Server(data, url, ca_file)
+    chain = run(data, "ca", "export", "--chain")
+    assert chain.startswith(ca_file.read_text())
+    ca_file.write_text(chain)
+    return Server(data, url, ca_file, ra_file if ra_file.exists() else None)

@@ -32,11 +32,11 @@ class ScepClient:
         """The file scepclient stores its certificate in."""
         return self.home / "certificate.pem"
 
-    def run(self, wire: Wire, challenge: str) -> subprocess.CompletedProcess[str]:
+    def run(self, wire: Wire, challenge: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run scepclient once: it enrols, or renews where it finds a certificate of its own."""
         files = ("-private-key", str(self.key), "-certificate", str(self.certificate))
         asking = ("-challenge", challenge, "-cn", "micro", "-organization", "Interop")
-        command = ["scepclient", "-server-url", wire.url, *files, *asking, "-debug"]
+        command = ["scepclient", "-server-url", wire.url, *files, *asking, *options, "-debug"]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def enrol(self, wire: Wire) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from . import devices, peers
 from .certificates import check_issued, check_lint, dns_names
@@ -35,12 +36,23 @@ class StrongSwan:
         subprocess.run(fetch, capture_output=True, check=True)
         return file.read_bytes()
 
+    def chain(self, ca_file: str) -> list[str]:
+        """Put each certificate of a file into one of its own, because pki reads one a file."""
+        files = []
+        for place, one in enumerate(x509.load_pem_x509_certificates(Path(ca_file).read_bytes())):
+            file = self.home / f"above-{place}.pem"
+            file.write_bytes(one.public_bytes(Encoding.PEM))
+            files.append(str(file))
+        return files
+
     def scep(
         self, wire: Wire, key: Path, *options: str, common_name: str = "strong"
     ) -> subprocess.CompletedProcess[bytes]:
         """Run pki --scep, which prints the certificate."""
-        ca_file = str(wire.server.ca_file)
-        trust = ("--cacert-enc", ca_file, "--cacert-sig", ca_file)
+        message_file, ca_file = str(wire.server.message_file), str(wire.server.ca_file)
+        trust = ["--cacert-enc", message_file, "--cacert-sig", message_file]
+        if message_file != ca_file:
+            trust += [part for above in self.chain(ca_file) for part in ("--cacert", above)]
         asking = ("--in", str(key), "--dn", f"O=Interop, CN={common_name}", "--outform", "pem")
         command = ["pki", "--scep", "--url", wire.url, *trust, *asking, *options]
         return subprocess.run(command, capture_output=True, check=False)

@@ -23,6 +23,7 @@ from .server import Server
 CONTENT_TYPES = {
     "GetCACaps": "text/plain",
     "GetCACert": "application/x-x509-ca-cert",
+    "GetCACert with an RA": "application/x-x509-ca-ra-cert",
     "PKIOperation": "application/x-pki-message",
 }
 
@@ -52,11 +53,13 @@ class Exchange:
         assert found, self.target
         return base64.b64decode(unquote(found[1]).replace("-", "+").replace("_", "/") + "==")
 
-    def check_transport(self) -> None:
+    def check_transport(self, *, with_ra: bool) -> None:
         """Devices compare the Content-Type as a whole string, and some count on the length."""
         where = f"{self.method} {self.operation}: {self.status} {self.reply[:80]!r}"
         assert self.status == 200, where
-        assert self.headers.get_all("Content-Type") == [CONTENT_TYPES[self.operation]], where
+        asked = f"{self.operation} with an RA" if with_ra else self.operation
+        expected = CONTENT_TYPES.get(asked, CONTENT_TYPES[self.operation])
+        assert self.headers.get_all("Content-Type") == [expected], where
         assert self.headers.get_all("Content-Length") == [str(len(self.reply))], where
 
 
@@ -123,7 +126,7 @@ class Wire(socketserver.ThreadingTCPServer):
         self.shutdown()
         self.server_close()
         for exchange in self.exchanges():
-            exchange.check_transport()
+            exchange.check_transport(with_ra=self.server.ra_file is not None)
 
 
 class _Relay(socketserver.BaseRequestHandler):

@@ -8,7 +8,7 @@ from ca.scep.codec.cert_rep import encode_cert_rep
 from ca.scep.codec.client import Expectation, decode_cert_rep, encode_request
 from ca.scep.codec.distribution import decode_ca_certificates, encode_ca_certificates, encode_ca_chain
 from ca.scep.codec.pki_message import claimed_message_type, decode_pki_message, decode_transaction, load
-from ca.scep.codec.requests import decode_request
+from ca.scep.codec.requests import decode_request, find_addressee
 
 __all__ = [
     "Expectation",
@@ -23,5 +23,6 @@ __all__ = [
     "encode_ca_chain",
     "encode_cert_rep",
     "encode_request",
+    "find_addressee",
     "load",
 ]

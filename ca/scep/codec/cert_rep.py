@@ -7,10 +7,20 @@ from ca.algorithms.ciphers import Cipher
 from ca.algorithms.digests import Digest
 from ca.algorithms.keys import PrivateKey
 from ca.asn1 import writer
-from ca.pkcs7 import degenerate, encrypt, sign
+from ca.pkcs7 import degenerate, encrypt, encrypt_with_password, sign
 from ca.scep import oids
 from ca.scep.codec.attributes import NONCE_OCTETS, text
-from ca.scep.messages import Failure, MessageType, Outcome, Pending, PkiStatus, Success, Transaction
+from ca.scep.messages import (
+    Failure,
+    MessageType,
+    Outcome,
+    Password,
+    Pending,
+    PkiStatus,
+    Recipient,
+    Success,
+    Transaction,
+)
 from ca.x509.certificate import Certificate
 
 MAX_FAIL_INFO_TEXT = 255
@@ -22,16 +32,16 @@ def encode_cert_rep(
     certificate: Certificate,
     key: PrivateKey,
     *,
-    recipient: Certificate | None,
+    recipient: Recipient | None,
     digest: Digest,
     cipher: Cipher,
     empty_content: bool = True,
 ) -> bytes:
     """Answer *transaction*, signed by *key* of *certificate*, in DER.
 
-    A SUCCESS is encrypted to *recipient*, the request's signer. FAILURE and PENDING have no
-    pkcsPKIEnvelope; *empty_content* makes that an eContent of zero length instead of an absent
-    one, which certmonger cannot read.
+    A SUCCESS is encrypted to *recipient*, the request's signer or its challenge password. FAILURE and
+    PENDING have no pkcsPKIEnvelope; *empty_content* makes that an eContent of zero length instead of
+    an absent one, which certmonger cannot read.
     """
     attributes = {
         oids.MESSAGE_TYPE: text(MessageType.CERT_REP),
@@ -47,7 +57,11 @@ def encode_cert_rep(
             if recipient is None:
                 raise ValueError("a CertRep SUCCESS needs someone to encrypt to")
             issued = degenerate([outcome.certificate, *outcome.chain])
-            content = encrypt([recipient], issued, cipher)
+            content = (
+                encrypt_with_password(recipient.text, issued, cipher)
+                if isinstance(recipient, Password)
+                else encrypt([recipient], issued, cipher)
+            )
         case Pending():
             attributes[oids.PKI_STATUS] = text(PkiStatus.PENDING)
         case Failure():

@@ -1,6 +1,6 @@
 """The client's half of the codec: a request to bytes, and a CertRep checked before it is believed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hmac import compare_digest
 
@@ -58,22 +58,26 @@ class Expectation:
 
     *spki* is the key the certificate must hold; empty where none is awaited (GetCert, GetCRL).
     *strict* refuses what RFC 8894 2.9 forbids a server, and what is reported otherwise.
+    *challenge_password* is the request's, under which a reply comes to who has no RSA key.
     """
 
     transaction: Transaction
     signers: tuple[Certificate, ...]
     spki: bytes
     strict: bool = False
+    challenge_password: str = field(default="", repr=False)
 
 
 def decode_cert_rep(
     body: bytes,
     expected: Expectation,
     certificate: Certificate,
-    key: rsa.RSAPrivateKey,
+    key: PrivateKey,
     deviations: Deviations,
 ) -> Outcome:
     """Read a CertRep, opening its envelope with the *key* of the request's signer *certificate*.
+
+    A key that is not RSA opens nothing, and the challenge password does.
 
     What the server does against the standards, and what can be believed all the same, goes into
     *deviations*.
@@ -112,7 +116,7 @@ def _check_transaction(signed: SignedData, transaction: Transaction) -> None:
 
 
 def _read_outcome(
-    signed: SignedData, expected: Expectation, certificate: Certificate, key: rsa.RSAPrivateKey
+    signed: SignedData, expected: Expectation, certificate: Certificate, key: PrivateKey
 ) -> Outcome:
     match read_text(signed.attributes, oids.PKI_STATUS):
         case PkiStatus.SUCCESS:
@@ -145,7 +149,7 @@ def _fail_info_text(signed: SignedData) -> str:
 
 
 def _read_success(
-    signed: SignedData, expected: Expectation, certificate: Certificate, key: rsa.RSAPrivateKey
+    signed: SignedData, expected: Expectation, certificate: Certificate, key: PrivateKey
 ) -> Success:
     if signed.content_type != cms_oids.DATA:
         raise InvalidReply("the eContentType of the reply is not id-data")
@@ -154,7 +158,12 @@ def _read_success(
         if expected.strict:
             raise InvalidReply("the reply is encrypted under single DES (RFC 8894 2.9)")
         signed.deviations.add(DeviationKind.WEAK_CIPHER, "CertRep.pkcsPKIEnvelope", "single DES")
-    inner = SignedData.load(envelope.decrypt(key, certificate), "certificates")
+    opened = (
+        envelope.decrypt(key, certificate)
+        if isinstance(key, rsa.RSAPrivateKey)
+        else envelope.decrypt_with_password(expected.challenge_password)
+    )
+    inner = SignedData.load(opened, "certificates")
     issued = [one for one in inner.certificates if one.spki == expected.spki]
     if len(issued) != 1:
         raise InvalidReply("the reply holds no certificate for the requested key")

@@ -1,5 +1,7 @@
 """From a verified PkiMessage to the request inside its envelope (RFC 8894 3.2.2, 3.3)."""
 
+from collections.abc import Sequence
+
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.algorithms.levels import CryptoLevel
@@ -43,6 +45,18 @@ def decode_request(
         return PollRequest(message, envelope.cipher, _poll_names(envelope, key, certificate, level))
     payload = envelope.decrypt(key, certificate, level)
     return EnrolmentRequest(message, _prove(payload, message, level), envelope.cipher)
+
+
+def find_addressee(message: PkiMessage, certificates: Sequence[Certificate]) -> int:
+    """Which of *certificates* the envelope is for: the first that it names, or 0 where it names none.
+
+    Raises:
+        BadContent, BadAlgorithm: There is no envelope that could be opened.
+
+    """
+    envelope = EnvelopedData.load(message.content)
+    named = (place for place, certificate in enumerate(certificates) if envelope.names(certificate))
+    return next(named, 0)
 
 
 def _poll_names(

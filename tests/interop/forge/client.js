@@ -48,9 +48,13 @@ async function fetchBody(url, options) {
   return body;
 }
 
+// The certificate that messages are encrypted to and that signs the replies: the CA's own, or in a
+// bundle the first, a registration authority's. The others may have keys that forge cannot read.
 async function getCaCertificate(url) {
-  const body = await fetchBody(`${url}?operation=GetCACert`);
-  return pki.certificateFromAsn1(asn1.fromDer(body.toString("binary")));
+  const body = asn1.fromDer((await fetchBody(`${url}?operation=GetCACert`)).toString("binary"));
+  if (body.value[0].type !== OID) return pki.certificateFromAsn1(body);
+  const [, , , certificates] = body.value[1].value[0].value;
+  return pki.certificateFromAsn1(certificates.value[0]);
 }
 
 function pkiOperation(url, method, message) {
@@ -157,8 +161,11 @@ function verify(reply, ca) {
 function decrypt(content, signer) {
   const envelope = forge.pkcs7.messageFromAsn1(asn1.fromDer(content));
   envelope.decrypt(envelope.findRecipient(signer.certificate), signer.key);
-  const degenerate = forge.pkcs7.messageFromAsn1(asn1.fromDer(envelope.content.getBytes()));
-  return degenerate.certificates.map((certificate) => pki.certificateToPem(certificate));
+  const degenerate = asn1.fromDer(envelope.content.getBytes());
+  if (!forge.pkcs7.messageFromAsn1(degenerate).certificates.length) throw new Error("nothing issued");
+  // As they came: certificateToPem would add the NULL that an EC CA's signature must not have.
+  const [, , , certificates] = degenerate.value[1].value[0].value;
+  return certificates.value.map((one) => forge.pem.encode({ type: "CERTIFICATE", body: der(one) }));
 }
 
 async function enrol(job) {
