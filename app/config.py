@@ -16,6 +16,8 @@ from ca.x509 import oids
 MOST_WORKERS = 64
 ENVIRONMENT_PREFIX = "SCEPBOX_"
 _ADDRESS = r"^\S+:[0-9]{1,5}$"
+# Printable ASCII: it is written into certificates.
+BASE_URL = r"^https?://[!-~]+$"
 _PROFILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 
@@ -32,7 +34,7 @@ class ServerSection(_Section):
 
     # Devices on the LAN are what it is for, so it listens on every address.
     listen: Annotated[list[Annotated[str, Field(pattern=_ADDRESS)]], Field(min_length=1)] = ["0.0.0.0:8080"]
-    base_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    base_url: Annotated[str, Field(pattern=BASE_URL)] | None = None
     # 0: as many as the machine is good for.
     workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] = 0
 
@@ -48,6 +50,18 @@ class DatabaseSection(_Section):
         if url and not url.startswith("sqlite:///"):
             raise ValueError("this version keeps its data in SQLite: sqlite:////path/to/scepbox.db")
         return url
+
+
+class CaSection(_Section):
+    """The CA's own affairs.
+
+    *distribution_url* is where CRL, OCSP and CA certificate are fetched, where that is not the
+    server's base_url.
+    """
+
+    # A new CRL is made at half of it, and at each revocation.
+    crl_days: Annotated[int, Field(ge=1, le=365)] = 7
+    distribution_url: Annotated[str, Field(pattern=BASE_URL)] | None = None
 
 
 class CryptoSection(_Section):
@@ -102,6 +116,7 @@ class Config(_Section):
 
     server: ServerSection = ServerSection()
     database: DatabaseSection = DatabaseSection()
+    ca: CaSection = CaSection()
     crypto: CryptoSection = CryptoSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()

@@ -1,7 +1,7 @@
 """The composition root: the only place where both rings are put together."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bottle import Bottle
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -10,12 +10,15 @@ from app.config import Config
 from app.data_folder import DataFolder
 from app.http.answers import PlainBottle
 from app.http.public import PublicPages
+from app.http.revocation import CrlPage
 from app.http.scep import ScepEndpoint
 from app.store import ALONE, Sharing, SqlStore, open_store
 from ca.errors import StoreUnavailable
+from ca.issuing.addresses import StatusAddresses
 from ca.issuing.authority import Authority
 from ca.issuing.key_store import read_private_key
 from ca.issuing.root import CaUnusable, check_ca, encode_pem, read_certificates
+from ca.issuing.status import RevocationStatus
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.responder import Responder, ScepIdentity
@@ -73,12 +76,29 @@ def database_url(folder: DataFolder, config: Config) -> str:
     return config.database.url or folder.database_url()
 
 
+def crl_lifetime(config: Config) -> timedelta:
+    """How long a CRL is good for."""
+    return timedelta(days=config.ca.crl_days)
+
+
+def build_authority(ca: Ca, distribution_url: str = "") -> Authority:
+    """The CA that signs; its certificates say where their status is told if *distribution_url* is known."""
+    plain = Authority(ca.certificate, ca.key)
+    if not distribution_url:
+        return plain
+    url = distribution_url.rstrip("/")
+    crl = f"{url}/crl" if plain.may_sign_crls else None
+    return Authority(ca.certificate, ca.key, StatusAddresses(f"{url}/ocsp", f"{url}/ca.cer", crl))
+
+
 def build_web(
     ca: Ca, config: Config, store: SqlStore, challenge_key: ChallengeKey, base_url: str = ""
 ) -> Bottle:
     """The application that is served."""
+    authority = build_authority(ca, config.ca.distribution_url or base_url)
+    status = RevocationStatus(authority, store, utc_now, crl_lifetime(config))
     responder = Responder(
-        authority=Authority(ca.certificate, ca.key),
+        authority=authority,
         identity=ScepIdentity(ca.certificate, ca.key),
         policy=EnrolmentPolicy(ca.certificate, challenge_key),
         store=store,
@@ -93,6 +113,7 @@ def build_web(
     ).add_to(web)
     pem = encode_pem(ca.certificate)
     PublicPages(ca.certificate, pem, lambda: _answers(store), base_url).add_to(web)
+    CrlPage(status.crl).add_to(web)
     return web
 
 

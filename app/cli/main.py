@@ -13,6 +13,7 @@ from app.cli.ca import ca
 from app.cli.cert import cert
 from app.cli.challenge import challenge
 from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_json, verb
+from app.cli.crl import crl
 from app.cli.enroll import enroll
 from app.cli.init import init
 from app.cli.serve import serve
@@ -59,7 +60,7 @@ def _openssl() -> str:
     return backend.openssl_version_text().removeprefix("OpenSSL ")
 
 
-for _verb in (init, serve, challenge, cert, ca, enroll):
+for _verb in (init, serve, challenge, cert, ca, crl, enroll):
     top.add_command(_verb)
 
 

@@ -1,6 +1,7 @@
 """``serve``: makes what is missing, listens, says when it is ready, and ends when told to."""
 
 import gc
+import re
 import socket
 
 import click
@@ -8,7 +9,7 @@ import click
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
 from app.cli.listen import check_addresses
-from app.config import MOST_WORKERS, Config
+from app.config import BASE_URL, MOST_WORKERS, Config
 from app.http.rounds import let_others_catch_up
 from app.http.server import Limits, WebServer, bind
 from app.logs import set_up_logs
@@ -52,7 +53,8 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     count = settle_workers(config.server.workers if workers is None else workers)
     sharing = Sharing(let_others_catch_up, make_turn(count))
     store = open_configured_store(place.folder, config, sharing)
-    url = base_url or config.server.base_url or ""
+    url = _check_base_url(base_url) or config.server.base_url or ""
+    _tell_distribution(config.ca.distribution_url or url)
     web = build_web(ca, config, store, ChallengeKey(place.folder.load_secret()), url)
     tell_ca(place.folder)
     _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"))
@@ -65,6 +67,20 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     run_workers(lambda share: WebServer(web, sockets, _limits(config), share), count)
     store.close()
     say("stopped")
+
+
+def _check_base_url(url: str | None) -> str | None:
+    if url and not re.fullmatch(BASE_URL, url):
+        raise Refusal(f"--base-url {url!r} is no address such as http://scep.example.org")
+    return url
+
+
+def _tell_distribution(url: str) -> None:
+    """Say where certificates send those who ask for their status: no address is ever guessed."""
+    if not url:
+        say("note: without --base-url certificates do not say where CRL (/crl) and OCSP (/ocsp) are")
+    elif url.startswith("https:"):
+        say("note: many clients fetch CRL and OCSP by http:// alone: see [ca] distribution_url")
 
 
 def _bind(address: str) -> socket.socket:

@@ -8,7 +8,7 @@ from ca.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # The revision this program was written for; the newest file in migrations/versions.
-HEAD = "0001"
+HEAD = "0002"
 
 
 def migrate(engine: Engine) -> None:

@@ -12,11 +12,12 @@ from ca.algorithms.keys import PrivateKey
 from ca.algorithms.signatures import certificate_identifier, sign
 from ca.asn1 import tags, writer
 from ca.errors import OperationNotOffered
+from ca.issuing.addresses import StatusAddresses
 from ca.ports import StoredCertificate
 from ca.profiles import CertificateContent, Profile
 from ca.x509 import oids
 from ca.x509.certificate import Certificate, key_identifier
-from ca.x509.extensions import Extension, encode_key_usage
+from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage
 from ca.x509.general_names import encode_general_names
 from ca.x509.request import CertificationRequest
 
@@ -29,17 +30,46 @@ _NOT_A_CA = Extension(oids.BASIC_CONSTRAINTS, True, writer.sequence()).encode()
 
 
 class Authority:
-    """A CA certificate with its private key."""
+    """A CA certificate with its private key.
 
-    def __init__(self, certificate: Certificate, key: PrivateKey) -> None:
+    *addresses* are where its certificates say that their status is told; None for nowhere.
+    """
+
+    def __init__(
+        self, certificate: Certificate, key: PrivateKey, addresses: StatusAddresses | None = None
+    ) -> None:
         self.certificate = certificate
         self.not_after = certificate.not_valid_after
-        self._not_before = certificate.not_valid_before
-        self._key = key
-        self._algorithm = certificate_identifier(key, SHA256)
+        self.key = key
+        self.algorithm = certificate_identifier(key, SHA256)
         identifier = writer.encode(tags.CONTEXT_0, certificate.subject_key_identifier)
         aki = Extension(oids.AUTHORITY_KEY_IDENTIFIER, False, writer.sequence(identifier))
-        self._fixed_extensions = _NOT_A_CA + aki.encode()
+        self.authority_key_identifier = aki.encode()
+        self._not_before = certificate.not_valid_before
+        self._fixed_extensions = _NOT_A_CA + self.authority_key_identifier
+        if addresses is not None:
+            self._fixed_extensions += addresses.encode()
+
+    @property
+    def may_sign_crls(self) -> bool:
+        """Whether the CA's keyUsage allows it (RFC 5280 4.2.1.3)."""
+        usage = self.certificate.key_usage
+        return usage is None or KeyUsageBit.cRLSign in usage
+
+    def has_issued(self, der: bytes) -> bool:
+        """Whether a certificate of the store is this CA's, by name and key, and not an earlier one's."""
+        certificate = Certificate.load(der)
+        aki = certificate.extensions.get(oids.AUTHORITY_KEY_IDENTIFIER)
+        return (
+            certificate.issuer_der == self.certificate.subject_der
+            and aki is not None
+            and aki.encode() == self.authority_key_identifier
+        )
+
+    def sign_structure(self, *parts: bytes) -> bytes:
+        """Sign what is put together of *parts*, as certificates and CRLs are (RFC 5280 4.1, 5.1)."""
+        tbs = writer.sequence(*parts)
+        return writer.sequence(tbs, self.algorithm, writer.bit_string(sign(self.key, tbs, SHA256)))
 
     def sign_certificate(
         self,
@@ -66,10 +96,10 @@ class Authority:
         not_before = max(now - BACKDATE, self._not_before)
         not_after = min(now + timedelta(days=profile.validity_days), self.not_after)
         serial = new_serial_number()
-        tbs = writer.sequence(
+        der = self.sign_structure(
             _VERSION_3,
             writer.integer(serial),
-            self._algorithm,
+            self.algorithm,
             # RFC 5280 4.1.2.4: chains are compared by these bytes.
             self.certificate.subject_der,
             writer.sequence(writer.time(not_before), writer.time(not_after)),
@@ -77,10 +107,9 @@ class Authority:
             csr.spki,
             writer.explicit(3, writer.sequence(self._fixed_extensions, *_extensions(csr, content))),
         )
-        signature = sign(self._key, tbs, SHA256)
         return StoredCertificate(
             serial=f"{serial:x}",
-            der=writer.sequence(tbs, self._algorithm, writer.bit_string(signature)),
+            der=der,
             subject=str(content.subject),
             subject_alt_names=tuple(map(str, content.subject_alt_names)),
             profile=profile.name,
