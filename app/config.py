@@ -95,6 +95,7 @@ class ProfileSection(_Section):
     eku: Annotated[list[str], Field(min_length=1)] = ["clientAuth"]
     chain_in_reply: bool = False
     empty_content: bool = True
+    queries: bool = True
     crypto: CryptoLevel | None = None
 
     @field_validator("eku")
@@ -140,6 +141,7 @@ class Config(_Section):
             key_purposes=tuple(oids.KEY_PURPOSES.get(purpose, purpose) for purpose in settled.eku),
             chain_in_reply=settled.chain_in_reply,
             empty_content=settled.empty_content,
+            queries=settled.queries,
             crypto=settled.crypto or self.crypto.level,
         )
 

@@ -104,6 +104,7 @@ def build_web(
         store=store,
         clock=utc_now,
         chain=tuple(one.der for one in (ca.certificate, *ca.chain)),
+        crl_lifetime=crl_lifetime(config),
     )
     served = (ca.certificate, *ca.chain)
     web = PlainBottle()

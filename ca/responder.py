@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
-from ca.errors import BadAlgorithm, BadCertId, ScepError, TransactionInUse
+from ca.errors import BadAlgorithm, BadCertId, OperationNotOffered, ScepError, TransactionInUse
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
+from ca.issuing.crl import CRL_LIFETIME, current_crl
 from ca.journal import Exchange
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.renewal import find_renewed
@@ -22,8 +23,11 @@ from ca.ports import AnsweredRequest, Clock, Peer, Repository, Store, StoredCert
 from ca.profiles import Profile
 from ca.scep import codec
 from ca.scep.messages import (
+    CertificateQuery,
+    CrlSuccess,
     EnrolmentRequest,
     Failure,
+    MessageType,
     Outcome,
     PkiMessage,
     PollRequest,
@@ -37,6 +41,9 @@ log = logging.getLogger(__name__)
 
 # A clock further off than this is told: its device may find its new certificate not valid yet.
 CLOCK_SKEW = timedelta(hours=1)
+
+
+_NOT_FOUND = "no such certificate is known here, or the query cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,7 @@ class Responder:
     store: Store
     clock: Clock
     chain: tuple[bytes, ...]
+    crl_lifetime: timedelta = CRL_LIFETIME
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -77,6 +85,7 @@ class Responder:
         try:
             message = codec.decode_pki_message(signed, transaction, profile.crypto)
             exchange.message_type = message.message_type.label
+            _check_offered(message, profile)
             _check_recipient(message)
             request = codec.decode_request(
                 message, self.identity.key, self.identity.certificate, profile.crypto
@@ -98,6 +107,8 @@ class Responder:
                 certificate = self.store.transact(lambda store: self._enrol(request, exchange, store))
             case PollRequest():
                 certificate = self.store.transact(lambda store: self._poll(request, exchange, store))
+            case CertificateQuery():
+                return self.store.transact(lambda store: self._query(request, exchange, store))
             case _:
                 assert_never(request)
         return Success(certificate.der, self.chain if exchange.profile.chain_in_reply else ())
@@ -136,6 +147,33 @@ class Responder:
             return answered.certificate
         raise BadCertId("no transaction of this transactionID and key is known")
 
+    def _query(
+        self, query: CertificateQuery, exchange: Exchange, repository: Repository
+    ) -> Success | CrlSuccess:
+        """Find a certificate or the CRL (RFC 8894 3.3.4). Whoever asks may have it: both are public.
+
+        A query that could not be read is looked for like any other, and refused in the same words:
+        whoever could tell it from one that names nothing could decrypt what he captured (RFC 3218).
+        """
+        named, wants_crl = query.named, query.message.message_type is MessageType.GET_CRL
+        ours = self.authority.certificate.subject
+        serial = f"{named.serial_number:x}" if named is not None and named.issuer.matches(ours) else None
+        if wants_crl:
+            crl = current_crl(self.authority, repository, exchange.received_at, self.crl_lifetime)
+            # The serial number says which certificate is in question; our one CRL is for all of them.
+            if serial is None or not crl.der:
+                raise BadCertId(_NOT_FOUND, detail="GetCRL")
+            exchange.status = "answered"
+            return CrlSuccess(crl.der)
+        stored = repository.find_certificate(serial or "")
+        if stored is None or not self.authority.has_issued(stored.der):
+            raise BadCertId(_NOT_FOUND, detail=serial or "not of this issuer, or unreadable")
+        if stored.revoked_at is not None:
+            # Who fetches a certificate means to use it, and this one nobody accepts any more.
+            raise BadCertId("the certificate is revoked", detail=stored.serial)
+        exchange.issued(stored, status="answered")
+        return Success(stored.der, self.chain if exchange.profile.chain_in_reply else ())
+
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
@@ -163,6 +201,12 @@ class _Reply:
             cipher=level.reply_cipher(cipher),
             empty_content=self.profile.empty_content,
         )
+
+
+def _check_offered(message: PkiMessage, profile: Profile) -> None:
+    """RFC 8894 7.8: queries cost as much as an enrolment, and some have a better way to answer them."""
+    if message.message_type in (MessageType.GET_CERT, MessageType.GET_CRL) and not profile.queries:
+        raise OperationNotOffered(f"{message.message_type.label} is not offered here; the CRL is at /crl")
 
 
 def _check_recipient(message: PkiMessage) -> None:

@@ -14,6 +14,7 @@ from ca.algorithms.digests import Digest
 from ca.deviations import Deviations
 from ca.errors import FailInfo
 from ca.x509.certificate import Certificate
+from ca.x509.name import Name
 from ca.x509.request import CertificationRequest
 
 
@@ -109,7 +110,24 @@ class PollRequest:
     cipher: Cipher
 
 
-Request: TypeAlias = EnrolmentRequest | PollRequest
+@dataclass(frozen=True, slots=True)
+class IssuerAndSerialNumber:
+    """Which certificate is meant (RFC 5652 10.2.4)."""
+
+    issuer: Name
+    serial_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateQuery:
+    """A GetCert or GetCRL (RFC 8894 3.3.4); *named* is None where the envelope did not open to one."""
+
+    message: PkiMessage
+    named: IssuerAndSerialNumber | None
+    cipher: Cipher
+
+
+Request: TypeAlias = EnrolmentRequest | PollRequest | CertificateQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +136,13 @@ class Success:
 
     certificate: bytes
     chain: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CrlSuccess:
+    """The CRL in DER, which answers a GetCRL."""
+
+    crl: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +158,4 @@ class Failure:
     text: str = ""
 
 
-Outcome: TypeAlias = Success | Pending | Failure
+Outcome: TypeAlias = Success | CrlSuccess | Pending | Failure

@@ -10,7 +10,16 @@ from ca.asn1 import writer
 from ca.pkcs7 import degenerate, encrypt, sign
 from ca.scep import oids
 from ca.scep.codec.attributes import NONCE_OCTETS, text
-from ca.scep.messages import Failure, MessageType, Outcome, Pending, PkiStatus, Success, Transaction
+from ca.scep.messages import (
+    CrlSuccess,
+    Failure,
+    MessageType,
+    Outcome,
+    Pending,
+    PkiStatus,
+    Success,
+    Transaction,
+)
 from ca.x509.certificate import Certificate
 
 MAX_FAIL_INFO_TEXT = 255
@@ -42,12 +51,11 @@ def encode_cert_rep(
         attributes[oids.RECIPIENT_NONCE] = writer.octet_string(transaction.sender_nonce)
     content = b"" if empty_content else None
     match outcome:
-        case Success():
+        case Success() | CrlSuccess():
             attributes[oids.PKI_STATUS] = text(PkiStatus.SUCCESS)
             if recipient is None:
                 raise ValueError("a CertRep SUCCESS needs someone to encrypt to")
-            issued = degenerate([outcome.certificate, *outcome.chain])
-            content = encrypt([recipient], issued, cipher)
+            content = encrypt([recipient], _degenerate(outcome), cipher)
         case Pending():
             attributes[oids.PKI_STATUS] = text(PkiStatus.PENDING)
         case Failure():
@@ -58,3 +66,10 @@ def encode_cert_rep(
         case _:
             assert_never(outcome)
     return sign(certificate, key, content, attributes=attributes, digest=digest)
+
+
+def _degenerate(outcome: Success | CrlSuccess) -> bytes:
+    """RFC 8894 3.3.2.1, table 6: certificates alone, or the CRL alone."""
+    if isinstance(outcome, CrlSuccess):
+        return degenerate([], [outcome.crl])
+    return degenerate([outcome.certificate, *outcome.chain])

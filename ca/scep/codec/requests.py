@@ -5,8 +5,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind
-from ca.errors import BadCsr, EnvelopeUnreadable, OperationNotOffered
+from ca.errors import BadCsr, EnvelopeUnreadable
 from ca.pkcs7 import EnvelopedData
+from ca.scep.codec.queries import decode_query
 from ca.scep.messages import (
     EnrolmentRequest,
     MessageType,
@@ -29,11 +30,8 @@ def decode_request(
         EnvelopeUnreadable: It did not open, or does not hold what it should, or the CSR is not
             signed by its own key: all told alike.
         BadCsr: The CSR is proven, and breaks PKCS #10.
-        OperationNotOffered: It is a GetCert or GetCRL.
 
     """
-    if message.message_type in (MessageType.GET_CERT, MessageType.GET_CRL):
-        raise OperationNotOffered(f"{message.message_type.label} is not offered here")
     envelope = EnvelopedData.load(message.content, message.deviations)
     if not CryptoLevel.MODERN.accepts_cipher(envelope.cipher):
         message.deviations.add(DeviationKind.WEAK_CIPHER, "pkcsPKIEnvelope", envelope.cipher.name)
@@ -42,6 +40,8 @@ def decode_request(
         # RFC 8894 3.3.3: the names inside are not relied on. The envelope is not opened at all, so
         # that a captured one, sent anew as a poll, tells nothing about what is in it.
         return PollRequest(message, envelope.cipher)
+    if message.message_type in (MessageType.GET_CERT, MessageType.GET_CRL):
+        return decode_query(message, envelope, key, certificate, level)
     payload = envelope.decrypt(key, certificate, level)
     return EnrolmentRequest(message, _prove(payload, message, level), envelope.cipher)
 
