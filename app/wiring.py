@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from bottle import Bottle
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -9,9 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from app.config import Config
 from app.data_folder import DataFolder
 from app.http.answers import PlainBottle
+from app.http.ocsp import OcspEndpoint
 from app.http.public import PublicPages
 from app.http.revocation import CrlPage
 from app.http.scep import ScepEndpoint
+from app.ocsp_signer import OcspSignerFile
 from app.store import ALONE, Sharing, SqlStore, open_store
 from ca.errors import StoreUnavailable
 from ca.issuing.addresses import StatusAddresses
@@ -19,6 +22,7 @@ from ca.issuing.authority import Authority
 from ca.issuing.key_store import read_private_key
 from ca.issuing.root import CaUnusable, check_ca, encode_pem, read_certificates
 from ca.issuing.status import RevocationStatus
+from ca.ocsp.responder import OcspResponder
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.responder import Responder, ScepIdentity
@@ -92,9 +96,14 @@ def build_authority(ca: Ca, distribution_url: str = "") -> Authority:
 
 
 def build_web(
-    ca: Ca, config: Config, store: SqlStore, challenge_key: ChallengeKey, base_url: str = ""
+    ca: Ca,
+    config: Config,
+    store: SqlStore,
+    challenge_key: ChallengeKey,
+    base_url: str = "",
+    ocsp_signer: Path | None = None,
 ) -> Bottle:
-    """The application that is served."""
+    """The application that is served. *ocsp_signer* is where what signs OCSP answers is kept."""
     authority = build_authority(ca, config.ca.distribution_url or base_url)
     status = RevocationStatus(authority, store, utc_now, crl_lifetime(config))
     responder = Responder(
@@ -115,6 +124,7 @@ def build_web(
     pem = encode_pem(ca.certificate)
     PublicPages(ca.certificate, pem, lambda: _answers(store), base_url).add_to(web)
     CrlPage(status.crl).add_to(web)
+    OcspEndpoint(OcspResponder(status, OcspSignerFile(ocsp_signer, authority).current).respond).add_to(web)
     return web
 
 

@@ -5,6 +5,7 @@ very bytes of the CSR and of the CA certificate, whatever string types those use
 """
 
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ca.algorithms.digests import SHA256
@@ -19,6 +20,7 @@ from ca.x509 import oids
 from ca.x509.certificate import Certificate, key_identifier
 from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage
 from ca.x509.general_names import encode_general_names
+from ca.x509.name import Name
 from ca.x509.request import CertificationRequest
 
 # Devices come out of the box with clocks that are slow by minutes.
@@ -70,6 +72,32 @@ class Authority:
         """Sign what is put together of *parts*, as certificates and CRLs are (RFC 5280 4.1, 5.1)."""
         tbs = writer.sequence(*parts)
         return writer.sequence(tbs, self.algorithm, writer.bit_string(sign(self.key, tbs, SHA256)))
+
+    def sign_responder_certificate(
+        self, subject: Name, spki: bytes, extensions: Sequence[Extension], now: datetime, end: datetime
+    ) -> bytes:
+        """A certificate for a service of this CA itself, which no device can have. DER."""
+        identifier = writer.octet_string(key_identifier(spki))
+        own = Extension(oids.SUBJECT_KEY_IDENTIFIER, False, identifier)
+        return self.sign_structure(
+            _VERSION_3,
+            writer.integer(new_serial_number()),
+            self.algorithm,
+            self.certificate.subject_der,
+            writer.sequence(
+                writer.time(max(now - BACKDATE, self._not_before)), writer.time(min(end, self.not_after))
+            ),
+            subject.der,
+            spki,
+            writer.explicit(
+                3,
+                writer.sequence(
+                    _NOT_A_CA,
+                    self.authority_key_identifier,
+                    *(extension.encode() for extension in (own, *extensions)),
+                ),
+            ),
+        )
 
     def sign_certificate(
         self,
