@@ -234,6 +234,9 @@ BROKEN: dict[str, Callable[[World], bytes]] = {
             writer.explicit(0, writer.sequence(Extension("1.2.3.4", True, b"\x05\x00").encode())),
         )
     ),
+    "a digest with parameters": lambda world: about(world, 5).replace(
+        writer.oid("1.3.14.3.2.26") + writer.NULL, writer.oid("1.3.14.3.2.26") + b"\x04\x00"
+    ),
     "a huge serial": lambda world: many(
         single(about(world, 5)).replace(b"\x02\x01\x05", writer.integer(1 << 800))
     ),
@@ -264,6 +267,21 @@ def test_what_need_not_be_understood_is_passed_over(
 
     for request in (whole, signed, with_extension(plain, "1.2.3.4", b"\x05\x00")):
         assert asked(request).certificate_status is ocsp.OCSPCertStatus.GOOD
+
+
+@pytest.mark.parametrize("null", [True, False])
+def test_the_certificate_is_named_as_it_was_asked_for(
+    world: World, asked: Asked, one: StoredCertificate, null: bool
+) -> None:
+    """Clients look for their own octets: NULL or no parameters, and DER in any case (RFC 6960 4.2.1)."""
+    algorithm, *rest = read(single(about(world, one.serial)), "", Deviations()).sequence()[0].sequence()
+    oid = algorithm.sequence()[0].raw
+    named = (writer.sequence(oid, writer.NULL if null else b""), *(part.raw for part in rest))
+    der = writer.sequence(*named)
+    ber = b"\x30\x80" + b"".join(named) + b"\0\0"
+
+    assert der in asked.der(many(writer.sequence(der)))
+    assert der in asked.der(many(writer.sequence(ber)))
 
 
 def _statuses(answer: bytes) -> list[int]:

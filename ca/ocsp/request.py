@@ -6,7 +6,7 @@ A signature on it is not looked at: whoever asks gets the answer.
 from dataclasses import dataclass
 
 from ca.algorithms.identifier import AlgorithmIdentifier
-from ca.asn1 import Asn1Error, Element, read, tags
+from ca.asn1 import Asn1Error, Element, read, tags, writer
 from ca.deviations import Deviations
 from ca.ocsp import oids
 from ca.ocsp.errors import OcspRefusal, ResponseStatus
@@ -23,7 +23,7 @@ MAX_SERIAL_OCTETS = 64
 class CertId:
     """Which certificate is meant: its issuer by two digests, and its serial number.
 
-    *der* are the octets to repeat in the answer.
+    *der* is what the answer repeats.
     """
 
     der: bytes
@@ -78,15 +78,20 @@ def _read_single(element: Element) -> CertId:
     for part in extensions:
         _refuse_critical(read_extensions(part.expect(tags.CONTEXT_0_CONSTRUCTED).only_child()))
     algorithm, name_hash, key_hash, serial = cert_id.sequence(4, 4)
+    digest = AlgorithmIdentifier.read(algorithm)
+    if digest.parameters is not None:
+        raise Asn1Error("a digest with parameters")
     if len(serial.content) > MAX_SERIAL_OCTETS:
         raise Asn1Error("a serial number that nobody has")
-    return CertId(
-        cert_id.raw,
-        AlgorithmIdentifier.read(algorithm).oid,
-        name_hash.octets(),
-        key_hash.octets(),
-        serial.integer(),
+    # Clients look for their own octets in the answer: with NULL or without, but never BER.
+    null = writer.NULL if len(algorithm.children()) == 2 else b""
+    der = writer.sequence(
+        writer.sequence(writer.oid(digest.oid), null),
+        writer.octet_string(name_hash.octets()),
+        writer.octet_string(key_hash.octets()),
+        writer.integer(serial.integer()),
     )
+    return CertId(der, digest.oid, name_hash.octets(), key_hash.octets(), serial.integer())
 
 
 def _extensions(element: Element) -> tuple[Extension, ...]:
