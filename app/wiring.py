@@ -61,6 +61,10 @@ def load_ca(folder: DataFolder) -> tuple[Ca, list[str]]:
         raise CaUnusable(f"{folder.ca_certificate}: {error}") from error
     if not isinstance(key, rsa.RSAPrivateKey):
         raise CaUnusable(f"{folder.ca_key}: the CA key is not RSA: SCEP clients encrypt to it")
+    if not Authority(certificate, key).may_sign_crls:
+        warnings.append(
+            "the CA certificate lacks cRLSign: there is no CRL, and OCSP alone tells what is revoked"
+        )
     return Ca(certificate, key, chain), warnings
 
 

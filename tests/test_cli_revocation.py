@@ -160,6 +160,8 @@ def test_a_ca_without_crl_sign_says_so(tmp_path: Path) -> None:
         with pytest.raises(HTTPError) as caught:
             service.get("/crl")
 
+        assert "warning: the CA certificate lacks cRLSign" in service.log
+
     assert (publishing.code, revoked.code) == (1, 0)
     assert "lacks cRLSign" in publishing.err
     assert caught.value.code == 404

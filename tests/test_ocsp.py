@@ -24,7 +24,7 @@ from app.http.ocsp import OcspEndpoint
 from app.ocsp_signer import OcspSignerFile
 from ca.asn1 import read, writer
 from ca.deviations import Deviations
-from ca.errors import StoreUnavailable
+from ca.errors import FailInfo, StoreUnavailable
 from ca.issuing.authority import Authority
 from ca.issuing.key_store import encode_private_key
 from ca.issuing.reasons import Reason
@@ -35,11 +35,12 @@ from ca.ocsp.request import MAX_CERTIFICATES
 from ca.ocsp.responder import ANSWER_LIFETIME, OcspResponder
 from ca.ocsp.signer import RENEW_BEFORE, VALIDITY, make_signer
 from ca.ports import StoredCertificate
+from ca.scep.messages import Failure, MessageType
 from ca.x509.extensions import Extension
 from tests.forging_csr import install
 from tests.test_revocation import do_revoke, issue
 from tests.test_unit_ca_material import ca_certificate
-from tests.world import World, captured_log, rsa_key
+from tests.world import Device, World, captured_log, rsa_key
 
 MALFORMED, TRY_LATER, UNAUTHORIZED = (bytes((0x30, 3, 0x0A, 1, status)) for status in (1, 3, 6))
 NONCE = bytes(range(20))
@@ -175,6 +176,22 @@ def test_answers_are_signed_by_a_delegated_responder(
     assert [stored.serial for stored in world.issued()] == [one.serial]
 
 
+@pytest.mark.parametrize("message_type", [MessageType.RENEWAL_REQ, MessageType.PKCS_REQ])
+def test_the_responder_enrols_nobody(world: World, asked: Asked, message_type: MessageType) -> None:
+    """RFC 8894 2.3: a certificate of this CA that is no client's renews nothing (N-121)."""
+    signer = asked.signers.current(world.now)
+    assert isinstance(signer.key, rsa.RSAPrivateKey)
+    device = Device("OCSP responder", key=signer.key, signer=signer.certificate)
+
+    outcome = device.read(
+        world.respond(device.message(world.ca, device.csr(None), message_type=message_type)), world.ca
+    )
+
+    assert isinstance(outcome, Failure)
+    assert outcome.fail_info is FailInfo.BAD_REQUEST
+    assert world.issued() == []
+
+
 def test_an_ec_ca_has_an_ec_responder(world: World) -> None:
     """A key of the CA's type is one that its clients can compute with."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -238,7 +255,15 @@ BROKEN: dict[str, Callable[[World], bytes]] = {
         writer.oid("1.3.14.3.2.26") + writer.NULL, writer.oid("1.3.14.3.2.26") + b"\x04\x00"
     ),
     "a huge serial": lambda world: many(
-        single(about(world, 5)).replace(b"\x02\x01\x05", writer.integer(1 << 800))
+        writer.sequence(
+            writer.sequence(
+                *(
+                    part.raw
+                    for part in read(single(about(world, 5)), "", Deviations()).sequence()[0].sequence()[:3]
+                ),
+                writer.integer(1 << 800),
+            )
+        )
     ),
 }
 

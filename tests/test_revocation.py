@@ -7,10 +7,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from app.store import open_store
+from app.store.engine import open_engine
+from app.store.migrate import MIGRATIONS
 from ca.asn1 import read
 from ca.deviations import Deviations
 from ca.errors import FailInfo
@@ -379,6 +383,23 @@ def test_openssl_refuses_what_is_revoked(world: World, tmp_path: Path) -> None:
     assert done["other"].returncode == 0, done["other"].stderr
     assert done["one"].returncode != 0
     assert "certificate revoked" in done["one"].stderr
+
+
+def test_a_database_of_before_is_brought_along(tmp_path: Path) -> None:
+    """The first start of a newer program makes what revocation needs."""
+    url = f"sqlite:///{tmp_path}/scepbox.db"
+    engine, config = open_engine(url), Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+
+    world = World(url, uses=None)
+    do_revoke(world, issue(world).serial)
+
+    assert len(serials(kept(world))) == 1
+    world.store.close()
 
 
 def test_ten_thousand_are_listed_in_good_time(world: World) -> None:
