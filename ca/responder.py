@@ -108,7 +108,7 @@ class Responder:
             case PollRequest():
                 certificate = self.store.transact(lambda store: self._poll(request, exchange, store))
             case CertificateQuery():
-                return self.store.transact(lambda store: self._query(request, exchange, store))
+                return self._query(request, exchange)
             case _:
                 assert_never(request)
         return Success(certificate.der, self.chain if exchange.profile.chain_in_reply else ())
@@ -147,30 +147,30 @@ class Responder:
             return answered.certificate
         raise BadCertId("no transaction of this transactionID and key is known")
 
-    def _query(
-        self, query: CertificateQuery, exchange: Exchange, repository: Repository
-    ) -> Success | CrlSuccess:
+    def _query(self, query: CertificateQuery, exchange: Exchange) -> Success | CrlSuccess:
         """Find a certificate or the CRL (RFC 8894 3.3.4). Whoever asks may have it: both are public.
 
         A query that could not be read is looked for like any other, and refused in the same words:
         whoever could tell it from one that names nothing could decrypt what he captured (RFC 3218).
         """
-        named, wants_crl = query.named, query.message.message_type is MessageType.GET_CRL
-        ours = self.authority.certificate.subject
-        serial = f"{named.serial_number:x}" if named is not None and named.issuer.matches(ours) else None
-        if wants_crl:
-            crl = current_crl(self.authority, repository, exchange.received_at, self.crl_lifetime)
+        named, now = query.named, exchange.received_at
+        ours = named is not None and named.issuer.matches(self.authority.certificate.subject)
+        if query.message.message_type is MessageType.GET_CRL:
+            crl = self.store.transact(
+                lambda repository: current_crl(self.authority, repository, now, self.crl_lifetime)
+            )
             # The serial number says which certificate is in question; our one CRL is for all of them.
-            if serial is None or not crl.der:
-                raise BadCertId(_NOT_FOUND, detail="GetCRL")
+            if not ours or not crl.der:
+                raise BadCertId(_NOT_FOUND, detail="the issuer is another, or unreadable")
             exchange.status = "answered"
             return CrlSuccess(crl.der)
-        stored = repository.find_certificate(serial or "")
+        serial = f"{named.serial_number:x}" if named is not None and ours else ""
+        stored = self.store.transact(lambda repository: repository.find_certificate(serial))
         if stored is None or not self.authority.has_issued(stored.der):
-            raise BadCertId(_NOT_FOUND, detail=serial or "not of this issuer, or unreadable")
+            raise BadCertId(_NOT_FOUND, detail=serial or "the issuer is another, or unreadable")
         if stored.revoked_at is not None:
             # Who fetches a certificate means to use it, and this one nobody accepts any more.
-            raise BadCertId("the certificate is revoked", detail=stored.serial)
+            raise BadCertId("the certificate is revoked", detail=serial)
         exchange.issued(stored, status="answered")
         return Success(stored.der, self.chain if exchange.profile.chain_in_reply else ())
 

@@ -212,6 +212,22 @@ def test_a_certificate_revoked_after_its_end_is_listed_once(world: World) -> Non
     assert serials(kept(world)) == {one.serial}
 
 
+def test_a_clock_that_was_years_ahead_does_no_harm(world: World) -> None:
+    """What it dropped as expired comes back, and its CRL of the future does not stay."""
+    one = issue(world)
+    do_revoke(world, one.serial)
+    world.now = NOW + timedelta(days=4000)
+    publish(world)
+    publish(world)
+    world.now = NOW + timedelta(days=1)
+
+    crl = kept(world)
+
+    assert (crl.this_update, serials(crl)) == (world.now, {one.serial})
+    world.now -= timedelta(minutes=1)
+    assert kept(world) == crl
+
+
 def test_revoking_twice_is_refused(world: World) -> None:
     """The first time and reason stand; nothing is signed for nothing."""
     serial = issue(world).serial

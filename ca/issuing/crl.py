@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from ca.asn1 import tags, writer
-from ca.issuing.authority import Authority
+from ca.issuing.authority import BACKDATE, Authority
 from ca.issuing.reasons import Reason
 from ca.ports import Repository, StoredCertificate, StoredCrl
 from ca.x509 import oids
@@ -36,7 +36,8 @@ def current_crl(
 ) -> StoredCrl:
     """The CRL that is kept, or a new one where half of its time is over or there is none."""
     kept = repository.find_crl(issuer_id(authority.certificate))
-    if kept is not None and now < kept.this_update + (kept.next_update - kept.this_update) / 2:
+    # One of the future was made by a clock that was wrong; minutes are what two hosts may differ.
+    if kept and -BACKDATE <= now - kept.this_update < (kept.next_update - kept.this_update) / 2:
         return kept
     return publish_crl(authority, repository, now, lifetime)
 
@@ -49,7 +50,7 @@ def publish_crl(
     issuer = issuer_id(authority.certificate)
     before = repository.find_crl(issuer)
     # RFC 5280 3.3: an entry stays until a CRL later than the certificate's end had it.
-    revoked = repository.list_revoked(before.this_update if before else None)
+    revoked = repository.list_revoked(min(before.this_update, now) if before else None)
     # The time is the least, so that a database brought back from a backup falls behind no CRL.
     number = max(repository.last_crl_number() + 1, int(now.timestamp()))
     der = b""
