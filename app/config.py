@@ -40,13 +40,13 @@ def check_address(text: str) -> str:
 
 
 def check_url(text: str) -> str:
-    """Return the server's address for others as it is.
+    """Return the server's address for others as it is: printable ASCII, as it goes into certificates.
 
     Raises:
         ValueError: It is not one of HTTP.
 
     """
-    if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", text):
+    if not re.fullmatch(r"https?://[!-~]+", text) or "?" in text or "#" in text:
         raise ValueError(f"{text!r} is not an address such as https://scep.example.org")
     return text
 
@@ -80,6 +80,18 @@ class DatabaseSection(_Section):
         ):
             raise ValueError("this version keeps its data in an SQLite file: sqlite:////path/to/scepbox.db")
         return url
+
+
+class CaSection(_Section):
+    """The CA's own affairs.
+
+    *distribution_url* is where CRL, OCSP and CA certificate are fetched, where that is not the
+    server's base_url.
+    """
+
+    # A new CRL is made at half of it, and at each revocation.
+    crl_days: Annotated[int, Field(ge=1, le=365)] = 7
+    distribution_url: Annotated[str, AfterValidator(check_url)] | None = None
 
 
 class CryptoSection(_Section):
@@ -119,6 +131,7 @@ class ProfileSection(_Section):
     eku: Annotated[list[str], Field(min_length=1)] = ["clientAuth"]
     chain_in_reply: bool = False
     empty_content: bool = True
+    queries: bool = True
     crypto: CryptoLevel | None = None
 
     @field_validator("eku")
@@ -140,6 +153,7 @@ class Config(_Section):
 
     server: ServerSection = ServerSection()
     database: DatabaseSection = DatabaseSection()
+    ca: CaSection = CaSection()
     crypto: CryptoSection = CryptoSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
@@ -173,6 +187,7 @@ class Config(_Section):
             key_purposes=tuple(oids.KEY_PURPOSES.get(purpose, purpose) for purpose in settled.eku),
             chain_in_reply=settled.chain_in_reply,
             empty_content=settled.empty_content,
+            queries=settled.queries,
             crypto=settled.crypto or self.crypto.level,
         )
 

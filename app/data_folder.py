@@ -54,6 +54,11 @@ class DataFolder:
         return self.ca / "ca.key"
 
     @property
+    def ocsp_signer(self) -> Path:
+        """Certificate and key of the OCSP responder, PEM; the server makes and renews it."""
+        return self.ca / "ocsp.pem"
+
+    @property
     def ca_chain(self) -> Path:
         """The certificates above an imported CA, PEM; absent where there are none."""
         return self.ca / "chain.pem"
@@ -177,6 +182,26 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         _name_it(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Write a file that its owner alone may read, in the place of one that may be there.
+
+    Raises:
+        OSError: It cannot be written, or on Windows is just being read.
+
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
     sync_folder(path.parent)

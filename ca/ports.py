@@ -116,6 +116,20 @@ class QueuedRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredCrl:
+    """A CRL as it is kept. *issuer* stands for the name and key that signed it.
+
+    *der* is empty where the CA may not sign CRLs; its *number* changes with each revocation even so.
+    """
+
+    issuer: str
+    number: int
+    der: bytes
+    this_update: datetime
+    next_update: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SpentChallenge:
     """A challenge password that was just used: the names it is bound to, none for any."""
 
@@ -186,6 +200,27 @@ class Repository(Protocol):
 
         False where it made none, or the password has no limit or is revoked.
         """
+
+    def revoke_certificate(self, serial: str, at: datetime, reason: str) -> bool:
+        """Mark a certificate as revoked. False where it is revoked already, or there is none."""
+
+    def change_reason(self, serial: str, before: str, after: str) -> bool:
+        """Give another reason for a revocation, which keeps its time. False where *before* is not it."""
+
+    def release_certificate(self, serial: str, reason: str) -> bool:
+        """Take back a revocation for *reason*. False where it is not revoked for that."""
+
+    def list_revoked(self, since: datetime | None) -> list[StoredCertificate]:
+        """Revoked certificates; with *since* those alone that ended or were revoked then or later."""
+
+    def find_crl(self, issuer: str) -> StoredCrl | None:
+        """The newest CRL of an issuer."""
+
+    def last_crl_number(self) -> int:
+        """The highest number that any CRL had; 0 before the first."""
+
+    def put_crl(self, crl: StoredCrl) -> None:
+        """Keep a CRL in the place of its issuer's last one."""
 
 
 class Store(Protocol):

@@ -20,6 +20,7 @@ class Profile:
     any time. *key_purposes* are the OIDs of extKeyUsage: all that may be given, and what is given to who asks
     for none of them. *chain_in_reply* puts the chain behind the certificate for Cisco VPN, which
     Juniper forbids. *empty_content* chooses how FAILURE and PENDING say "no envelope".
+    *queries* is whether GetCert and GetCRL are answered.
     """
 
     name: str = DEFAULT
@@ -30,6 +31,7 @@ class Profile:
     key_purposes: tuple[str, ...] = (oids.CLIENT_AUTH,)
     chain_in_reply: bool = False
     empty_content: bool = True
+    queries: bool = True
     crypto: CryptoLevel = CryptoLevel.COMPATIBLE
 
 

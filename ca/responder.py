@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
-from ca.errors import BadCertId, RequestRejected, ScepError
+from ca.errors import BadCertId, OperationNotOffered, RequestRejected, ScepError
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
+from ca.issuing.crl import CRL_LIFETIME, current_crl
 from ca.journal import Exchange
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.queue import Queue
@@ -23,8 +24,11 @@ from ca.ports import Clock, Peer, Repository, Store, StoredCertificate
 from ca.profiles import Profile
 from ca.scep import codec
 from ca.scep.messages import (
+    CertificateQuery,
+    CrlSuccess,
     EnrolmentRequest,
     Failure,
+    MessageType,
     Outcome,
     Pending,
     PkiMessage,
@@ -41,6 +45,9 @@ log = logging.getLogger(__name__)
 
 # A clock further off than this is told: its device may find its new certificate not valid yet.
 CLOCK_SKEW = timedelta(hours=1)
+
+
+_NOT_FOUND = "no such certificate is known here, or the query cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,7 @@ class Responder:
     clock: Clock
     chain: tuple[bytes, ...]
     queue: Queue = field(default_factory=Queue)
+    crl_lifetime: timedelta = CRL_LIFETIME
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -99,6 +107,7 @@ class Responder:
         try:
             message = codec.decode_pki_message(signed, transaction, profile.crypto)
             exchange.message_type = message.message_type.label
+            _check_offered(message, profile)
             reply.identity = identity = _addressed(message, identities)
             request = codec.decode_request(message, identity.key, identity.certificate, profile.crypto)
             recipient = find_recipient(request)
@@ -121,6 +130,8 @@ class Responder:
                 answer = self.store.transact(lambda store: self._enrol(request, exchange, store))
             case PollRequest():
                 answer = self.store.transact(lambda store: self._poll(request, exchange, store))
+            case CertificateQuery():
+                return self._query(request, exchange)
             case _:
                 assert_never(request)
         if isinstance(answer, Pending):
@@ -178,6 +189,33 @@ class Responder:
         note_names(request, self.authority.certificate.subject, exchange)
         return answer
 
+    def _query(self, query: CertificateQuery, exchange: Exchange) -> Success | CrlSuccess:
+        """Find a certificate or the CRL (RFC 8894 3.3.4). Whoever asks may have it: both are public.
+
+        A query that could not be read is looked for like any other, and refused in the same words:
+        whoever could tell it from one that names nothing could decrypt what he captured (RFC 3218).
+        """
+        named, now = query.named, exchange.received_at
+        ours = named is not None and named.issuer.matches(self.authority.certificate.subject)
+        if query.message.message_type is MessageType.GET_CRL:
+            crl = self.store.transact(
+                lambda repository: current_crl(self.authority, repository, now, self.crl_lifetime)
+            )
+            # The serial number says which certificate is in question; our one CRL is for all of them.
+            if not ours or not crl.der:
+                raise BadCertId(_NOT_FOUND, detail="the issuer is another, or unreadable")
+            exchange.status = "answered"
+            return CrlSuccess(crl.der)
+        serial = f"{named.serial_number:x}" if named is not None and ours else ""
+        stored = self.store.transact(lambda repository: repository.find_certificate(serial))
+        if stored is None or not self.authority.has_issued(stored.der):
+            raise BadCertId(_NOT_FOUND, detail=serial or "the issuer is another, or unreadable")
+        if stored.revoked_at is not None:
+            # Who fetches a certificate means to use it, and this one nobody accepts any more.
+            raise BadCertId("the certificate is revoked", detail=serial)
+        exchange.issued(stored, status="answered")
+        return Success(stored.der, self.chain if exchange.profile.chain_in_reply else ())
+
 
 @dataclass(slots=True)
 class _Reply:
@@ -205,6 +243,12 @@ class _Reply:
             cipher=level.reply_cipher(cipher),
             empty_content=self.profile.empty_content,
         )
+
+
+def _check_offered(message: PkiMessage, profile: Profile) -> None:
+    """RFC 8894 7.8: queries cost as much as an enrolment, and some have a better way to answer them."""
+    if message.message_type in (MessageType.GET_CERT, MessageType.GET_CRL) and not profile.queries:
+        raise OperationNotOffered(f"{message.message_type.label} is not offered here; the CRL is at /crl")
 
 
 def _addressed(message: PkiMessage, identities: tuple[ScepIdentity, ...]) -> ScepIdentity:

@@ -188,7 +188,7 @@ def test_a_get_cert_with_a_csr_inside_is_refused(world: World, device: Device) -
     """RFC 8894 3.3.4: a GetCert holds an IssuerAndSerialNumber, and issues nothing (N-048)."""
     message = signed(device, seal(csr(challenge(SECRET)), world.ca).der(), MessageType.GET_CERT)
 
-    assert_refused(world, device.read(world.respond(message), world.ca))
+    assert_refused(world, device.read(world.respond(message), world.ca), FailInfo.BAD_CERT_ID)
 
 
 def _password_recipient(iterations: int) -> bytes:

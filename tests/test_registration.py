@@ -113,7 +113,7 @@ def test_the_ca_issues_what_the_ra_was_asked_for(world: RaWorld, device: Device)
     issued = certificate_of(world.ask(device, world.shown))
 
     made = x509.load_der_x509_certificate(issued.der)
-    key = world.authority._key
+    key = world.authority.key
     kind = f"ec:p{key.curve.key_size}" if isinstance(key, ec.EllipticCurvePrivateKey) else "rsa"
     assert made.signature_algorithm_oid.dotted_string == SIGNATURES[kind]
     assert issued.issuer_der == world.ca.subject_der
@@ -164,7 +164,7 @@ def test_nothing_but_issuing_touches_the_ca_key(
 ) -> None:
     """S-06: with the CA's key away, messages are opened, refused and answered again all the same."""
     first = certificate_of(rsa_world.ask(device, rsa_world.shown))
-    monkeypatch.delattr(rsa_world.authority, "_key")
+    monkeypatch.delattr(rsa_world.authority, "key")
 
     again = certificate_of(rsa_world.ask(device, rsa_world.shown))
     poll = device.message(rsa_world.shown, message_type=MessageType.CERT_POLL)

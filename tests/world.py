@@ -27,7 +27,7 @@ from ca.ports import Peer, StoredCertificate
 from ca.profiles import Profile
 from ca.responder import Responder, ScepIdentity
 from ca.scep import codec
-from ca.scep.messages import Failure, MessageType, Outcome, Pending, Success, Transaction
+from ca.scep.messages import CrlSuccess, Failure, MessageType, Outcome, Pending, Success, Transaction
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 
@@ -201,8 +201,8 @@ def certificate_of(outcome: Outcome) -> Certificate:
             return Certificate.load(certificate)
         case Failure(fail_info, text):
             raise AssertionError(f"refused: {fail_info.label} {text}")
-        case Pending():
-            raise AssertionError("pending")
+        case Pending() | CrlSuccess():
+            raise AssertionError(type(outcome).__name__)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""``cert``: listing, showing and exporting what was issued."""
+"""``cert``: listing, showing, exporting and revoking what was issued."""
 
 from datetime import datetime, timedelta
 
@@ -7,9 +7,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from app.cli.challenge import Duration, end_of, rfc3339
-from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, verb
-from app.wiring import utc_now
-from ca.ports import StoredCertificate
+from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, say, verb
+from app.wiring import build_authority, crl_lifetime, load_ca, utc_now
+from ca.issuing.reasons import Reason
+from ca.issuing.revocation import RevocationRefused
+from ca.issuing.revocation import revoke as revoke_certificate
+from ca.ports import Repository, StoredCertificate
 from ca.x509.certificate import Certificate
 
 
@@ -78,6 +81,35 @@ def export(place: Workplace, serial: str) -> None:
     """Print one certificate as PEM."""
     certificate = x509.load_der_x509_certificate(_find(place, serial).der)
     click.echo(certificate.public_bytes(serialization.Encoding.PEM).decode(), nl=False)
+
+
+@cert.command()
+@click.argument("serial", type=Text())
+@click.option(
+    "--reason",
+    type=click.Choice([one.name for one in Reason], case_sensitive=False),
+    default=Reason.unspecified.name,
+    show_default=True,
+    help="Why (RFC 5280 5.3.1). certificateHold can be taken back, by removeFromCRL.",
+)
+@verb
+def revoke(place: Workplace, serial: str, reason: str) -> None:
+    """Revoke a certificate: from now on it renews nothing, and CRL and OCSP say so."""
+    stored, why = _find(place, serial), Reason[reason]
+    ca, _ = load_ca(place.folder)
+    authority, lifetime = build_authority(ca), crl_lifetime(place.config)
+
+    def work(repository: Repository) -> None:
+        # Looked up again: what was found may have been revoked in the meantime.
+        found = repository.find_certificate(stored.serial) or stored
+        revoke_certificate(found, why, authority, repository, utc_now(), lifetime)
+
+    try:
+        place.transact(work)
+    except RevocationRefused as error:
+        raise NotDone(f"{stored.serial} ({stored.subject}): {error}") from error
+    did = "released from hold" if why is Reason.removeFromCRL else f"revoked ({why.name})"
+    say(f"{did}: {stored.subject}, serial {stored.serial}")
 
 
 def _find(place: Workplace, serial: str) -> StoredCertificate:

@@ -13,6 +13,7 @@ from app.cli.ca import ca
 from app.cli.cert import cert
 from app.cli.challenge import challenge
 from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_json, verb
+from app.cli.crl import crl
 from app.cli.enroll import enroll
 from app.cli.init import init
 from app.cli.request import request
@@ -61,7 +62,7 @@ def _openssl() -> str:
     return backend.openssl_version_text().removeprefix("OpenSSL ")
 
 
-for _verb in (init, serve, challenge, request, cert, ca, enroll):
+for _verb in (init, serve, challenge, request, cert, crl, ca, enroll):
     top.add_command(_verb)
 
 

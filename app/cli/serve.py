@@ -62,8 +62,11 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     count = settle_workers(config.server.workers if workers is None else workers)
     sharing = Sharing(let_others_catch_up, make_turn(count), BUSY_SECONDS)
     store = open_configured_store(place.folder, config, sharing)
-    url = base_url or config.server.base_url or ""
-    web = build_web(ca, config, store, ChallengeKey(place.folder.load_secret()), url)
+    url = _check_base_url(base_url) or config.server.base_url or ""
+    _tell_distribution(config.ca.distribution_url or url)
+    web = build_web(
+        ca, config, store, ChallengeKey(place.folder.load_secret()), url, place.folder.ocsp_signer
+    )
     tell_ca(place.folder)
     _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"), place.folder.path)
     _calm_collector()
@@ -98,11 +101,19 @@ class _Worker:
         self.server.stop()
 
 
-def _check_base_url(url: str) -> None:
+def _check_base_url(url: str | None) -> str | None:
     try:
-        check_url(url)
+        return check_url(url) if url else None
     except ValueError as error:
         raise Refusal(f"--base-url {error}") from error
+
+
+def _tell_distribution(url: str) -> None:
+    """Say where certificates send those who ask for their status: no address is ever guessed."""
+    if not url:
+        say("note: without --base-url certificates do not say where CRL (/crl) and OCSP (/ocsp) are")
+    elif url.startswith("https:"):
+        say("note: many clients fetch CRL and OCSP by http:// alone: see [ca] distribution_url")
 
 
 def _bind(address: str) -> socket.socket:

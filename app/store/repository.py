@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, literal, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, literal, or_, select, update
 
 from app.store import queue, tables
 from app.store.prepared import Prepared
 from app.store.records import Challenge, NewChallenge
+from app.store.revocations import RevocationStatements
+from app.store.rows import to_certificate as _certificate
+from app.store.rows import to_seconds as _seconds
+from app.store.rows import to_time as _time
 from ca.errors import ChallengeRejected, FailInfo
 from ca.ports import (
     AnsweredRequest,
@@ -71,11 +74,8 @@ _ADD_REQUEST = Prepared(
 )
 
 
-class SqlRepository:
+class SqlRepository(RevocationStatements):
     """The store inside one transaction (see :class:`ca.ports.Repository`)."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def find_answered(
         self, request_key: bytes, transaction_key: bytes, now: datetime
@@ -287,27 +287,3 @@ def _request_values(request: RequestRecord) -> dict[str, object]:
         "reason": request.reason,
         "deviations": ",".join(request.deviations),
     }
-
-
-def _seconds(time: datetime) -> int:
-    return int(time.timestamp())
-
-
-def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _certificate(row: Any) -> StoredCertificate:
-    return StoredCertificate(
-        serial=row.serial,
-        der=row.der,
-        subject=row.subject,
-        subject_alt_names=tuple(json.loads(row.subject_alt_names)),
-        profile=row.profile,
-        not_before=_time(row.not_before),
-        not_after=_time(row.not_after),
-        transaction_id=row.transaction_id,
-        renewed_from=row.renewed_from,
-        revoked_at=None if row.revoked_at is None else _time(row.revoked_at),
-        reason=row.reason,
-    )

@@ -26,6 +26,28 @@ certificate = Table(
     Column("reason", Text),
 )
 Index("ix_certificate_not_after", certificate.c.not_after)
+# Of revoked ones alone, so that issuing does not pay for it.
+_REVOKED = certificate.c.revoked_at.is_not(None)
+Index(
+    "ix_certificate_revoked_at",
+    certificate.c.revoked_at,
+    sqlite_where=_REVOKED,
+    postgresql_where=_REVOKED,
+)
+
+crl = Table(
+    "crl",
+    metadata,
+    # Of the whole database, so that no issuer's ever falls back.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    # SHA-256 of the name and key that signed it, in hexadecimal.
+    Column("issuer", Text, nullable=False),
+    # Empty where the CA may not sign any: the number counts its revocations all the same.
+    Column("der", LargeBinary, nullable=False),
+    Column("this_update", BigInteger, nullable=False),
+    Column("next_update", BigInteger, nullable=False),
+)
+Index("ix_crl_issuer", crl.c.issuer)
 
 challenge = Table(
     "challenge",

@@ -79,6 +79,11 @@ def utf8_string(text: str) -> bytes:
     return encode(tags.UTF8_STRING, text.encode())
 
 
+def generalized_time(value: datetime) -> bytes:
+    """A GeneralizedTime in whole seconds, whatever the year (RFC 6960 4.2.2.1)."""
+    return encode(tags.GENERALIZED_TIME, f"{value.year:04}{value:%m%d%H%M%S}Z".encode())
+
+
 def time(value: datetime) -> bytes:
     """A Time: UTCTime through 2049, GeneralizedTime from 2050 on (RFC 5280 4.1.2.5)."""
     # Three times as fast as strftime.

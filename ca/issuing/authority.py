@@ -13,11 +13,12 @@ from ca.algorithms.keys import PrivateKey
 from ca.algorithms.signatures import certificate_identifier, fitting_digest, sign
 from ca.asn1 import tags, writer
 from ca.errors import OperationNotOffered
+from ca.issuing.addresses import StatusAddresses
 from ca.ports import StoredCertificate
 from ca.profiles import CertificateContent, Profile
 from ca.x509 import oids
 from ca.x509.certificate import Certificate, key_identifier
-from ca.x509.extensions import Extension, encode_key_usage
+from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage
 from ca.x509.general_names import encode_general_names
 from ca.x509.request import CertificationRequest
 
@@ -43,18 +44,44 @@ class Authority:
     """A CA certificate with its private key, which nothing else in the inner ring ever touches.
 
     The key may be RSA or EC; messages are opened and signed elsewhere (see ``registration``).
+    *addresses* are where the certificates of devices say that their status is told; None for nowhere.
     """
 
-    def __init__(self, certificate: Certificate, key: PrivateKey) -> None:
+    def __init__(
+        self, certificate: Certificate, key: PrivateKey, addresses: StatusAddresses | None = None
+    ) -> None:
         self.certificate = certificate
         self.not_after = certificate.not_valid_after
-        self._not_before = certificate.not_valid_before
-        self._key = key
+        self.key = key
         self._digest = fitting_digest(key)
-        self._algorithm = certificate_identifier(key, self._digest)
+        self.algorithm = certificate_identifier(key, self._digest)
         identifier = writer.encode(tags.CONTEXT_0, certificate.subject_key_identifier)
         aki = Extension(oids.AUTHORITY_KEY_IDENTIFIER, False, writer.sequence(identifier))
-        self._fixed_extensions = _NOT_A_CA + aki.encode()
+        self.authority_key_identifier = aki.encode()
+        self._not_before = certificate.not_valid_before
+        self._fixed_extensions = _NOT_A_CA + self.authority_key_identifier
+        self._status = b"" if addresses is None else addresses.encode()
+
+    @property
+    def may_sign_crls(self) -> bool:
+        """Whether the CA's keyUsage allows it (RFC 5280 4.2.1.3)."""
+        usage = self.certificate.key_usage
+        return usage is None or KeyUsageBit.cRLSign in usage
+
+    def has_issued(self, der: bytes) -> bool:
+        """Whether a certificate of the store is this CA's, by name and key, and not an earlier one's."""
+        certificate = Certificate.load(der)
+        aki = certificate.extensions.get(oids.AUTHORITY_KEY_IDENTIFIER)
+        return (
+            certificate.issuer_der == self.certificate.subject_der
+            and aki is not None
+            and aki.encode() == self.authority_key_identifier
+        )
+
+    def sign_structure(self, *parts: bytes) -> bytes:
+        """Sign what is put together of *parts*, as certificates and CRLs are (RFC 5280 4.1, 5.1)."""
+        tbs = writer.sequence(*parts)
+        return writer.sequence(tbs, self.algorithm, writer.bit_string(sign(self.key, tbs, self._digest)))
 
     def sign_certificate(
         self,
@@ -76,7 +103,8 @@ class Authority:
 
         """
         lasting = timedelta(days=profile.validity_days)
-        made = self.certify(content.subject.der, csr.spki, _extensions(csr, content), now, lasting)
+        extensions = _extensions(csr, content)
+        made = self.certify(content.subject.der, csr.spki, extensions, now, lasting, self._status)
         return StoredCertificate(
             serial=f"{made.serial:x}",
             der=made.der,
@@ -96,8 +124,12 @@ class Authority:
         extensions: Sequence[Extension],
         now: datetime,
         lasting: timedelta,
+        status: bytes = b"",
     ) -> Certified:
-        """Sign a certificate that is no CA's. *subject* and *spki* are DER.
+        """Sign a certificate that is no CA's. *subject*, *spki* and *status* are DER.
+
+        *status* are the extensions that say where it is told whether it is revoked; what serves the CA
+        itself has none, because its certificate is not in the store.
 
         It starts and ends as :meth:`sign_certificate` says.
 
@@ -111,19 +143,17 @@ class Authority:
         not_before, not_after = max(now - BACKDATE, self._not_before), min(now + lasting, self.not_after)
         serial = new_serial_number()
         own = b"".join(extension.encode() for extension in extensions)
-        tbs = writer.sequence(
+        der = self.sign_structure(
             _VERSION_3,
             writer.integer(serial),
-            self._algorithm,
+            self.algorithm,
             # RFC 5280 4.1.2.4: chains are compared by these bytes.
             self.certificate.subject_der,
             writer.sequence(writer.time(not_before), writer.time(not_after)),
             subject,
             spki,
-            writer.explicit(3, writer.sequence(self._fixed_extensions, own)),
+            writer.explicit(3, writer.sequence(self._fixed_extensions, own, status)),
         )
-        signature = sign(self._key, tbs, self._digest)
-        der = writer.sequence(tbs, self._algorithm, writer.bit_string(signature))
         return Certified(serial, der, not_before, not_after)
 
 

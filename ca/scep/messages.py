@@ -122,7 +122,24 @@ class PollRequest:
     names: tuple[Name, ...] = ()
 
 
-Request: TypeAlias = EnrolmentRequest | PollRequest
+@dataclass(frozen=True, slots=True)
+class IssuerAndSerialNumber:
+    """Which certificate is meant (RFC 5652 10.2.4)."""
+
+    issuer: Name
+    serial_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateQuery:
+    """A GetCert or GetCRL (RFC 8894 3.3.4); *named* is None where the envelope did not open to one."""
+
+    message: PkiMessage
+    named: IssuerAndSerialNumber | None
+    cipher: Cipher
+
+
+Request: TypeAlias = EnrolmentRequest | PollRequest | CertificateQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +148,13 @@ class Success:
 
     certificate: bytes
     chain: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CrlSuccess:
+    """The CRL in DER, which answers a GetCRL."""
+
+    crl: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +178,4 @@ class Password:
 
 
 Recipient: TypeAlias = Certificate | Password
-Outcome: TypeAlias = Success | Pending | Failure
+Outcome: TypeAlias = Success | CrlSuccess | Pending | Failure

@@ -14,7 +14,7 @@ def main() -> None:
     """Fuzz the target that the first argument names."""
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    with atheris.instrument_imports(include=["ca", "app.http.query"]):
+    with atheris.instrument_imports(include=["ca", "app.http.query", "app.http.ocsp"]):
         from tests.fuzz.targets import TARGETS, seeds
     from tests.fuzz.corpus import corpus
 

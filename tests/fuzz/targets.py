@@ -3,22 +3,33 @@
 A value or a refusal of its own kind is the right answer to any bytes; anything else is a fault.
 """
 
+import base64
 import contextlib
 from collections.abc import Callable
 from functools import cache
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.ocsp import OCSPRequestBuilder, load_der_ocsp_response
+
+from app.http.ocsp import decode_path
 from app.http.query import decode_message, parse_query
+from ca.algorithms.digests import SHA1
 from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import Asn1Error, Element, read
 from ca.deviations import Deviations
 from ca.errors import FailInfo, InvalidReply, MalformedMessage, ScepError
 from ca.issuing.content import certificate_content
+from ca.issuing.status import RevocationStatus
+from ca.ocsp.responder import OcspResponder
+from ca.ocsp.signer import make_signer
 from ca.pkcs7 import EnvelopedData, encrypt
 from ca.profiles import Profile
 from ca.scep import codec
 from ca.scep.capabilities import parse_capabilities
+from ca.scep.codec.queries import decode_issuer_and_serial_number
 from ca.scep.messages import Failure, MessageType, Pending, PkiMessage, Success, Transaction
-from ca.x509.certificate import Certificate
+from ca.x509.certificate import Certificate, key_identifier
 from ca.x509.general_names import read_general_names
 from ca.x509.name import Name
 from ca.x509.request import UnprovenRequest
@@ -158,11 +169,38 @@ def query(data: bytes) -> None:
         pass
 
 
+def issuer_and_serial(data: bytes) -> None:
+    """What a GetCert or GetCRL names, put into a well signed message: the whole road."""
+    with contextlib.suppress(Asn1Error):
+        decode_issuer_and_serial_number(data, Deviations())
+    for message_type in (MessageType.GET_CERT, MessageType.GET_CRL):
+        message = device().message(world().ca, data or b"\0", message_type=message_type)
+        codec.load(world().respond(message), Deviations())
+
+
+def ocsp_request(data: bytes) -> None:
+    """An OCSP request: an answer that another implementation reads, whatever it is."""
+    load_der_ocsp_response(_ocsp().respond(data).der)
+
+
+@cache
+def _ocsp() -> OcspResponder:
+    authority = world().responder.authority
+    status = RevocationStatus(authority, world().store, lambda: NOW)
+    signer = make_signer(authority, NOW)
+    return OcspResponder(status, lambda _: signer)
+
+
+def ocsp_path(data: bytes) -> None:
+    """A request in the path of a GET, as the server hands it on."""
+    decode_path(data.decode("latin-1"))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
         *(responder, pki_message, envelope, payload, csr, certificate, names),
-        *(asn1, cert_rep, ca_certificates, query),
+        *(asn1, cert_rep, ca_certificates, query, issuer_and_serial, ocsp_request, ocsp_path),
     )
 }
 
@@ -188,6 +226,12 @@ def seeds(target: str) -> tuple[bytes, ...]:
             return tuple(
                 _reply(outcome) for outcome in (Success(_issued()), Pending(), Failure(FailInfo.BAD_REQUEST))
             )
+        case "issuer_and_serial":
+            return (codec.encode_issuer_and_serial_number(ca.subject_der, 5),)
+        case "ocsp_request":
+            return tuple(_ocsp_request(nonce) for nonce in (None, NONCE))
+        case "ocsp_path":
+            return (base64.b64encode(_ocsp_request(None)),)
         case "ca_certificates":
             return tuple(codec.encode_ca_certificates(some)[1] for some in ((ca,), (ca, ca)))
     return b"operation=PKIOperation&message=MIIB%2B%2F%3D", b"AES\r\nSCEPStandard\n"
@@ -199,6 +243,15 @@ def _with_attributes_nobody_reads(ca: Certificate) -> bytes:
     forgery.put("1.2.3.4", b"\x24\x80\x04\x01a\x04\x01b\0\0", b"\x30\x03\x02\x10\x00")
     forgery.put("1.2.3.5", b"\x30\x80\x31\x80\x25\x01\xff" + b"\0\0" * 2)
     return forgery.message()
+
+
+def _ocsp_request(nonce: bytes | None) -> bytes:
+    """One of another implementation."""
+    digests = SHA1.of(world().ca.subject_der), key_identifier(world().ca.spki)
+    builder = OCSPRequestBuilder().add_certificate_by_hash(*digests, 5, hashes.SHA1())
+    if nonce is not None:
+        builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
+    return builder.build().public_bytes(serialization.Encoding.DER)
 
 
 def _issued() -> bytes:

@@ -11,6 +11,7 @@ from ca.pkcs7 import degenerate, encrypt, encrypt_with_password, sign
 from ca.scep import oids
 from ca.scep.codec.attributes import NONCE_OCTETS, text
 from ca.scep.messages import (
+    CrlSuccess,
     Failure,
     MessageType,
     Outcome,
@@ -52,15 +53,15 @@ def encode_cert_rep(
         attributes[oids.RECIPIENT_NONCE] = writer.octet_string(transaction.sender_nonce)
     content = b"" if empty_content else None
     match outcome:
-        case Success():
+        case Success() | CrlSuccess():
             attributes[oids.PKI_STATUS] = text(PkiStatus.SUCCESS)
             if recipient is None:
                 raise ValueError("a CertRep SUCCESS needs someone to encrypt to")
-            issued = degenerate([outcome.certificate, *outcome.chain])
+            inner = _degenerate(outcome)
             content = (
-                encrypt_with_password(recipient.text, issued, cipher)
+                encrypt_with_password(recipient.text, inner, cipher)
                 if isinstance(recipient, Password)
-                else encrypt([recipient], issued, cipher)
+                else encrypt([recipient], inner, cipher)
             )
         case Pending():
             attributes[oids.PKI_STATUS] = text(PkiStatus.PENDING)
@@ -72,3 +73,10 @@ def encode_cert_rep(
         case _:
             assert_never(outcome)
     return sign(certificate, key, content, attributes=attributes, digest=digest)
+
+
+def _degenerate(outcome: Success | CrlSuccess) -> bytes:
+    """RFC 8894 3.3.2.1, table 6: certificates alone, or the CRL alone."""
+    if isinstance(outcome, CrlSuccess):
+        return degenerate([], [outcome.crl])
+    return degenerate([outcome.certificate, *outcome.chain])

@@ -1,8 +1,10 @@
 """The client's half of the codec: a request to bytes, and a CertRep checked before it is believed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from hmac import compare_digest
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -18,8 +20,20 @@ from ca.pkcs7 import EnvelopedData, SignedData, encrypt, sign
 from ca.pkcs7 import oids as cms_oids
 from ca.scep import oids
 from ca.scep.codec.attributes import read_nonce, read_text, text, value
-from ca.scep.messages import Failure, MessageType, Outcome, Pending, PkiStatus, Success, Transaction
+from ca.scep.messages import (
+    CrlSuccess,
+    Failure,
+    IssuerAndSerialNumber,
+    MessageType,
+    Pending,
+    PkiStatus,
+    Success,
+    Transaction,
+)
 from ca.x509.certificate import Certificate
+
+T = TypeVar("T")
+_NEVER_PENDING = "a query is answered at once or not at all (RFC 8894 4.5, 4.6)"
 
 
 def encode_request(
@@ -56,16 +70,17 @@ def encode_request(
 class Expectation:
     """What a reply has to fit: the request's transaction, and the certificates that may sign.
 
-    *spki* is the key the certificate must hold; empty where none is awaited (GetCert, GetCRL).
+    *spki* is the key the certificate must hold; a GetCert awaits the certificate that is *named*.
     *strict* refuses what RFC 8894 2.9 forbids a server, and what is reported otherwise.
     *challenge_password* is the request's, under which a reply comes to who has no RSA key.
     """
 
     transaction: Transaction
     signers: tuple[Certificate, ...]
-    spki: bytes
+    spki: bytes = b""
     strict: bool = False
     challenge_password: str = field(default="", repr=False)
+    named: IssuerAndSerialNumber | None = None
 
 
 def decode_cert_rep(
@@ -74,7 +89,7 @@ def decode_cert_rep(
     certificate: Certificate,
     key: PrivateKey,
     deviations: Deviations,
-) -> Outcome:
+) -> Success | Pending | Failure:
     """Read a CertRep, opening its envelope with the *key* of the request's signer *certificate*.
 
     A key that is not RSA opens nothing, and the challenge password does.
@@ -86,12 +101,44 @@ def decode_cert_rep(
         InvalidReply: A check of RFC 8894 3.2.1 or 3.3.2 failed: the reply is not to be acted on.
 
     """
+    outcome = _decode(
+        body, expected, deviations, lambda signed: _read_certificates(signed, expected, certificate, key)
+    )
+    if expected.named and isinstance(outcome, Pending):
+        raise InvalidReply(_NEVER_PENDING)
+    return outcome
+
+
+def decode_crl_rep(
+    body: bytes,
+    expected: Expectation,
+    certificate: Certificate,
+    key: rsa.RSAPrivateKey,
+    deviations: Deviations,
+) -> CrlSuccess | Failure:
+    """Read the answer to a GetCRL, as :func:`decode_cert_rep` does. The CRL itself is not judged.
+
+    Raises:
+        InvalidReply: As there.
+
+    """
+    outcome = _decode(
+        body, expected, deviations, lambda signed: _read_crl(signed, expected, certificate, key)
+    )
+    if isinstance(outcome, Pending):
+        raise InvalidReply(_NEVER_PENDING)
+    return outcome
+
+
+def _decode(
+    body: bytes, expected: Expectation, deviations: Deviations, read_success: Callable[[SignedData], T]
+) -> T | Pending | Failure:
     try:
         signed = SignedData.load(body, "CertRep", deviations)
         signer = signed.verify(CryptoLevel.LEGACY, expected.signers)
         _check_signer(signed, signer, expected)
         _check_transaction(signed, expected.transaction)
-        return _read_outcome(signed, expected, certificate, key)
+        return _read_outcome(signed, read_success)
     except (Asn1Error, MalformedMessage, ScepError) as error:
         raise InvalidReply(f"the reply is no sound CertRep: {error}") from error
 
@@ -115,12 +162,10 @@ def _check_transaction(signed: SignedData, transaction: Transaction) -> None:
         raise InvalidReply("the reply's recipientNonce is not the nonce that was sent")
 
 
-def _read_outcome(
-    signed: SignedData, expected: Expectation, certificate: Certificate, key: PrivateKey
-) -> Outcome:
+def _read_outcome(signed: SignedData, read_success: Callable[[SignedData], T]) -> T | Pending | Failure:
     match read_text(signed.attributes, oids.PKI_STATUS):
         case PkiStatus.SUCCESS:
-            return _read_success(signed, expected, certificate, key)
+            return read_success(signed)
         case PkiStatus.FAILURE:
             _insist_empty(signed)
             fail_info = read_text(signed.attributes, oids.FAIL_INFO)
@@ -148,9 +193,36 @@ def _fail_info_text(signed: SignedData) -> str:
     return strings.text(value(signed.attributes, oids.FAIL_INFO_TEXT))
 
 
-def _read_success(
+def _read_certificates(
     signed: SignedData, expected: Expectation, certificate: Certificate, key: PrivateKey
 ) -> Success:
+    inner = _open(signed, expected, certificate, key)
+    issued = [one for one in inner.certificates if _is_awaited(one, expected)]
+    if len(issued) != 1:
+        what = "certificate that was asked for" if expected.named else "certificate for the requested key"
+        raise InvalidReply(f"the reply holds no {what}")
+    others = tuple(one.der for one in inner.certificates if one is not issued[0])
+    return Success(issued[0].der, others)
+
+
+def _is_awaited(certificate: Certificate, expected: Expectation) -> bool:
+    if expected.named is None:
+        return certificate.spki == expected.spki
+    same_serial = certificate.serial_number == expected.named.serial_number
+    return same_serial and certificate.issuer_der == expected.named.issuer.der
+
+
+def _read_crl(
+    signed: SignedData, expected: Expectation, certificate: Certificate, key: rsa.RSAPrivateKey
+) -> CrlSuccess:
+    inner = _open(signed, expected, certificate, key)
+    if len(inner.crls) != 1 or inner.certificates:
+        # RFC 8894 2.7, 3.3.2.1: the CRL, and no certificates.
+        raise InvalidReply("the reply holds something else than one CRL")
+    return CrlSuccess(inner.crls[0])
+
+
+def _open(signed: SignedData, expected: Expectation, certificate: Certificate, key: PrivateKey) -> SignedData:
     if signed.content_type != cms_oids.DATA:
         raise InvalidReply("the eContentType of the reply is not id-data")
     envelope = EnvelopedData.load(signed.data)
@@ -163,9 +235,4 @@ def _read_success(
         if isinstance(key, rsa.RSAPrivateKey)
         else envelope.decrypt_with_password(expected.challenge_password)
     )
-    inner = SignedData.load(opened, "certificates")
-    issued = [one for one in inner.certificates if one.spki == expected.spki]
-    if len(issued) != 1:
-        raise InvalidReply("the reply holds no certificate for the requested key")
-    others = tuple(one.der for one in inner.certificates if one is not issued[0])
-    return Success(issued[0].der, others)
+    return SignedData.load(opened, "certificates")

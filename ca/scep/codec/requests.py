@@ -7,8 +7,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import Asn1Error, read
 from ca.deviations import DeviationKind, Deviations
-from ca.errors import BadAlgorithm, BadCsr, BadRequest, EnvelopeUnreadable, OperationNotOffered
+from ca.errors import BadAlgorithm, BadCsr, BadRequest, EnvelopeUnreadable
 from ca.pkcs7 import EnvelopedData
+from ca.scep.codec.queries import decode_query
 from ca.scep.messages import (
     EnrolmentRequest,
     MessageType,
@@ -32,17 +33,16 @@ def decode_request(
         EnvelopeUnreadable: It did not open, or does not hold what it should, or the CSR is not
             signed by its own key: all told alike.
         BadCsr: The CSR is proven, and breaks PKCS #10.
-        OperationNotOffered: It is a GetCert or GetCRL.
 
     """
-    if message.message_type in (MessageType.GET_CERT, MessageType.GET_CRL):
-        raise OperationNotOffered(f"{message.message_type.label} is not offered here")
     envelope = EnvelopedData.load(message.content, message.deviations)
     if not CryptoLevel.MODERN.accepts_cipher(envelope.cipher):
         message.deviations.add(DeviationKind.WEAK_CIPHER, "pkcsPKIEnvelope", envelope.cipher.name)
     level.check_cipher(envelope.cipher)
     if message.message_type is MessageType.CERT_POLL:
         return PollRequest(message, envelope.cipher, _poll_names(envelope, key, certificate, level))
+    if message.message_type in (MessageType.GET_CERT, MessageType.GET_CRL):
+        return decode_query(message, envelope, key, certificate, level)
     payload = envelope.decrypt(key, certificate, level)
     return EnrolmentRequest(message, _prove(payload, message, level), envelope.cipher)
 

@@ -1,0 +1,88 @@
+"""``/ocsp``: OCSP over HTTP (RFC 6960 A, RFC 5019 5), by POST, and by GET with the request in the path."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from hashlib import sha256
+
+from bottle import Bottle, HTTPResponse, request
+
+from app.http.answers import guarded, refuse, reply
+from app.http.revocation import http_date
+from ca.errors import StoreUnavailable
+from ca.ocsp.errors import OcspRefusal, ResponseStatus
+from ca.ocsp.request import MAX_REQUEST_OCTETS
+from ca.ocsp.responder import OcspAnswer
+
+_MEDIA_TYPE = "application/ocsp-response"
+# What became of "+" on the way, and base64url.
+_DIALECTS = str.maketrans(" -_", "++/")
+_MOST_TEXT = MAX_REQUEST_OCTETS * 3 // 2
+_TRY_LATER = OcspRefusal(ResponseStatus.tryLater, "the store does not answer").encode()
+
+
+class OcspEndpoint:
+    """Answers at ``/ocsp`` and below; *respond* maps a request to an answer."""
+
+    def __init__(self, respond: Callable[[bytes], OcspAnswer]) -> None:
+        self._respond = respond
+
+    def add_to(self, web: Bottle) -> None:
+        """Lay the routes; every method comes here, so that a wrong one is answered here too."""
+        web.route("/ocsp", "ANY", guarded(self._handle))
+        web.route("/ocsp/", "ANY", guarded(self._handle))
+        # A line break is a character like any other here.
+        web.route("/ocsp/<text:re:(?s:.+)>", "ANY", guarded(self._handle))
+
+    def _handle(self, text: str = "") -> HTTPResponse:
+        if request.method == "POST":
+            # The server has it whole; what is larger than a request can be is refused by its reader.
+            length = min(max(request.content_length, 0), MAX_REQUEST_OCTETS + 1)
+            return self._answer(request.environ["wsgi.input"].read(length), may_keep=False)
+        if request.method not in ("GET", "HEAD"):
+            return refuse(405, "use GET or POST", Allow="GET, HEAD, POST")
+        if not text:
+            return refuse(400, "an OCSP request comes by POST, or in base64 behind /ocsp/")
+        return self._answer(decode_path(text), may_keep=True)
+
+    def _answer(self, body: bytes, *, may_keep: bool) -> HTTPResponse:
+        try:
+            answer = self._respond(body)
+        except StoreUnavailable:
+            return reply(_TRY_LATER, _MEDIA_TYPE, store=False)
+        if answer.until is None or answer.produced_at is None or not may_keep:
+            return reply(answer.der, _MEDIA_TYPE, store=False)
+        # RFC 5019 6.2, but with an age of zero: a revocation is not to wait for caches.
+        headers = {
+            "Cache-Control": "public, no-transform, must-revalidate, max-age=0",
+            "ETag": f'"{sha256(answer.der).hexdigest()}"',
+            "Last-Modified": http_date(answer.produced_at),
+            "Expires": http_date(answer.until),
+        }
+        response = reply(answer.der, _MEDIA_TYPE)
+        for name, value in headers.items():
+            response.set_header(name, value)
+        return response
+
+
+def decode_path(text: str) -> bytes:
+    """The request in a path, from which the server took the percent-encoding already.
+
+    Empty where it is no base64: no request either, and answered so. Slashes of base64 are part of
+    it, "+" may have been made a space on the way, and the padding may be missing.
+    """
+    if len(text) > _MOST_TEXT:
+        return b""
+    # An address that ends in a slash may bring a second one; no request begins so.
+    plain = (
+        re.sub(r"[\r\n\t]", "", text.lstrip("/"))
+        .replace(" ", "+")
+        .replace("-", "+")
+        .replace("_", "/")
+        .rstrip("=")
+    )
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

@@ -1,0 +1,54 @@
+"""Revoking a certificate: for which reasons, and the new CRL that goes with it (RFC 5280 5.3.1)."""
+
+from datetime import datetime, timedelta
+
+from ca.issuing.authority import Authority
+from ca.issuing.crl import publish_crl
+from ca.issuing.reasons import Reason
+from ca.ports import Repository, StoredCertificate
+
+_HOLD = Reason.certificateHold.name
+
+
+class RevocationRefused(Exception):
+    """The certificate's status cannot be changed so; the text says why."""
+
+
+def revoke(
+    stored: StoredCertificate,
+    reason: Reason,
+    authority: Authority,
+    repository: Repository,
+    now: datetime,
+    crl_lifetime: timedelta,
+) -> None:
+    """Revoke a certificate, and make the CRL that says so, in the transaction of *repository*.
+
+    ``certificateHold`` is a revocation that can be taken back: ``removeFromCRL`` does that, and any
+    other reason makes it final, from the time of the hold on.
+
+    Raises:
+        RevocationRefused: It is revoked already, was never on hold, or is another CA's.
+
+    """
+    now = now.replace(microsecond=0)
+    if not authority.has_issued(stored.der):
+        raise RevocationRefused("another CA issued it, and this one cannot revoke it")
+    if reason is Reason.removeFromCRL:
+        done = repository.release_certificate(stored.serial, _HOLD)
+    elif stored.reason == _HOLD and reason is not Reason.certificateHold:
+        done = repository.change_reason(stored.serial, _HOLD, reason.name)
+    else:
+        done = repository.revoke_certificate(stored.serial, now, reason.name)
+    if not done:
+        raise RevocationRefused(_objection(stored, reason))
+    publish_crl(authority, repository, now, crl_lifetime)
+
+
+def _objection(stored: StoredCertificate, reason: Reason) -> str:
+    if stored.revoked_at is None:
+        return "it is not revoked; removeFromCRL takes back a certificateHold and nothing else"
+    since = f"{stored.revoked_at:%Y-%m-%d %H:%M} UTC, {stored.reason}"
+    if reason is Reason.removeFromCRL:
+        return f"it is revoked for good ({since}): only a certificateHold can be taken back"
+    return f"it is revoked already ({since})"
