@@ -38,7 +38,7 @@ def show(place: Workplace, as_json: bool) -> None:
     certificate = load_ca_certificate(place.folder)
     kept = place.transact(lambda repository: repository.find_crl(issuer_id(certificate)))
     if kept is None:
-        raise NotDone("there is no CRL yet; make one with: python run.py crl publish")
+        raise NotDone(f"there is no CRL yet; make one with: {place.folder.command('crl publish')}")
     _require_list(kept)
     entries = [_entry(one) for one in x509.load_der_x509_crl(kept.der)]
     facts = {
