@@ -63,11 +63,11 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     sharing = Sharing(let_others_catch_up, make_turn(count), BUSY_SECONDS)
     store = open_configured_store(place.folder, config, sharing)
     url = _check_base_url(base_url) or config.server.base_url or ""
-    _tell_distribution(config.ca.distribution_url or url)
     web = build_web(
         ca, config, store, ChallengeKey(place.folder.load_secret()), url, place.folder.ocsp_signer
     )
     tell_ca(place.folder)
+    _tell_distribution(config.ca.distribution_url or url)
     _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"), place.folder.path)
     _calm_collector()
     for other in sockets[1:]:
