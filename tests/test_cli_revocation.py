@@ -124,6 +124,7 @@ def test_publish_makes_another(data: Path) -> None:
     assert first["issuer"] == "CN=Revoking CA"
 
 
+@pytest.mark.proves("R-2.7-a", "R-3.3.4-b")
 def test_the_crl_is_served_for_caches(service: Service) -> None:
     """GET, HEAD and the question whether it is still the same; caches have to ask (R-2.7-a)."""
     url = service.url.removesuffix("/scep") + "/crl"
