@@ -42,6 +42,7 @@ def _assert_refused(outcome: Outcome, text: str) -> None:
     assert text in outcome.text
 
 
+@pytest.mark.proves("R-2.4-h")
 def test_a_request_waits_for_a_person(world: World, device: Device) -> None:
     """RFC 8894 2.4, 3.3.2.3: PENDING, and nothing is issued (R-2.4-h)."""
     outcome = world.enrol(device)
@@ -52,6 +53,7 @@ def test_a_request_waits_for_a_person(world: World, device: Device) -> None:
     assert world.issued() == []
 
 
+@pytest.mark.proves("R-3.3.2.3-a")
 @pytest.mark.parametrize("empty", [True, False])
 def test_pending_has_neither_fail_info_nor_envelope(world: World, device: Device, empty: bool) -> None:
     """RFC 8894 3.3.2.3 (R-3.3.2.3-a); its absence is written as for FAILURE, by the profile."""
@@ -65,6 +67,7 @@ def test_pending_has_neither_fail_info_nor_envelope(world: World, device: Device
     assert signed.content == (b"" if empty else None)
 
 
+@pytest.mark.proves("N-082")
 def test_a_rejected_device_hears_the_reason(world: World, device: Device) -> None:
     """N-082: to a poll and to the same request again, badRequest with the operator's words."""
     world.enrol(device)
@@ -122,6 +125,7 @@ def test_a_rejection_gives_an_unlimited_challenge_no_more(device: Device) -> Non
     world.store.close()
 
 
+@pytest.mark.proves("R-2.4-i")
 def test_a_wrong_challenge_never_waits(world: World, device: Device) -> None:
     """R-2.4-i: what is not authorised is refused and not queued, and a request that waits stays."""
     world.enrol(device)
@@ -133,6 +137,7 @@ def test_a_wrong_challenge_never_waits(world: World, device: Device) -> None:
     assert poll(world, device) == Pending()
 
 
+@pytest.mark.proves("R-2.4-h")
 def test_without_challenges_everything_waits(world: World, device: Device) -> None:
     """R-2.4-c, N-055: the person is all that authorises, and the request says so."""
     by_hand(world, challenge=False)
@@ -145,6 +150,7 @@ def test_without_challenges_everything_waits(world: World, device: Device) -> No
     assert world.uses_left() == [1]
 
 
+@pytest.mark.proves("R-2.4-g")
 def test_a_self_signed_copy_of_a_client_waits_like_anybody(world: World, device: Device) -> None:
     """N-054: a self-signed certificate authenticates nobody (RFC 8894 2.4, R-2.4-g)."""
     by_hand(world, challenge=False)
@@ -170,6 +176,7 @@ def test_a_request_nobody_decides_on_times_out(world: World, device: Device) -> 
     assert [one.status for one in requests(world)][:1] == ["refused"]
 
 
+@pytest.mark.proves("N-082")
 def test_a_rejection_is_forgotten_in_time(device: Device) -> None:
     """Section 8, N-082: rejected, and after the retention gone."""
     world = by_hand(World())

@@ -107,6 +107,7 @@ def test_of_an_approval_and_a_rejection_at_once_one_wins(data: Path, device: Dev
     assert (type(outcome).__name__ == "Success") == (codes == (0, 1))
 
 
+@pytest.mark.proves("R-5.2-b")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
 def test_what_waits_survives_kill_9(data: Path, device: Device) -> None:
     """Section 8: on the disk before the reply, approved while nobody serves, fetched after."""

@@ -132,6 +132,7 @@ BELOW: dict[str, tuple[Key, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.proves("RA-01", "RA-03", "R-4.2.1-b")
 @pytest.mark.parametrize("case", BELOW)
 def test_an_intermediate_of_three_levels_is_served_upwards(
     import_ca: Import, tmp_path: Path, case: str

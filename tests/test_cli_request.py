@@ -76,6 +76,7 @@ def _await_request(data: Path, subject: str) -> int:
     raise AssertionError(f"no request for {subject}")
 
 
+@pytest.mark.proves("R-2.5-d")
 def test_our_client_polls_until_it_is_approved(data: Path, service: Service, tmp_path: Path) -> None:
     """RFC 8894 2.5: both ends are ours, and a process each."""
     client = _waiting(service.url, tmp_path, "patient")
@@ -88,6 +89,7 @@ def test_our_client_polls_until_it_is_approved(data: Path, service: Service, tmp
     assert (tmp_path / "cert.pem").exists()
 
 
+@pytest.mark.proves("R-2.5-d", "R-3.2.1.4-c")
 def test_our_client_hears_the_reason(data: Path, service: Service, tmp_path: Path) -> None:
     """RFC 8894 3.3.2.2, 3.2.1.4: the failInfoText is what the person typed."""
     client = _waiting(service.url, tmp_path, "unknown")
@@ -100,6 +102,7 @@ def test_our_client_hears_the_reason(data: Path, service: Service, tmp_path: Pat
     assert not (tmp_path / "cert.pem").exists()
 
 
+@pytest.mark.proves("R-5.2-a")
 def test_a_client_that_gave_up_goes_on_with_the_same_key(
     data: Path, service: Service, tmp_path: Path
 ) -> None:
@@ -142,6 +145,7 @@ def test_the_list_has_its_promised_shape(data: Path, service: Service, tmp_path:
     assert any(line.startswith(f"{three}\tpending\t") and "CN=three" in line for line in lines)
 
 
+@pytest.mark.proves("L-15")
 def test_show_tells_whose_request_it_is(data: Path, service: Service, tmp_path: Path) -> None:
     """L-15: what an operator compares, with the fingerprints that devices display."""
     did("challenge", "new", "--data", data, "--profile", "password", "--secret", "-", stdin="open sesame")

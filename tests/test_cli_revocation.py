@@ -100,8 +100,8 @@ def test_a_hold_is_taken_back(data: Path, service: Service) -> None:
         (("cert", "revoke", "ab", "--reason", "boredom"), 2, "'boredom' is not one of"),
         (("cert", "revoke"), 2, "SERIAL"),
         (("crl", "show"), 1, "there is no CRL yet"),
-        (("serve", *ANY_PORT, "--base-url", "scep.example"), 2, "is no address such as"),
-        (("serve", *ANY_PORT, "--base-url", "http://schlüssel.example"), 2, "is no address such as"),
+        (("serve", *ANY_PORT, "--base-url", "scep.example"), 2, "is not an address such as"),
+        (("serve", *ANY_PORT, "--base-url", "http://schlüssel.example"), 2, "is not an address such as"),
     ],
 )
 def test_mistakes_are_told_in_one_line(data: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
@@ -124,6 +124,7 @@ def test_publish_makes_another(data: Path) -> None:
     assert first["issuer"] == "CN=Revoking CA"
 
 
+@pytest.mark.proves("R-2.7-a", "R-3.3.4-b")
 def test_the_crl_is_served_for_caches(service: Service) -> None:
     """GET, HEAD and the question whether it is still the same; caches have to ask (R-2.7-a)."""
     url = service.url.removesuffix("/scep") + "/crl"

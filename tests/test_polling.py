@@ -32,6 +32,7 @@ def _assert_refused(outcome: Outcome, text: str) -> None:
     assert text in outcome.text
 
 
+@pytest.mark.proves("R-2.4-h", "R-2.5-d")
 def test_an_approved_request_is_issued_to_who_polls(world: World, device: Device) -> None:
     """RFC 8894 2.5: PENDING, then CertPoll until SUCCESS (R-2.5-d)."""
     world.enrol(device)
@@ -45,6 +46,7 @@ def test_an_approved_request_is_issued_to_who_polls(world: World, device: Device
     assert world.issued() == [issued]
 
 
+@pytest.mark.proves("R-2.5-d", "R-5.2-b")
 def test_polls_are_idempotent(world: World, device: Device) -> None:
     """R-2.5-d, R-5.2-b: each poll is answered alike, after the end too, and adds nothing."""
     world.enrol(device)
@@ -57,6 +59,7 @@ def test_polls_are_idempotent(world: World, device: Device) -> None:
     assert len(requests(world)) == 1
 
 
+@pytest.mark.proves("R-3.2.1.5-b")
 def test_each_reply_has_the_nonce_of_the_message_it_answers(world: World, device: Device) -> None:
     """RFC 8894 3.2.1.5: the poll's own nonce and not the request's (R-3.2.1.5-b)."""
     world.enrol(device)
@@ -67,6 +70,7 @@ def test_each_reply_has_the_nonce_of_the_message_it_answers(world: World, device
     assert replies == [Pending(), Pending()]
 
 
+@pytest.mark.proves("N-080")
 def test_polling_by_the_same_request_works_as_well(world: World, device: Device) -> None:
     """Certmonger and scepclient poll by sending the PKCSReq again."""
     waiting = [world.enrol(device), world.enrol(device)]
@@ -77,6 +81,7 @@ def test_polling_by_the_same_request_works_as_well(world: World, device: Device)
     assert len(requests(world)) == 1
 
 
+@pytest.mark.proves("N-077", "N-078", "R-4.4-b")
 @pytest.mark.parametrize(
     ("polling", "transaction_id"),
     [(Device(), "t2"), (Device("ipad-17", rsa_key(2)), "t1")],
@@ -93,6 +98,7 @@ def test_a_poll_for_another_transaction_is_told_nothing(
     assert before == poll(world, polling, transaction_id) == UNKNOWN
 
 
+@pytest.mark.proves("N-079")
 def test_two_devices_may_use_one_transaction_id(device: Device) -> None:
     """N-079: each gets its own outcome."""
     world, other = by_hand(World()), Device("other", rsa_key(2))
@@ -106,6 +112,7 @@ def test_two_devices_may_use_one_transaction_id(device: Device) -> None:
     world.store.close()
 
 
+@pytest.mark.proves("R-5.2-d")
 def test_another_csr_under_a_waiting_transaction_is_refused(device: Device) -> None:
     """R-5.2-d: the request that waits stays what it is, and no challenge is spent on the other."""
     world = by_hand(World(uses=2))
@@ -119,6 +126,7 @@ def test_another_csr_under_a_waiting_transaction_is_refused(device: Device) -> N
     world.store.close()
 
 
+@pytest.mark.proves("R-4.4-c")
 def test_two_requests_of_one_device_may_wait(device: Device) -> None:
     """RFC 8894 4.4: a client should not; it is told apart by the transactionID (R-4.4-c)."""
     world = by_hand(World())
@@ -132,6 +140,7 @@ def test_two_requests_of_one_device_may_wait(device: Device) -> None:
     world.store.close()
 
 
+@pytest.mark.proves("R-5.2-a")
 def test_the_same_csr_under_a_new_transaction_waits_once(world: World, device: Device) -> None:
     """RFC 8894 5.2: a client recovers by a new PKCSReq; both transactions get the one certificate."""
     outcomes = [world.enrol(device, transaction_id=one) for one in ("t1", "t2", "t2", "t1")]
@@ -154,6 +163,7 @@ def test_a_rejection_reaches_every_transaction_of_the_request(world: World, devi
         _assert_refused(poll(world, device, one), "no")
 
 
+@pytest.mark.proves("S-03")
 def test_a_copy_signed_anew_by_strangers_never_locks_the_device_out(world: World, device: Device) -> None:
     """S-03: who captured the message can be first, and often, and the device still gets its certificate."""
     payload = device.csr()
@@ -224,6 +234,7 @@ def _payloads(world: World, device: Device) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.proves("R-3.3.3-a", "R-3.3.3-b")
 @pytest.mark.parametrize("which", list(_payloads(World(), Device())))
 def test_a_poll_is_answered_whatever_it_names(world: World, device: Device, which: str) -> None:
     """RFC 8894 3.3.3 (R-3.3.3-a): driven by transactionID and key; the log knows that it was odd."""
@@ -239,6 +250,7 @@ def test_a_poll_is_answered_whatever_it_names(world: World, device: Device, whic
     assert "deviations=poll-names" in lines[0]
 
 
+@pytest.mark.proves("R-3.3.3-b")
 def test_a_poll_that_cannot_be_opened_is_answered(world: World, device: Device) -> None:
     """RFC 8894 3.3.3 (R-3.3.3-b): an envelope for somebody else, as after the CA's certificate changed."""
     world.enrol(device)
@@ -260,6 +272,7 @@ def test_a_profile_that_became_automatic_leaves_what_waits(world: World, device:
     assert world.issued() == []
 
 
+@pytest.mark.proves("R-5.2-b")
 def test_a_waiting_request_survives_a_restart(device: Device, tmp_path: Path) -> None:
     """Section 8: it is on the disk before PENDING leaves."""
     first = by_hand(World(f"sqlite:///{tmp_path}/scepbox.db", uses=1))

@@ -32,6 +32,7 @@ from ca.scep.messages import (
 from ca.x509.certificate import Certificate
 from ca.x509.extensions import KeyUsageBit
 from ca.x509.name import Name
+from tests.conformance.marks import cases
 from tests.forging_csr import attributes_of, install, seal, signed
 from tests.test_revocation import do_revoke, issue, kept
 from tests.test_unit_ca_material import ca_certificate
@@ -75,11 +76,13 @@ def ask(
     return codec.decode_cert_rep(reply, expected, device.certificate(), device.key, Deviations())
 
 
+@pytest.mark.proves("R-2.6-a", "R-3.3.2.1-b", "R-3.3.4-a", "R-4.5-a")
 def test_get_cert_gives_the_certificate(world: World, one: StoredCertificate) -> None:
     """By issuer and serial number, alone in the reply (R-2.6-a, R-3.3.2.1-b)."""
     assert ask(world, names(world, one.serial)) == Success(one.der)
 
 
+@pytest.mark.proves("R-2.7-b", "R-3.3.2.1-c", "R-3.3.4-a", "R-4.6-a")
 def test_get_crl_gives_the_crl_and_no_certificates(world: World, one: StoredCertificate) -> None:
     """In crls [1] of the degenerate SignedData, the newest (R-2.7-b, R-3.3.2.1-c, R-3.4-a, R-4.6-a)."""
     do_revoke(world, one.serial)
@@ -87,6 +90,7 @@ def test_get_crl_gives_the_crl_and_no_certificates(world: World, one: StoredCert
     assert ask(world, names(world, one.serial), GET_CRL) == CrlSuccess(kept(world).der)
 
 
+@pytest.mark.proves("R-3.2.1.1-c")
 @pytest.mark.parametrize("message_type", [GET_CERT, GET_CRL])
 def test_one_transaction_id_serves_for_all(
     world: World, one: StoredCertificate, message_type: MessageType
@@ -96,6 +100,7 @@ def test_one_transaction_id_serves_for_all(
         assert not isinstance(ask(world, names(world, one.serial), message_type), Failure)
 
 
+@pytest.mark.proves("R-2.7-b", "R-3.4-a", "L-20")
 def test_the_crl_of_a_reply_is_openssls(world: World, one: StoredCertificate, tmp_path: Path) -> None:
     """Decrypted and taken apart by a program that shares no code with us (R-3.4-a)."""
     device = Device()
@@ -130,22 +135,23 @@ def _foreign(_: World) -> bytes:
 
 
 NOTHING: dict[str, Callable[[World, StoredCertificate], bytes]] = {
-    "an unknown serial (N-083)": lambda world, _: names(world, "1234567890abcdef1234567890abcdef"),
-    "a foreign issuer (N-084)": lambda world, one: names(world, one.serial, _foreign(world)),
-    "serial 0 (N-087)": lambda world, _: names(world, 0),
-    "a negative serial (N-087)": lambda world, one: names(world, -int(one.serial, 16)),
-    "a huge serial (N-087)": lambda world, _: names(world, HUGE),
-    "a non-minimal unknown serial (N-087)": lambda world, _: writer.sequence(
+    "N-083 an unknown serial": lambda world, _: names(world, "1234567890abcdef1234567890abcdef"),
+    "N-084 a foreign issuer": lambda world, one: names(world, one.serial, _foreign(world)),
+    "N-087 serial 0": lambda world, _: names(world, 0),
+    "N-087 a negative serial": lambda world, one: names(world, -int(one.serial, 16)),
+    "N-087 a huge serial": lambda world, _: names(world, HUGE),
+    "N-087 a non-minimal unknown serial": lambda world, _: writer.sequence(
         world.ca.subject_der, b"\x02\x03\x00\x00\x05"
     ),
-    "no INTEGER": lambda world, _: writer.sequence(world.ca.subject_der, b"\x04\x01\x05"),
+    "N-087 no INTEGER": lambda world, _: writer.sequence(world.ca.subject_der, b"\x04\x01\x05"),
     "no Name": lambda *_: writer.sequence(b"\x04\x01\x05", writer.integer(5)),
     "three parts": lambda world, _: writer.sequence(world.ca.subject_der, *[writer.integer(5)] * 2),
     "no ASN.1": lambda *_: b"\xff\xff\xff",
 }
 
 
-@pytest.mark.parametrize("payload", NOTHING.values(), ids=NOTHING.keys())
+@pytest.mark.proves("R-3.3.4-a", "R-4.5-a")
+@pytest.mark.parametrize("payload", cases(NOTHING))
 def test_what_is_not_there_is_bad_cert_id(
     world: World, one: StoredCertificate, payload: Callable[[World, StoredCertificate], bytes]
 ) -> None:
@@ -155,6 +161,7 @@ def test_what_is_not_there_is_bad_cert_id(
     assert ask(world, payload(world, one), named=nowhere) == NOT_FOUND
 
 
+@pytest.mark.proves("R-2.6-a")
 def test_an_issuer_that_is_spelt_otherwise_is_ours(world: World, one: StoredCertificate) -> None:
     """RFC 5280 7.1: case and string types do not count; the certificate has the right bytes (R-2.6-a)."""
     spelt = Name.from_text("CN=test  ca").der
@@ -164,6 +171,7 @@ def test_an_issuer_that_is_spelt_otherwise_is_ours(world: World, one: StoredCert
     assert ask(world, names(world, one.serial, spelt), named=named) == Success(one.der)
 
 
+@pytest.mark.proves("N-085")
 @pytest.mark.parametrize("payload", ["foreign issuer", "no ASN.1"])
 def test_a_crl_of_another_issuer_is_bad_cert_id(world: World, one: StoredCertificate, payload: str) -> None:
     """RFC 8894 4.6: this CA has no CRL but its own (N-085)."""
@@ -211,7 +219,7 @@ def test_a_certificate_of_an_earlier_ca_is_not(world: World, one: StoredCertific
 
 
 def test_anybody_may_ask_who_can_read_the_answer(world: World, one: StoredCertificate) -> None:
-    """Certificates and CRLs are public, and serial numbers cannot be guessed (A-32, N-088)."""
+    """Certificates and CRLs are public, and serial numbers cannot be guessed (A-32)."""
     stranger = Device("stranger", rsa_key(3))
     itself = Device(signer=Certificate.load(one.der))
 
@@ -226,6 +234,7 @@ def test_the_algorithms_of_old_clients_are_mirrored(world: World, one: StoredCer
     assert ask(world, names(world, one.serial), device=device) == Success(one.der)
 
 
+@pytest.mark.proves("N-086")
 @pytest.mark.parametrize("message_type", [GET_CERT, GET_CRL])
 def test_queries_can_be_switched_off(world: World, one: StoredCertificate, message_type: MessageType) -> None:
     """RFC 8894 7.8; the words say where the CRL is (N-086)."""

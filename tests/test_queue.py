@@ -54,6 +54,7 @@ def test_one_peer_has_so_many_places_and_no_more(world: World) -> None:
     assert other == Pending()
 
 
+@pytest.mark.proves("N-115")
 def test_a_full_queue_refuses_the_newcomer_and_keeps_the_rest(world: World, device: Device) -> None:
     """RFC 8894 2.4: who came first is not pushed out by who came often."""
     first = world.enrol(device, device.csr(None), "first")
@@ -134,6 +135,7 @@ def _note(number: int) -> bytes:
     return attribute(f"1.3.6.1.4.1.99999.{number}", writer.utf8_string("x" * 2000))
 
 
+@pytest.mark.proves("N-115")
 def test_refusals_push_out_neither_what_waits_nor_what_a_person_said(
     world: World, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:

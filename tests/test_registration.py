@@ -108,6 +108,7 @@ def rsa_world(folder: DataFolder) -> Iterator[RaWorld]:
     world.store.close()
 
 
+@pytest.mark.proves("RA-02", "RA-03", "RA-05")
 def test_the_ca_issues_what_the_ra_was_asked_for(world: RaWorld, device: Device) -> None:
     """RA-01, RA-02, RA-05: the RA opens and signs, and its name is nowhere in the certificate."""
     issued = certificate_of(world.ask(device, world.shown))
@@ -120,6 +121,7 @@ def test_the_ca_issues_what_the_ra_was_asked_for(world: RaWorld, device: Device)
     check_chain(issued, world.ca, NOW)
 
 
+@pytest.mark.proves("X-14", "RA-02", "R-2.1.2-a")
 def test_an_ra_certificate_is_what_clients_look_for(world: RaWorld) -> None:
     """RFC 8894 2.1.2, X-14: both bits, the purpose that Windows wants, and no CA (Apple, NDES)."""
     ra = world.shown
@@ -148,6 +150,7 @@ def test_the_ra_is_named_after_its_ca(subject: str, expected: str) -> None:
     assert str(made.subject) == expected
 
 
+@pytest.mark.proves("RA-04", "N-089")
 def test_an_envelope_to_the_ca_is_not_opened(rsa_world: RaWorld, device: Device) -> None:
     """RA-04, N-089: the CA's key does not stand where strangers' messages arrive."""
     to_the_ca = rsa_world.respond(device.message(rsa_world.ca))
@@ -159,6 +162,7 @@ def test_an_envelope_to_the_ca_is_not_opened(rsa_world: RaWorld, device: Device)
     assert refusal.fail_info is FailInfo.BAD_REQUEST
 
 
+@pytest.mark.proves("S-06")
 def test_nothing_but_issuing_touches_the_ca_key(
     rsa_world: RaWorld, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +181,7 @@ def test_nothing_but_issuing_touches_the_ca_key(
         rsa_world.ask(Device("other", key=rsa_key(2)), rsa_world.shown, "t3")
 
 
+@pytest.mark.proves("L-14")
 def test_the_chain_that_goes_along_has_no_ra_in_it(rsa_world: RaWorld, device: Device) -> None:
     """RFC 8894 3.4: a profile may send what is above the certificate; the RA is above nothing."""
     rsa_world.profile = replace(rsa_world.profile, chain_in_reply=True)
@@ -187,6 +192,7 @@ def test_the_chain_that_goes_along_has_no_ra_in_it(rsa_world: RaWorld, device: D
     assert outcome.chain == (rsa_world.ca.der,)
 
 
+@pytest.mark.proves("N-121")
 def test_the_ra_s_own_certificate_renews_nothing(rsa_world: RaWorld) -> None:
     """N-121: it is of this CA, and no device's."""
     identity = rsa_world.identities.at(NOW)[0]
@@ -202,6 +208,7 @@ def test_the_ra_s_own_certificate_renews_nothing(rsa_world: RaWorld) -> None:
 DUE = NOW + RA_VALIDITY - OVERLAP
 
 
+@pytest.mark.proves("RA-08")
 def test_a_new_ra_certificate_is_made_in_time_and_shown_once_it_has_settled(rsa_world: RaWorld) -> None:
     """RA-08: every process has it long before the first client can have seen it."""
     first = rsa_world.shown
@@ -225,6 +232,7 @@ def test_a_new_ra_certificate_is_made_in_time_and_shown_once_it_has_settled(rsa_
     assert second.not_valid_after == DUE + RA_VALIDITY
 
 
+@pytest.mark.proves("RA-05", "RA-08")
 @pytest.mark.parametrize("moment", [DUE, DUE + SETTLING], ids=["new one made", "new one shown"])
 @pytest.mark.parametrize("which", [0, 1])
 def test_either_ra_certificate_is_answered_by_itself(
@@ -430,6 +438,7 @@ INITS = {
 }
 
 
+@pytest.mark.proves("RA-01", "RA-03", "RA-05")
 @pytest.mark.parametrize("options", INITS.values(), ids=INITS.keys())
 def test_our_client_enrols_with_what_init_made(tmp_path: Path, options: tuple[str, ...]) -> None:
     """RFC 8894 4.2.1.2: the RA and its issuer in one bundle, by several workers at once."""
@@ -460,6 +469,7 @@ def test_our_client_enrols_with_what_init_made(tmp_path: Path, options: tuple[st
         assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
 
 
+@pytest.mark.proves("RA-08")
 def test_a_start_renews_what_is_due_and_shows_the_old_one_meanwhile(tmp_path: Path) -> None:
     """RA-08, with real processes: requests to either are answered, whichever worker they reach."""
     data = DataFolder(tmp_path / "data")

@@ -97,6 +97,7 @@ def lint(file: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.proves("X-12")
 def test_a_crl_is_what_rfc_5280_asks_for(world: World, tmp_path: Path) -> None:
     """RFC 5280 5.1, 5.2: version 2, both dates, AKI and cRLNumber, signed by the CA (X-12)."""
     serial = issue(world).serial
@@ -120,6 +121,7 @@ def test_a_crl_is_what_rfc_5280_asks_for(world: World, tmp_path: Path) -> None:
     lint(tmp_path / "crl.der")
 
 
+@pytest.mark.proves("X-12")
 def test_a_crl_of_nothing_has_no_list(world: World, tmp_path: Path) -> None:
     """RFC 5280 5.1.2.6: revokedCertificates is absent where there are none."""
     crl = kept(world)
@@ -145,6 +147,7 @@ def test_each_reason_is_told_by_its_number(world: World, reason: Reason, tmp_pat
     lint(tmp_path / "crl.der")
 
 
+@pytest.mark.proves("X-02")
 @pytest.mark.parametrize("ca_name", CA_NAMES.values(), ids=CA_NAMES.keys())
 def test_the_issuer_of_a_crl_is_the_ca_byte_for_byte(world: World, ca_name: x509.Name) -> None:
     """RFC 5280 5.1.2.3: who looks for the CRL of an issuer compares these bytes (X-02)."""
@@ -154,6 +157,7 @@ def test_the_issuer_of_a_crl_is_the_ca_byte_for_byte(world: World, ca_name: x509
     assert tbs[2].raw == world.ca.subject_der
 
 
+@pytest.mark.proves("X-12")
 def test_numbers_only_grow(world: World) -> None:
     """RFC 5280 5.2.3: at each revocation, at each publishing, and with a clock that was set back."""
     numbers = [kept(world).number]
@@ -175,6 +179,7 @@ def test_a_database_from_a_backup_falls_behind_no_crl(world: World) -> None:
     world.store.close()
 
 
+@pytest.mark.proves("R-4.6-a")
 def test_a_crl_is_made_anew_before_it_ends(world: World) -> None:
     """RFC 5280 5.1.2.5: from half of its time on, whoever asks gets another (R-4.6-a)."""
     first = kept(world)
@@ -275,6 +280,7 @@ def test_what_is_not_on_hold_is_not_released(world: World) -> None:
         do_revoke(world, issue(world).serial, Reason.removeFromCRL)
 
 
+@pytest.mark.proves("N-075")
 @pytest.mark.parametrize("message_type", [MessageType.RENEWAL_REQ, MessageType.PKCS_REQ])
 def test_a_renewal_heeds_it_at_once(world: World, message_type: MessageType) -> None:
     """RFC 8894 2.3: whoever stole the key would renew himself out of the revocation (N-075)."""
@@ -343,6 +349,7 @@ def _addresses(world: World, addresses: StatusAddresses | None) -> x509.Extensio
     return x509.load_der_x509_certificate(issue(world).der).extensions
 
 
+@pytest.mark.proves("R-2.7-a")
 def test_certificates_say_where_their_status_is_told(world: World) -> None:
     """RFC 5280 4.2.1.13, 4.2.2.1: CRL, OCSP and the issuer's certificate, none of them critical (R-2.7-a)."""
     extensions = _addresses(

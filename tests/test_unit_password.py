@@ -89,6 +89,7 @@ WRITTEN: dict[str, Recipient] = {
 }
 
 
+@pytest.mark.proves("C-14")
 @pytest.mark.parametrize("recipient", WRITTEN.values(), ids=WRITTEN.keys())
 def test_what_others_write_is_read(recipient: Recipient) -> None:
     """RFC 8018 A.2, RFC 3211 2.3.1: every optional part, there and not there."""
@@ -150,6 +151,7 @@ REFUSED: dict[str, tuple[Recipient, type[Exception], str]] = {
 }
 
 
+@pytest.mark.proves("C-14")
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_unknown_or_too_dear_is_refused_before_it_costs(case: str) -> None:
     """C-14, N-095: one message must not buy minutes of arithmetic."""
@@ -200,6 +202,7 @@ def test_its_version_is_three(version: int, kinds: list[str]) -> None:
     assert deviations.kinds() == kinds
 
 
+@pytest.mark.proves("C-14")
 @pytest.mark.parametrize("cipher", [AES_128_CBC, AES_128_GCM, DES_EDE3_CBC])
 def test_what_we_seal_we_open(cipher: Cipher) -> None:
     """RFC 5652 6.2.4, RFC 5083: with no deviation of our own."""

@@ -86,6 +86,7 @@ def refused(world: World, outcome: Outcome, fail_info: FailInfo) -> Failure:
     return outcome
 
 
+@pytest.mark.proves("R-3.1-c", "C-14")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_client_without_rsa_enrols_under_its_challenge_password(world: World, kind: str) -> None:
     """R-3.1-c, C-14: ECDSA (RFC 5754 3.3) and Ed25519 (RFC 8419) sign, and a password decrypts."""
@@ -106,6 +107,7 @@ def test_ed25519_signs_over_sha_512(world: World) -> None:
     assert signed.verify().der == client.identity.certificate.der
 
 
+@pytest.mark.proves("R-3.1-c")
 @pytest.mark.parametrize("message_type", [MessageType.PKCS_REQ, MessageType.RENEWAL_REQ])
 def test_without_a_challenge_password_nothing_is_issued(
     world: World, client: Modern, message_type: MessageType
@@ -121,6 +123,7 @@ def test_a_wrong_challenge_password_is_refused_as_everywhere(world: World, clien
     refused(world, client.ask(world, "wrong"), FailInfo.BAD_REQUEST)
 
 
+@pytest.mark.proves("N-080")
 def test_a_lost_reply_is_sent_again(client: Modern) -> None:
     """RFC 8894 7.4: the password is in the request, and is spent once."""
     world = World(uses=1)
@@ -155,6 +158,7 @@ def renewing(world: World, client: Modern) -> Certificate:
     return old
 
 
+@pytest.mark.proves("R-3.1-c")
 @pytest.mark.parametrize("message_type", [MessageType.PKCS_REQ, MessageType.RENEWAL_REQ])
 def test_a_renewal_needs_a_challenge_password_too(
     world: World, client: Modern, message_type: MessageType
@@ -176,6 +180,7 @@ def test_a_renewal_needs_a_challenge_password_too(
     assert sorted(map(str, world.uses_left())) == ["0", "None"]
 
 
+@pytest.mark.proves("N-081")
 def test_a_lost_renewal_is_sent_again(world: World, client: Modern) -> None:
     """RFC 8894 7.4: by the same password, though it is spent by now."""
     renewing(world, client)
@@ -255,6 +260,7 @@ def openssl(*arguments: str, stdin: bytes) -> bytes:
     return done.stdout
 
 
+@pytest.mark.proves("C-14")
 @pytest.mark.parametrize("cipher", [one for one in ciphers.CIPHERS if one is not ciphers.DES_CBC])
 def test_openssl_opens_what_we_seal(world: World, cipher: Cipher) -> None:
     """RFC 5652 6.2.4, RFC 3211, RFC 8018: an independent reader, for each cipher that is mirrored."""
@@ -269,6 +275,7 @@ def test_openssl_opens_what_we_seal(world: World, cipher: Cipher) -> None:
     assert [f"{one.serial_number:x}" for one in inside.certificates] == [world.issued()[0].serial]
 
 
+@pytest.mark.proves("C-14")
 @pytest.mark.parametrize("password", ["open sesame", "Geräte-Kennwort 東京"])
 @pytest.mark.parametrize("cipher", ["-des3", "-aes128", "-aes192", "-aes256"])
 def test_our_client_opens_what_openssl_sealed(
@@ -329,6 +336,7 @@ def cert_rep(world: World, envelope: bytes) -> bytes:
     return sign(world.ca, world.key, envelope, attributes=signed)
 
 
+@pytest.mark.proves("R-3.1-c")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("options", [(), ("--key-type", "ec:p384")], ids=["RSA CA", "EC CA"])
 def test_the_command_line_enrols_and_renews_without_rsa(

@@ -76,6 +76,7 @@ def _strongswan(wire: Wire, home: Path, common_name: str) -> subprocess.Popen[by
     return subprocess.Popen([*command, *asking, *polling], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.mark.proves("R-2.4-h", "R-2.5-d")
 def test_strongswan_polls_until_it_is_approved(wire: Wire, tmp_path: Path, record: Record) -> None:
     """RFC 8894 3.3.3: it sends CertPoll every second, and ends with the certificate."""
     client = _strongswan(wire, tmp_path, "swan")
@@ -90,6 +91,7 @@ def test_strongswan_polls_until_it_is_approved(wire: Wire, tmp_path: Path, recor
     record(peers.STRONGSWAN, _check(wire.operations(), poll=POLL, end=SUCCESS), "CertPoll: issued")
 
 
+@pytest.mark.proves("R-2.5-d", "N-082")
 def test_strongswan_polls_until_it_is_rejected(wire: Wire, tmp_path: Path, record: Record) -> None:
     """RFC 8894 3.3.2.2: it ends with the refusal at its next poll, and not at its own limit."""
     client = _strongswan(wire, tmp_path, "ugly")
@@ -146,6 +148,7 @@ def _issuer(wire: Wire) -> Issuer:
     return Issuer("manual", wire.server, wire.url)
 
 
+@pytest.mark.proves("L-15")
 def test_certmonger_asks_again_until_it_is_approved(wire: Wire, daemon: Certmonger, record: Record) -> None:
     """It waits in CA_WORKING, shows the fingerprints that the operator sees, and sends PKCSReq again."""
     waiting = daemon.request("monger", _issuer(wire), wire.server.challenge)

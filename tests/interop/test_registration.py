@@ -138,6 +138,7 @@ def test_strongswan_enrols_and_renews(tmp_path: Path, table: devices.Table, wire
     strongswan.record("renew, same key", renewal.algorithm, result(kind))
 
 
+@pytest.mark.proves("RA-01")
 def test_strongswan_tells_the_ra_from_the_ca(
     tmp_path: Path, table: devices.Table, wire: Wire, kind: str
 ) -> None:
@@ -174,6 +175,7 @@ def test_certmonger_enrols_and_renews(tmp_path: Path, table: devices.Table, wire
     table.record(peers.CERTMONGER, "renew, new key", renewal.algorithm, result(kind))
 
 
+@pytest.mark.proves("RA-03")
 def test_node_forge_enrols(tmp_path: Path, table: devices.Table, wire: Wire, kind: str) -> None:
     """The first certificate of the bundle is the RA's, as NDES has it; forge reads no EC key."""
     peers.require(peers.NODE_FORGE)

@@ -142,6 +142,7 @@ def test_crl_ocsp_and_get_cert_agree_within_a_second(party: Party) -> None:
     assert found == {(True, "revoked", True)}
 
 
+@pytest.mark.proves("R-2.7-a")
 def test_openssl_verify_refuses_by_the_address_in_the_certificate(party: Party, tmp_path: Path) -> None:
     """RFC 5280 6.3: ``-crl_check -crl_download`` fetches what cRLDistributionPoints names."""
     verify = ("verify", "-crl_check", "-crl_download", "-CAfile", str(party.ca), str(party.certificate))
