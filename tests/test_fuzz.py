@@ -118,6 +118,6 @@ def test_what_longer_runs_found_gives_a_value_or_a_refusal(target: str) -> None:
     """Each of these took a branch that no other input took; together they are most of what there is."""
     found = corpus(target)
 
-    assert len(found) > 20
+    assert found
     for data in found:
         TARGETS[target](data)
