@@ -152,6 +152,8 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
         self._rounds = rounds
         self._share = share
         self._held_until = 0.0
+        # Whether the others were given time to take the connection that waits.
+        self._offered = False
         super().__init__(*arguments, **named)
 
     def readable(self) -> bool:
@@ -175,7 +177,9 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
     def handle_accept(self) -> None:
         """Take a connection; one that has more of them than others first leaves it to these."""
         now = time.monotonic()
-        if self._share.is_ahead() and now >= self._held_until + _OFFERED_SECONDS:
+        offered = self._offered and now < self._held_until + _OFFERED_SECONDS
+        self._offered = not offered and self._share.is_ahead()
+        if self._offered:
             self._held_until = now + _COURTESY_SECONDS
             return
         super().handle_accept()
