@@ -8,7 +8,8 @@ import shutil
 import stat
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,17 +175,8 @@ def write_private(path: Path, content: bytes) -> None:
         FileExistsError: It is there already.
 
     """
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with _written_beside(path, content) as beside:
         _name_it(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def replace_private(path: Path, content: bytes) -> None:
@@ -194,17 +186,8 @@ def replace_private(path: Path, content: bytes) -> None:
         OSError: It cannot be written, or on Windows is just being read.
 
     """
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with _written_beside(path, content) as beside:
         beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def touch_private(path: Path) -> None:
@@ -248,6 +231,22 @@ def _secret_in(path: Path) -> bytes | None:
     except ValueError:
         return None
     return secret if len(secret) == SECRET_OCTETS else None
+
+
+@contextmanager
+def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
+    """A file beside *path* for its owner alone, whole and on the disk, to be given that name."""
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield beside
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def _name_it(beside: Path, path: Path) -> None:

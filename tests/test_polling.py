@@ -9,13 +9,10 @@ import pytest
 
 from ca.asn1 import writer
 from ca.deviations import DeviationKind, Deviations
-from ca.errors import FailInfo
-from ca.scep.messages import Failure, MessageType, Outcome, Pending
+from ca.scep.messages import MessageType, Pending
 from ca.x509.name import Name
-from tests.waiting import by_hand, desk, names, poll, requests
+from tests.waiting import UNKNOWN, assert_rejected, by_hand, desk, names, poll, requests
 from tests.world import NOW, Device, World, captured_log, certificate_of, rsa_key
-
-UNKNOWN = Failure(FailInfo.BAD_CERT_ID, "no transaction of this transactionID and key is known")
 
 
 @pytest.fixture
@@ -24,12 +21,6 @@ def world() -> Iterator[World]:
     world = by_hand(World(uses=1))
     yield world
     world.store.close()
-
-
-def _assert_refused(outcome: Outcome, text: str) -> None:
-    assert isinstance(outcome, Failure), outcome
-    assert outcome.fail_info is FailInfo.BAD_REQUEST
-    assert text in outcome.text
 
 
 @pytest.mark.proves("R-2.4-h", "R-2.5-d")
@@ -107,7 +98,7 @@ def test_two_devices_may_use_one_transaction_id(device: Device) -> None:
     desk(world).approve(2)
     desk(world).reject(1, "no")
 
-    _assert_refused(poll(world, device), "no")
+    assert_rejected(poll(world, device), "no")
     assert str(certificate_of(poll(world, other)).subject) == "CN=other"
     world.store.close()
 
@@ -120,7 +111,7 @@ def test_another_csr_under_a_waiting_transaction_is_refused(device: Device) -> N
 
     outcome = world.enrol(device, Device("renamed", device.key).csr())
 
-    _assert_refused(outcome, "transactionID belongs to an earlier request")
+    assert_rejected(outcome, "transactionID belongs to an earlier request")
     assert poll(world, device) == Pending()
     assert world.uses_left() == [1]
     world.store.close()
@@ -160,7 +151,7 @@ def test_a_rejection_reaches_every_transaction_of_the_request(world: World, devi
     desk(world).reject(1, "no")
 
     for one in ("t1", "t2"):
-        _assert_refused(poll(world, device, one), "no")
+        assert_rejected(poll(world, device, one), "no")
 
 
 @pytest.mark.proves("S-03")
@@ -173,7 +164,7 @@ def test_a_copy_signed_anew_by_strangers_never_locks_the_device_out(world: World
     rightful = world.enrol(device, payload)
 
     assert outcomes[:8] == [Pending()] * 8
-    _assert_refused(outcomes[8], "transactionID")
+    assert_rejected(outcomes[8], "transactionID")
     assert rightful == Pending()
     issued = desk(world).approve(1)
     assert certificate_of(poll(world, device)).der == issued.der
@@ -185,7 +176,7 @@ def test_a_device_has_so_many_transactions_and_no_more(world: World, device: Dev
     outcomes = [world.enrol(device, transaction_id=f"t{number}") for number in range(17)]
 
     assert outcomes[:16] == [Pending()] * 16
-    _assert_refused(outcomes[16], "transactionID")
+    assert_rejected(outcomes[16], "transactionID")
 
 
 def test_a_rejected_transaction_is_free_for_another_csr(world: World, device: Device) -> None:
@@ -197,7 +188,7 @@ def test_a_rejected_transaction_is_free_for_another_csr(world: World, device: De
     outcome = world.enrol(renamed)
 
     assert outcome == poll(world, renamed) == Pending()
-    _assert_refused(world.enrol(device), "the name is wrong")
+    assert_rejected(world.enrol(device), "the name is wrong")
     issued = desk(world).approve(requests(world, "pending")[0].id)
     assert certificate_of(poll(world, renamed)).der == issued.der
 

@@ -6,12 +6,15 @@ from datetime import timedelta
 from ca.approval import ApprovalDesk
 from ca.asn1 import writer
 from ca.deviations import Deviations
+from ca.errors import FailInfo
 from ca.policy.queue import Queue
 from ca.ports import QueuedRequest
-from ca.scep.messages import MessageType, Outcome
+from ca.scep.messages import Failure, MessageType, Outcome
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 from tests.world import NONCE, Device, World
+
+UNKNOWN = Failure(FailInfo.BAD_CERT_ID, "no transaction of this transactionID and key is known")
 
 
 def by_hand(world: World, *, challenge: bool = True, queue: Queue | None = None) -> World:
@@ -63,3 +66,10 @@ def poll(
 def requests(world: World, status: str = "all") -> list[QueuedRequest]:
     """What the person sees listed."""
     return world.store.transact(lambda repository: list(repository.list_requests(world.now, status)))
+
+
+def assert_rejected(outcome: Outcome, text: str) -> None:
+    """Assert a badRequest whose failInfoText has *text* in it."""
+    assert isinstance(outcome, Failure), outcome
+    assert outcome.fail_info is FailInfo.BAD_REQUEST
+    assert text in outcome.text
