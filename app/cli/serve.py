@@ -10,7 +10,8 @@ import click
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
 from app.cli.listen import check_addresses
-from app.config import MOST_WORKERS, Config, check_url
+from app.config import Config, check_url
+from app.config.sections import MOST_WORKERS
 from app.hints import PROGRAM, command
 from app.http.capacity import within_capacity
 from app.http.limits import Limits

@@ -1,0 +1,7 @@
+"""The settings: one TOML file, each key also as ``SCEPBOX_SECTION__KEY``, all problems told at once."""
+
+from app.config.checks import check_address, check_url
+from app.config.config import Config
+from app.config.load import ConfigError, load_config
+
+__all__ = ["Config", "ConfigError", "check_address", "check_url", "load_config"]

@@ -1,0 +1,48 @@
+"""All settings together, and what the program makes of them."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from app.config.profile import ProfileSection, build_profile
+from app.config.sections import (
+    CaSection,
+    CryptoSection,
+    DatabaseSection,
+    LimitsSection,
+    LogSection,
+    Section,
+    ServerSection,
+)
+from ca.policy.queue import Queue
+from ca.profiles import DEFAULT, Profile
+
+_PROFILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+
+
+class Config(Section):
+    """All settings."""
+
+    server: ServerSection = ServerSection()
+    database: DatabaseSection = DatabaseSection()
+    ca: CaSection = CaSection()
+    crypto: CryptoSection = CryptoSection()
+    limits: LimitsSection = LimitsSection()
+    log: LogSection = LogSection()
+    profiles: dict[Annotated[str, Field(pattern=_PROFILE_NAME)], ProfileSection] = Field(default_factory=dict)
+
+    def build_profiles(self) -> dict[str, Profile]:
+        """The profiles by name, ``default`` always among them."""
+        return {
+            name: build_profile(name, self.profiles, self.crypto.level) for name in (DEFAULT, *self.profiles)
+        }
+
+    def build_queue(self) -> Queue:
+        """What may wait for approval."""
+        return Queue(
+            per_profile=self.limits.pending_per_profile,
+            per_peer=self.limits.pending_per_peer,
+            patience=timedelta(days=self.limits.pending_days),
+            memory=timedelta(days=self.limits.refused_days),
+        )

@@ -1,0 +1,82 @@
+"""The sections of the settings but for the profiles."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from app.config.checks import check_address, check_url
+from ca.algorithms.levels import CryptoLevel
+
+MOST_WORKERS = 64
+
+
+class Section(BaseModel):
+    """A table of the file: nothing in it is unknown, and nothing changes it later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSection(Section):
+    """Where the server listens; *base_url* is how devices reach it, where that is another address."""
+
+    # Devices on the LAN are what it is for, so it listens on every address.
+    listen: Annotated[list[Annotated[str, AfterValidator(check_address)]], Field(min_length=1)] = [
+        "0.0.0.0:8080"
+    ]
+    base_url: Annotated[str, AfterValidator(check_url)] | None = None
+    # 0: as many as the machine is good for.
+    workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] = 0
+
+
+class DatabaseSection(Section):
+    """The database: empty means SQLite in the data folder."""
+
+    url: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _parses(cls, url: str) -> str:
+        if url and (
+            not url.startswith("sqlite:///") or url.startswith(("sqlite:///:memory:", "sqlite:///?"))
+        ):
+            raise ValueError("this version keeps its data in an SQLite file: sqlite:////path/to/scepbox.db")
+        return url
+
+
+class CaSection(Section):
+    """The CA's own affairs.
+
+    *distribution_url* is where CRL, OCSP and CA certificate are fetched, where that is not the
+    server's base_url.
+    """
+
+    # A new CRL is made at half of it, and at each revocation.
+    crl_days: Annotated[int, Field(ge=1, le=365)] = 7
+    distribution_url: Annotated[str, AfterValidator(check_url)] | None = None
+
+
+class CryptoSection(Section):
+    """The level that profiles have unless they say otherwise."""
+
+    level: CryptoLevel = CryptoLevel.COMPATIBLE
+
+
+class LimitsSection(Section):
+    """What strangers may take: octets, connections, seconds, and places among what waits for approval."""
+
+    body_octets: Annotated[int, Field(ge=16_384, le=2_097_152)] = 262_144
+    header_octets: Annotated[int, Field(ge=16_384, le=1_048_576)] = 98_304
+    connections: Annotated[int, Field(ge=10, le=60_000)] = 1000
+    request_seconds: Annotated[int, Field(ge=1, le=600)] = 30
+    idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    pending_per_profile: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    pending_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 100
+    # How long a request waits, and how long after that its refusal is remembered.
+    pending_days: Annotated[int, Field(ge=1, le=3650)] = 7
+    refused_days: Annotated[int, Field(ge=1, le=3650)] = 7
+
+
+class LogSection(Section):
+    """How much is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
