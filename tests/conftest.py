@@ -1,14 +1,17 @@
 """Fixtures that the scenario files share, and what came of the tests of a run."""
 
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.outcomes import LAST, OUTCOMES, Outcomes
 from tests.world import Device, World
 
-OUTCOMES = pytest.StashKey[dict[str, str]]()
-CONFORMANCE = Path(__file__).parent / "conformance"
+HERE = Path(__file__).parent
+# What looks at the outcomes of all others.
+DOCUMENTS = (HERE / "interop/test_devices.py", HERE / "conformance/test_conformance.py")
 
 
 @pytest.fixture
@@ -25,24 +28,36 @@ def device() -> Device:
     return Device()
 
 
+@pytest.fixture(scope="session")
+def outcomes(request: pytest.FixtureRequest) -> Outcomes:
+    """What came of the tests until now."""
+    return request.config.stash[OUTCOMES]
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin with no outcomes."""
-    config.stash[OUTCOMES] = {}
+    """Begin with no outcomes; the processes of one run share a folder for them."""
+    process = getattr(config, "workerinput", {}).get("workerid")
+    if process:
+        folder = Path(config.option.basetemp).parent / "outcomes"
+    else:
+        own = tempfile.TemporaryDirectory(prefix="scepbox-outcomes-")
+        config.add_cleanup(own.cleanup)
+        folder = Path(own.name)
+    config.stash[OUTCOMES] = Outcomes(folder, process or "all")
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have docs/conformance.md compared or written last, when the others are done."""
-    items.sort(key=lambda item: CONFORMANCE in item.path.parents)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have the documents compared or written last, when the others are done."""
+    items.sort(key=lambda item: item.path in DOCUMENTS)
+    config.stash[LAST] = frozenset(item.nodeid for item in items if item.path in DOCUMENTS)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep what came of each test: the first of its three phases that did not pass, or that all did."""
+    """Keep what came of each test."""
     report = yield
-    outcomes = item.config.stash[OUTCOMES]
-    if outcomes.get(item.nodeid, "passed") == "passed":
-        outcomes[item.nodeid] = report.outcome
+    item.config.stash[OUTCOMES].note_phase(report)
     return report

@@ -199,7 +199,11 @@ def test_a_stranger_beside_the_right_ca_is_not_trusted(server: ForgedServer) -> 
     assert server.received == []
 
 
-@pytest.mark.parametrize("pin", ["", ":", "00:11", "zz" * 32, CA.fingerprint()[:-1], CA.fingerprint() + "00"])
+@pytest.mark.parametrize(
+    "pin",
+    ["", ":", "00:11", "zz" * 32, CA.fingerprint()[:-1], CA.fingerprint() + "00"],
+    ids=["empty", "colon", "short", "no digits", "a digit short", "an octet long"],
+)
 def test_a_fingerprint_that_is_none_is_no_pin(pin: str) -> None:
     """An empty variable in a script must not switch the check off."""
     with pytest.raises(ValueError, match="no fingerprint"):

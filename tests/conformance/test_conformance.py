@@ -9,8 +9,8 @@ from tests.conformance import document
 from tests.conformance.catalogue import Requirement, catalogue, load
 from tests.conformance.collecting import Proof, collected
 from tests.conformance.marks import REQUIREMENT, cases
-from tests.conftest import OUTCOMES
 from tests.interop.devices import writing
+from tests.outcomes import Outcomes, others
 
 HINT = "SCEPBOX_WRITE_DOCS=1 python tests/run.py writes docs/conformance.md anew"
 
@@ -103,11 +103,14 @@ def test_what_came_of_the_cases_is_counted() -> None:
     assert "[y](../tests/test_x.py)" in text
 
 
-def test_the_document_is_up_to_date(pytestconfig: pytest.Config, proofs: list[Proof]) -> None:
+def test_the_document_is_up_to_date(
+    request: pytest.FixtureRequest, outcomes: Outcomes, proofs: list[Proof]
+) -> None:
     """Whoever reads it sees the tests there are; it is written where the whole suite has just run."""
-    outcomes = pytestconfig.stash[OUTCOMES]
-    if writing() and all(proof.node in outcomes for proof in proofs):
-        text = document.markdown(catalogue(), proofs, document.counted(proofs, outcomes))
+    run = {item.nodeid for item in request.session.items}
+    if writing() and all(proof.node in run for proof in proofs):
+        results = document.counted(proofs, outcomes.wait_for(others(request.session)))
+        text = document.markdown(catalogue(), proofs, results)
         document.DOCUMENT.write_text(text, "utf-8", newline="\n")
 
     committed = document.DOCUMENT.read_text("utf-8")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.outcomes import Outcomes
+
 from . import devices, peers
 from .server import Server, serving
 from .wire import Wire
 
 HERE = Path(__file__).parent
-LAST = HERE / "test_devices.py"
 
 SUBSET = pytest.StashKey[bool]()
 
@@ -54,14 +55,13 @@ def wire(connect: Connect) -> Wire:
 
 
 @pytest.fixture(scope="session")
-def table() -> devices.Table:
-    """Make the table that this session fills."""
-    return devices.Table()
+def table(outcomes: Outcomes) -> devices.Table:
+    """Make the table that this run fills."""
+    return devices.Table(outcomes)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the comparison of the table last, and tell it whether the table can be whole."""
-    items.sort(key=lambda item: item.path == LAST)
+    """Tell the comparison of the table whether the table can be whole."""
     modules = {item.path for item in items}
     named = any("::" in argument for argument in config.args)
     partial = named or not modules.issuperset(HERE.glob("test_*.py"))

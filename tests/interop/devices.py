@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from tests.outcomes import Outcomes
 
 from . import peers
 
@@ -46,16 +48,24 @@ OPERATIONS = (
 Row = tuple[str, str, str, str]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Table:
     """The rows that this run of the tests has proved."""
 
-    rows: set[Row] = field(default_factory=set)
+    _outcomes: Outcomes
+
+    @property
+    def rows(self) -> set[Row]:
+        """The rows until now."""
+        return {
+            (client, operation, algorithm, result)
+            for client, operation, algorithm, result in self._outcomes.rows()
+        }
 
     def record(self, peer: peers.Peer, operation: str, algorithm: str, result: str) -> None:
         """Note that *peer* has done this, with that algorithm and that result."""
         assert operation in OPERATIONS
-        self.rows.add((peer.name, operation, algorithm, result))
+        self._outcomes.note_row((peer.name, operation, algorithm, result))
 
     def markdown(self, versions: dict[str, str]) -> str:
         """Write the whole document."""

@@ -1,8 +1,8 @@
 """The table of clients is what the tests have just seen."""
 
-import os
-
 import pytest
+
+from tests.outcomes import OUTCOMES, others
 
 from . import devices, peers
 from .conftest import SUBSET
@@ -17,12 +17,13 @@ PEERS = (
 )
 
 
-def test_the_table_of_clients_is_up_to_date(pytestconfig: pytest.Config, table: devices.Table) -> None:
+def test_the_table_of_clients_is_up_to_date(request: pytest.FixtureRequest, table: devices.Table) -> None:
     """What the documentation promises about a client was true when the tests last ran."""
-    if pytestconfig.stash[SUBSET] or "PYTEST_XDIST_WORKER" in os.environ:
-        pytest.skip("only a run of all interoperability tests in one process fills the table")
+    if request.config.stash[SUBSET]:
+        pytest.skip("only a run of all interoperability tests fills the table")
     for peer in PEERS:
         peers.require(peer)
+    request.config.stash[OUTCOMES].wait_for(others(request.session))
 
     if devices.writing():
         versions = {peer.name: peers.version(peer) for peer in PEERS}
