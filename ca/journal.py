@@ -34,6 +34,8 @@ class Exchange:
     detail: str = ""
     dropped: tuple[str, ...] = ()
     keys: tuple[bytes, bytes] = field(default=(b"", b""))
+    # Whether another CA of this server has granted the very request already.
+    granted_before: bool = False
 
     def issued(self, certificate: StoredCertificate, *, status: str = "issued") -> None:
         """Note the certificate that the exchange ends with."""
