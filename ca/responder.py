@@ -90,7 +90,10 @@ class Responder:
             reply.identity = identity = door.identity
             request = codec.decode_request(message, identity.key, identity.certificate, profile.crypto)
             recipient = find_recipient(request)
-            outcome = self._answer(request, exchange, door.issuer)
+            if door.authority is not self.authority:
+                exchange.other_ca = str(door.authority.certificate.subject)
+            asked = Asked(door.authority, door.issuer, alone=not self.others)
+            outcome = self._answer(request, exchange, asked)
             body = reply.to(transaction, outcome, recipient, request.cipher)
         except ScepError as refusal:
             # The one place where a refusal becomes a CertRep FAILURE.
@@ -107,8 +110,7 @@ class Responder:
     def _authorities(self) -> tuple[Authority, ...]:
         return (self.authority, *(other.authority for other in self.others))
 
-    def _answer(self, request: Request, exchange: Exchange, issuer: Authority) -> Outcome:
-        asked = Asked(issuer, alone=not self.others)
+    def _answer(self, request: Request, exchange: Exchange, asked: Asked) -> Outcome:
         match request:
             case EnrolmentRequest():
                 _note_signer(request, exchange)
@@ -116,7 +118,7 @@ class Responder:
             case PollRequest():
                 answer = self.store.transact(lambda store: self._poll(request, exchange, store, asked))
             case CertificateQuery():
-                return self._query(request, exchange, issuer)
+                return self._query(request, exchange, asked)
             case _:
                 assert_never(request)
         if isinstance(answer, Pending):
@@ -142,7 +144,7 @@ class Responder:
                 return earlier
         content = certificate_content(request.csr, profile)
         exchange.dropped = content.dropped
-        moves = renewed is not None and not asked.has_issued(renewed.der)
+        moves = renewed is not None and asked.moves(renewed.der)
         basis = self.policy.renewal_basis(request, renewed, content, profile, now, moves=moves)
         if basis is None:
             check_own_key(request)
@@ -167,7 +169,7 @@ class Responder:
         basis: str | None,
     ) -> StoredCertificate:
         """Issue what is granted, by the CA that is asked, and keep it."""
-        certificate = asked.authority.sign_certificate(
+        certificate = asked.issuer.sign_certificate(
             request.csr,
             content,
             exchange.profile,
@@ -187,7 +189,7 @@ class Responder:
         profile, remote = exchange.profile.name, exchange.peer.remote
         content = self.queue.admit(request, profile, remote, repository, exchange.received_at)
         exchange.held(exchange.subject)
-        issuer = issuer_id(asked.authority.certificate)
+        issuer = issuer_id(asked.issuer.certificate)
         repository.add_held(exchange.record(), replace(content, issuer=issuer))
         return Pending()
 
@@ -203,7 +205,7 @@ class Responder:
         note_names(request, asked.authority.certificate.subject, exchange)
         return answer
 
-    def _query(self, query: CertificateQuery, exchange: Exchange, issuer: Authority) -> Success | CrlSuccess:
+    def _query(self, query: CertificateQuery, exchange: Exchange, asked: Asked) -> Success | CrlSuccess:
         """Find a certificate or the CRL (RFC 8894 3.3.4). Whoever asks may have it: both are public.
 
         A query that could not be read is looked for like any other, and refused in the same words:
@@ -213,9 +215,7 @@ class Responder:
         ours = [one for one in self._authorities if named and named.issuer.matches(one.certificate.subject)]
         serial = f"{named.serial_number:x}" if named is not None and ours else ""
         if query.message.message_type is MessageType.GET_CRL:
-            crl = self.store.transact(
-                lambda repository: self._find_crl(serial, ours, issuer, repository, now)
-            )
+            crl = self.store.transact(lambda repository: self._find_crl(serial, ours, asked, repository, now))
             if not ours or not crl.der:
                 raise BadCertId(_NOT_FOUND, detail="the issuer is another, or unreadable")
             exchange.status = "answered"
@@ -230,13 +230,13 @@ class Responder:
         return self._success(stored.der, exchange.profile)
 
     def _find_crl(
-        self, serial: str, ours: list[Authority], issuer: Authority, repository: Repository, now: datetime
+        self, serial: str, ours: list[Authority], asked: Asked, repository: Repository, now: datetime
     ) -> StoredCrl:
         """The CRL of the CA that was named; of several of that name the one that issued the certificate."""
         # Each CA has one CRL for all its certificates, so that a single CA needs no serial number.
         stored = repository.find_certificate(serial) if self.others else None
         named = find_issuer(stored.der, ours) if stored else None
-        chosen = named or (issuer if issuer in ours or not ours else ours[0])
+        chosen = named or (asked.authority if asked.authority in ours or not ours else ours[0])
         return current_crl(chosen, repository, now, self.crl_lifetime)
 
 

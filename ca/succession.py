@@ -44,9 +44,10 @@ class OtherCa:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """An identity that messages may be for, and the CA that issues what is asked for through it."""
+    """An identity that messages may be for, its CA, and the one that issues what is asked for there."""
 
     identity: ScepIdentity
+    authority: Authority
     issuer: Authority
 
 
@@ -54,11 +55,11 @@ def open_doors(
     identities: Identities, today: Authority, others: Sequence[OtherCa], now: datetime
 ) -> list[Door]:
     """What messages may be for at *now*: first the identity of today's CA that GetCACert shows."""
-    doors = [Door(one, today) for one in identities.at(now)]
+    doors = [Door(one, today, today) for one in identities.at(now)]
     for other in others:
         if other.is_open(now):
             issuer = other.authority if other.issues_at(now) else today
-            doors += (Door(one, issuer) for one in other.identity.at(now))
+            doors += (Door(one, other.authority, issuer) for one in other.identity.at(now))
     return doors
 
 
@@ -75,14 +76,19 @@ def find_door(message: PkiMessage, doors: Sequence[Door]) -> Door:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The CA that issues what is asked for, and whether it is the only one there is."""
+    """The CA that a request was sent to, and the one that issues; *alone* where there is no other."""
 
     authority: Authority
-    alone: bool = True
+    issuer: Authority
+    alone: bool
 
-    def has_issued(self, der: bytes) -> bool:
-        """Whether a certificate of the store is this CA's; without others all of them are."""
-        return self.alone or self.authority.has_issued(der)
+    def has_answered(self, der: bytes) -> bool:
+        """Whether a certificate of the store is an answer to who writes to this CA."""
+        return self.alone or self.authority.has_issued(der) or self.issuer.has_issued(der)
+
+    def moves(self, der: bytes) -> bool:
+        """Whether who renews a certificate of the store here gets one of another CA for it."""
+        return not (self.alone or self.issuer.has_issued(der))
 
 
 def find_asked(issuer: str, today: Authority, others: Iterable[OtherCa], now: datetime) -> Authority:

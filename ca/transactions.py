@@ -119,7 +119,7 @@ def _keep_transaction(
 
 def _is_of(asked: Asked, answer: AnsweredRequest | HeldRequest) -> bool:
     """What waits is one request, whichever CA it is sent to: one decision is made on it."""
-    return isinstance(answer, HeldRequest) or asked.has_issued(answer.certificate.der)
+    return isinstance(answer, HeldRequest) or asked.has_answered(answer.certificate.der)
 
 
 def _occupies(earlier: AnsweredRequest | HeldRequest, exchange: Exchange) -> bool:
