@@ -80,7 +80,9 @@ class CaWatch:
         try:
             changed_at = os.stat(self._root).st_mtime_ns
             if changed_at != self._changed_at or now - self._looked_at >= LOOK_SECONDS:
-                self._seen = self._look()
+                seen = self._look()
+                if seen != self._seen:
+                    self._seen = seen
                 self._changed_at, self._looked_at = changed_at, now
         except OSError:
             # What was there is served until it is there again.

@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 
 from app.cli.context import Refusal, Text, Workplace, say, verb
-from app.cli.material import Material, bring_along, check_import, import_options, read_subject
+from app.cli.material import DEFAULT_YEARS, Material, bring_along, check_import, import_options, read_subject
 from app.data_folder import DataFolder, readable_by_others, touch_private
 from app.registration import read_registrations
 from app.store.presence import Presence
@@ -23,7 +23,6 @@ from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 
 T = TypeVar("T")
-DEFAULT_YEARS = 10
 # For so long two first starts may get in each other's way while the database is made.
 LOCKED_SECONDS = 10
 

@@ -19,6 +19,7 @@ from ca.issuing.root import arrange_chain, check_ca, encode_pem, read_certificat
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 
+DEFAULT_YEARS = 10
 F = TypeVar("F", bound=Callable[..., None])
 _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from app.cli.context import NotDone, Refusal, Text, Workplace, say, verb
-from app.cli.material import Material, bring_along, check_import, import_options, read_subject
+from app.cli.material import DEFAULT_YEARS, Material, bring_along, check_import, import_options, read_subject
 from app.rollover import NoNextCa, abort_next, activate_next, put_next
 from app.succession import load_ca, load_ca_certificate
 from app.wiring import utc_now
@@ -15,8 +15,6 @@ from ca.issuing.key_store import KEY_TYPES, generate_key
 from ca.issuing.root import make_ca_certificate, successor_name
 from ca.succession import UNDER_WAY
 from ca.x509.certificate import Certificate
-
-DEFAULT_YEARS = 10
 
 
 @click.group()
