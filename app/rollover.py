@@ -14,6 +14,8 @@ from app.data_folder import DataFolder, rename_folder, replace_private, sync_fol
 
 # Most file systems tell at once that a folder has changed. The rest are looked at this often.
 LOOK_SECONDS = 1.0
+_TRIES = 20
+_NAP_SECONDS = 0.1
 
 
 class NoNextCa(Exception):
@@ -58,10 +60,17 @@ def abort_next(folder: DataFolder) -> None:
 
 
 def _rename_next(folders: CaFolders, place: Path) -> None:
-    try:
-        rename_folder(folders.next.path, place)
-    except (FileNotFoundError, FileExistsError) as error:
-        raise NoNextCa from error
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            rename_folder(folders.next.path, place)
+            break
+        except (FileNotFoundError, FileExistsError) as error:
+            raise NoNextCa from error
+        except PermissionError:
+            # Windows renames no folder in which somebody is just reading a file.
+            if os.name != "nt" or not tries_left:
+                raise
+            time.sleep(_NAP_SECONDS)
     sync_folder(folders.root)
 
 

@@ -65,10 +65,11 @@ def build_authority(ca: Ca, distribution_url: str = "") -> Authority:
 def build_others(cas: Succession, distribution_url: str) -> tuple[OtherCa, ...]:
     """The CAs beside the one of today, as they answer messages."""
 
-    def build(ca: Ca, issues_until: datetime) -> OtherCa:
-        return OtherCa(build_authority(ca, distribution_url), ca.identity, _chain(ca), issues_until)
+    def build(ca: Ca, issues_until: datetime, *, is_next: bool = False) -> OtherCa:
+        authority = build_authority(ca, distribution_url)
+        return OtherCa(authority, ca.identity, _chain(ca), issues_until, is_next)
 
-    following = (build(one, one.authority.not_after) for one in cas.next)
+    following = (build(one, one.authority.not_after, is_next=True) for one in cas.next)
     return (*following, *(build(one.ca, one.issues_until) for one in cas.former))
 
 

@@ -15,7 +15,7 @@ from ca.issuing.content import certificate_content
 from ca.policy.renewal import find_renewed, standing_objection
 from ca.ports import Clock, HeldContent, QueuedRequest, Repository, RequestRecord, Store, StoredCertificate
 from ca.profiles import CertificateContent, Profile
-from ca.succession import OtherCa, find_asked
+from ca.succession import OtherCa, find_asked, moves_on
 from ca.x509.certificate import Certificate
 from ca.x509.request import UnprovenRequest
 
@@ -110,7 +110,7 @@ class ApprovalDesk:
         renewed = find_renewed(signer, issuers, repository)
         if renewed is None:
             raise RenewalRefused("the certificate that signed this renewal is not of this CA")
-        moves = not authority.has_issued(renewed.der)
+        moves = moves_on(renewed.der, authority, self.authority, self.others)
         objection = standing_objection(
             signer, renewed, issuers, content, profile, record.received_at, moves=moves
         )

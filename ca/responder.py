@@ -37,7 +37,7 @@ from ca.scep.messages import (
     Success,
     Transaction,
 )
-from ca.succession import Asked, OtherCa, find_door, find_issuer, open_doors
+from ca.succession import Asked, OtherCa, find_door, find_issuer, moves_on, open_doors
 from ca.transactions import answer_again, choose_polled, earlier_answer, note_names, transaction_key
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class Responder:
                 return earlier
         content = certificate_content(request.csr, profile)
         exchange.dropped = content.dropped
-        moves = renewed is not None and asked.moves(renewed.der)
+        moves = renewed is not None and moves_on(renewed.der, asked.issuer, self.authority, self.others)
         basis = self.policy.renewal_basis(request, renewed, content, profile, now, moves=moves)
         if basis is None:
             check_own_key(request)

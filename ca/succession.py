@@ -25,13 +25,15 @@ class OtherCa:
     """A CA that is not the one of today.
 
     *identity* is what opens messages to it and signs the replies; *chain* as of a responder. Who asks
-    it before *issues_until* gets its certificate, who asks later that of the CA of today.
+    it before *issues_until* gets its certificate, who asks later that of the CA of today. The one that
+    *is_next* comes after the CA of today, all others before it.
     """
 
     authority: Authority
     identity: Identities
     chain: tuple[bytes, ...]
     issues_until: datetime
+    is_next: bool = False
 
     def issues_at(self, now: datetime) -> bool:
         """Whether who asks it at *now* gets its own certificate."""
@@ -86,10 +88,6 @@ class Asked:
         """Whether a certificate of the store is an answer to who writes to this CA."""
         return self.alone or self.authority.has_issued(der) or self.issuer.has_issued(der)
 
-    def moves(self, der: bytes) -> bool:
-        """Whether who renews a certificate of the store here gets one of another CA for it."""
-        return not (self.alone or self.issuer.has_issued(der))
-
 
 def find_asked(issuer: str, today: Authority, others: Iterable[OtherCa], now: datetime) -> Authority:
     """The CA that a request was kept for, if it still answers, else that of today.
@@ -100,6 +98,18 @@ def find_asked(issuer: str, today: Authority, others: Iterable[OtherCa], now: da
         if issuer_id(one.authority.certificate) == issuer and one.is_open(now):
             return one.authority
     return today
+
+
+def moves_on(der: bytes, issuer: Authority, today: Authority, others: Sequence[OtherCa]) -> bool:
+    """Whether who renews a certificate of the store with *issuer* comes from a CA before that one.
+
+    Nobody has to go back, and who could go to and fro would get certificates without end.
+    """
+    before = [one.authority for one in others if not one.is_next]
+    if issuer is not today:
+        is_next = any(one.is_next and one.authority is issuer for one in others)
+        before = [today, *before] if is_next else []
+    return any(one.has_issued(der) for one in before)
 
 
 def find_issuer(der: bytes, authorities: Iterable[Authority]) -> Authority | None:

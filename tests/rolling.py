@@ -25,7 +25,8 @@ class RollingWorld(World):
 
     def prepare(self) -> None:
         """CA 2 is the next."""
-        self._place(self.first, self._other(self.second, self.second.not_after))
+        coming = self._other(self.second, self.second.not_after)
+        self._place(self.first, replace(coming, is_next=True))
 
     def activate(self) -> None:
         """CA 2 is the CA of today from now on."""

@@ -134,11 +134,26 @@ def test_it_moves_to_the_next_ca_before_the_change_too(world: RollingWorld) -> N
     device = Device("ipad-17", rsa_key(1), signer=old)
 
     moved = certificate_of(world.ask(world.second, device, device.csr(None), "t2", RENEWAL))
-    too_early = world.ask(world.first, device, device.csr(None), "t3", RENEWAL)
 
     assert issued_by(world.second, moved)
-    assert isinstance(too_early, Failure)
-    assert "too early to renew" in too_early.text
+    _assert_too_early(world.ask(world.first, device, device.csr(None), "t3", RENEWAL))
+
+
+@pytest.mark.parametrize("is_activated", [False, True])
+def test_nobody_goes_back_before_it_is_time(world: RollingWorld, is_activated: bool) -> None:
+    """Who went to and fro would have certificates without end."""
+    world.prepare()
+    moved = world.get(world.second, "ipad-17")
+    if is_activated:
+        world.activate()
+    device = Device("ipad-17", rsa_key(1), signer=moved)
+
+    _assert_too_early(world.ask(world.first, device, device.csr(None), "t3", RENEWAL))
+
+
+def _assert_too_early(outcome: Outcome) -> None:
+    assert isinstance(outcome, Failure)
+    assert "too early to renew" in outcome.text
 
 
 def _revoke(world: RollingWorld, serial: str, *authorities: Authority) -> None:
