@@ -67,7 +67,7 @@ def build_others(cas: Succession, distribution_url: str) -> tuple[OtherCa, ...]:
 
     def build(ca: Ca, issues_until: datetime, *, is_next: bool = False) -> OtherCa:
         authority = build_authority(ca, distribution_url)
-        return OtherCa(authority, ca.identity, _chain(ca), issues_until, is_next)
+        return OtherCa(authority, ca.identity, _chain(ca), issues_until, is_next=is_next)
 
     following = (build(one, one.authority.not_after, is_next=True) for one in cas.next)
     return (*following, *(build(one.ca, one.issues_until) for one in cas.former))

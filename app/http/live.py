@@ -3,12 +3,9 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from ca.journal import log_line
-
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
@@ -22,7 +19,7 @@ class LiveApplication:
     while what there was goes on.
     """
 
-    def __init__(self, build: "Callable[[], WSGIApplication]", version: Callable[[], object]) -> None:
+    def __init__(self, build: Callable[[], WSGIApplication], version: Callable[[], object]) -> None:
         """Build it for the first time, and raise whatever *build* raises."""
         self._build = build
         self._version = version
@@ -31,7 +28,7 @@ class LiveApplication:
         self._application = build()
         self._retry_at = 0.0
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
         version = self._version()
         if version != self._built_of and time.monotonic() >= self._retry_at:

@@ -11,7 +11,8 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+from wsgiref.types import WSGIApplication
 
 from greenlet import GreenletExit
 from waitress import wasyncore
@@ -23,9 +24,6 @@ from waitress.server import TcpWSGIServer
 from app.http.limits import Limits
 from app.http.rounds import Rounds
 from ca.journal import log_line
-
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
 
 log = logging.getLogger(__name__)
 # Docker waits for ten.
@@ -232,7 +230,7 @@ class WebServer:
 
     def __init__(
         self,
-        web: "WSGIApplication",
+        web: WSGIApplication,
         sockets: Sequence[socket.socket],
         limits: Limits,
         share: ConnectionShare | None = None,
