@@ -39,7 +39,7 @@ from tests.rolling import RollingWorld, days
 from tests.test_ocsp import about, many, single
 from tests.test_revocation import serials
 from tests.waiting import names_of, requests
-from tests.world import NONCE, NOW, SECRET, Device, certificate_of, rsa_key
+from tests.world import NONCE, NOW, SECRET, Device, captured_log, certificate_of, rsa_key
 
 RENEWAL = MessageType.RENEWAL_REQ
 UNREADABLE = "the envelope cannot be read with this CA's key"
@@ -91,12 +91,15 @@ def test_an_enrolment_under_way_ends_with_the_ca_that_it_began_with(world: Rolli
 
 
 def test_who_writes_to_the_former_ca_later_gets_a_certificate_of_today(world: RollingWorld) -> None:
-    """Signed by the former, which is the one that it believes; and the same one each time."""
+    """Signed by the former, which is the one that it believes; the same each time, and told in the log."""
     world.activate()
     world.now += UNDER_WAY
 
-    late, again = (world.get(world.first, "late") for _ in range(2))
+    with captured_log("ca.responder") as lines:
+        late, again = (world.get(world.first, "late") for _ in range(2))
+        world.get(world.second, "in time")
 
+    assert ['other_ca="CN=Test CA"' in line for line in lines] == [True, True, False]
     assert issued_by(world.second, late)
     assert again.der == late.der
 

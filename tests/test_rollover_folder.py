@@ -186,8 +186,9 @@ def test_what_is_announced_is_what_getcacert_gives_after_the_change(
     assert [one.der for one in inside] == [one.der for one in site.shown()]
     assert {one.der for one in signed.certificates} == {signer.der, *(one.der for one in inside)}
     assert len(inside) == (1 if key_type == "rsa:2048" and not ra else 2)
-    enrolled = site.enrol(site.shown()[0])
+    enrolled, under_way = site.enrol(site.shown()[0]), site.enrol(signer, "under way")
     assert enrolled.issuer_der == site.shown()[-1].subject_der
+    assert under_way.issuer_der == (signer.issuer_der if len(inside) == 2 else signer.subject_der)
 
 
 def test_the_announcement_is_signed_once_an_hour(site: Site) -> None:
