@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import secrets
 import shutil
 import stat
@@ -13,10 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.ca_folder import CaFolder, CaFolders
 from app.hints import command
 
 SECRET_OCTETS = 32
-_RA_NAME = re.compile(r"ra-([1-9][0-9]{0,8})\.pem")
 # What a start that was killed left behind is looked at by nobody; a running one is done long before.
 LEFTOVER_SECONDS = 3600
 
@@ -45,42 +44,29 @@ class DataFolder:
         return self.ca.exists()
 
     @property
+    def cas(self) -> CaFolders:
+        """The CAs that there are by now: of today, next and former."""
+        return CaFolders.look(self.ca)
+
+    @property
+    def current_ca(self) -> CaFolder:
+        """The files of the CA of today."""
+        return self.cas.current
+
+    @property
     def ca_certificate(self) -> Path:
-        """The CA certificate, PEM."""
-        return self.ca / "ca.pem"
+        """Its certificate, PEM."""
+        return self.current_ca.certificate
 
     @property
     def ca_key(self) -> Path:
         """Its private key, PEM (PKCS #8)."""
-        return self.ca / "ca.key"
-
-    @property
-    def ocsp_signer(self) -> Path:
-        """Certificate and key of the OCSP responder, PEM; the server makes and renews it."""
-        return self.ca / "ocsp.pem"
+        return self.current_ca.key
 
     @property
     def ca_chain(self) -> Path:
-        """The certificates above an imported CA, PEM; absent where there are none."""
-        return self.ca / "chain.pem"
-
-    def ra_certificate(self, number: int) -> Path:
-        """The certificate of the registration authority's key of that number, PEM."""
-        return self.ca / f"ra-{number}.pem"
-
-    def ra_key(self, number: int) -> Path:
-        """The key of that number, PEM (PKCS #8)."""
-        return self.ca / f"ra-{number}.key"
-
-    @property
-    def has_ra(self) -> bool:
-        """Whether there is a registration authority, or at least a part of one."""
-        return any(self.ca.glob("ra-*"))
-
-    def ra_numbers(self) -> list[int]:
-        """The numbers of the registration authority's certificates, the newest first."""
-        found = (_RA_NAME.fullmatch(path.name) for path in self.ca.glob("ra-*.pem"))
-        return sorted((int(name[1]) for name in found if name), reverse=True)
+        """The certificates above it, PEM; absent where there are none."""
+        return self.current_ca.chain
 
     @property
     def settings(self) -> Path:
@@ -139,25 +125,26 @@ class DataFolder:
             )
         return secret
 
-    def put_ca(self, files: dict[str, bytes]) -> None:
-        """Put ``ca/`` in its place with all of *files* on the disk, or not at all.
+    def put_ca(self, files: dict[str, bytes], place: Path | None = None) -> None:
+        """Put a CA in its *place*, ``ca/``, with all of *files* on the disk, or not at all.
 
         Raises:
             FileExistsError: There is one already, perhaps another start's that was faster.
 
         """
+        place = place or self.ca
         beside = Path(tempfile.mkdtemp(prefix="ca.new-", dir=self.path))
         try:
             for name, content in files.items():
                 write_private(beside / name, content)
-            _rename_folder(beside, self.ca)
+            rename_folder(beside, place)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-        sync_folder(self.path)
+        sync_folder(place.parent)
 
     def remove_leftovers(self) -> None:
         """Remove what starts that were killed left behind an hour ago or longer."""
-        for pattern in ("ca.new*", f"{self.secret.name}.new-*", f"{self.ca.name}/ra-*.new-*"):
+        for pattern in ("ca.new*", f"{self.secret.name}.new-*", f"{self.ca.name}/**/*.new-*"):
             for path in self.path.glob(pattern):
                 with suppress(OSError):
                     if time.time() - path.stat().st_mtime < LEFTOVER_SECONDS:
@@ -188,6 +175,22 @@ def replace_private(path: Path, content: bytes) -> None:
     """
     with _written_beside(path, content) as beside:
         beside.replace(path)
+
+
+def rename_folder(folder: Path, place: Path) -> None:
+    """Rename a folder to what must be free: at once and whole.
+
+    Raises:
+        FileExistsError: There is something at *place*.
+
+    """
+    try:
+        folder.rename(place)
+    except OSError:
+        # Which error it is differs from system to system.
+        if not place.exists():
+            raise
+        raise _taken(place) from None
 
 
 def touch_private(path: Path) -> None:
@@ -266,16 +269,6 @@ def _name_it(beside: Path, path: Path) -> None:
         if path.exists():
             raise _taken(path) from None
         beside.rename(path)
-
-
-def _rename_folder(beside: Path, place: Path) -> None:
-    try:
-        beside.rename(place)
-    except OSError:
-        # Which error it is differs from system to system.
-        if not place.exists():
-            raise
-        raise _taken(place) from None
 
 
 def _taken(path: Path) -> FileExistsError:

@@ -9,14 +9,15 @@ import logging
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from app.data_folder import DataFolder, write_private
+from app.ca_folder import CaFolder
+from app.data_folder import write_private
 from ca.errors import OperationNotOffered
+from ca.identity import ScepIdentity
 from ca.issuing.authority import Authority
 from ca.issuing.key_store import KeyUnusable, encode_private_key, generate_rsa_key, read_private_key
 from ca.issuing.registration import check_ra, is_renewal_due, make_ra_certificate, order_certificates
 from ca.issuing.root import CaUnusable, encode_pem, read_certificates
 from ca.journal import log_line
-from ca.responder import ScepIdentity
 from ca.x509.certificate import Certificate
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def make_registration(authority: Authority, now: datetime) -> tuple[bytes, bytes
     return encode_private_key(key), encode_pem(make_ra_certificate(authority, key, now))
 
 
-def read_registrations(folder: DataFolder, issuer: Certificate, now: datetime) -> list[Certificate]:
+def read_registrations(folder: CaFolder, issuer: Certificate, now: datetime) -> list[Certificate]:
     """The RA certificates that count at *now*, the one that GetCACert shows first; none in CA mode.
 
     Raises:
@@ -47,9 +48,9 @@ def read_registrations(folder: DataFolder, issuer: Certificate, now: datetime) -
 
 
 class RegistrationAuthority:
-    """The RA of one CA, as one process sees it (see :class:`ca.responder.Identities`)."""
+    """The RA of one CA, as one process sees it (see :class:`ca.identity.Identities`)."""
 
-    def __init__(self, folder: DataFolder, authority: Authority, now: datetime) -> None:
+    def __init__(self, folder: CaFolder, authority: Authority, now: datetime) -> None:
         """Load what is there, and renew what is due.
 
         Raises:

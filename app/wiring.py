@@ -1,11 +1,8 @@
 """The composition root: the only place where both rings are put together."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from bottle import Bottle
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.config import Config
 from app.data_folder import DataFolder
@@ -15,76 +12,26 @@ from app.http.public import PublicPages
 from app.http.revocation import CrlPage
 from app.http.scep import ScepEndpoint
 from app.ocsp_signer import OcspSignerFile
-from app.registration import RegistrationAuthority
 from app.store import ALONE, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
+from app.succession import Ca, Succession
+from ca.announcement import Announcement
 from ca.approval import ApprovalDesk
 from ca.errors import StoreUnavailable
-from ca.issuing.addresses import StatusAddresses
+from ca.issuing.addresses import StatusAddresses, public_name
 from ca.issuing.authority import Authority
-from ca.issuing.key_store import read_private_key
-from ca.issuing.root import CaUnusable, check_ca, encode_pem, read_certificates
+from ca.issuing.root import encode_pem
 from ca.issuing.status import RevocationStatus
-from ca.ocsp.responder import OcspResponder
+from ca.ocsp.responder import OcspResponder, OcspResponders
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
-from ca.responder import Identities, Responder, ScepIdentity
+from ca.responder import Responder
 from ca.scep.codec import encode_ca_certificates, encode_ca_chain
-from ca.x509.certificate import Certificate
-
-
-@dataclass(frozen=True, slots=True)
-class Ca:
-    """The CA as it lies in the data folder: *authority* issues, *identity* opens and signs messages."""
-
-    certificate: Certificate
-    chain: tuple[Certificate, ...]
-    authority: Authority
-    identity: Identities
+from ca.succession import OtherCa
 
 
 def utc_now() -> datetime:
     """The time, UTC."""
     return datetime.now(UTC)
-
-
-def load_ca(folder: DataFolder) -> tuple[Ca, list[str]]:
-    """Load the CA, and what clients may mind in it.
-
-    Raises:
-        OSError: A file is missing or cannot be read.
-        KeyUnusable, CaUnusable: A file is not what it should be.
-
-    """
-    certificate = load_ca_certificate(folder)
-    key = read_private_key(folder.ca_key)
-    chain = read_certificates(folder.ca_chain) if folder.ca_chain.exists() else ()
-    behind_ra, now = folder.has_ra, utc_now()
-    try:
-        warnings = check_ca(certificate, key, chain, now, behind_ra=behind_ra)
-    except CaUnusable as error:
-        raise CaUnusable(f"{folder.ca_certificate}: {error}") from error
-    authority = Authority(certificate, key)
-    identity: Identities
-    if isinstance(key, rsa.RSAPrivateKey) and not behind_ra:
-        identity = ScepIdentity(certificate, key)
-    else:
-        identity = RegistrationAuthority(folder, authority, now)
-    if not authority.may_sign_crls:
-        warnings.append(
-            "the CA certificate lacks cRLSign: there is no CRL, and OCSP alone tells what is revoked"
-        )
-    return Ca(certificate, chain, authority, identity), warnings
-
-
-def load_ca_certificate(folder: DataFolder) -> Certificate:
-    """Load the CA certificate alone.
-
-    Raises:
-        OSError: It is missing or cannot be read.
-        CaUnusable: It is not a certificate.
-
-    """
-    return read_certificates(folder.ca_certificate)[0]
 
 
 def database_url(folder: DataFolder, config: Config) -> DatabaseUrl:
@@ -97,63 +44,96 @@ def crl_lifetime(config: Config) -> timedelta:
     return timedelta(days=config.ca.crl_days)
 
 
+def distribution_url(config: Config, base_url: str = "") -> str:
+    """Where certificates say that their status is told; empty where they say nothing."""
+    return config.ca.distribution_url or base_url or config.server.base_url or ""
+
+
 def build_authority(ca: Ca, distribution_url: str = "") -> Authority:
-    """The CA that signs; its certificates say where their status is told if *distribution_url* is known."""
+    """The CA that signs; its certificates say where their status is told if *distribution_url* is known.
+
+    Each CA has addresses of its own, which go on telling of it when it is not the CA of today any more.
+    """
     plain = ca.authority
     if not distribution_url:
         return plain
-    url = distribution_url.rstrip("/")
-    crl = f"{url}/crl" if plain.may_sign_crls else None
-    return Authority(ca.certificate, plain.key, StatusAddresses(f"{url}/ocsp", f"{url}/ca.cer", crl))
+    url, name = distribution_url.rstrip("/"), public_name(ca.certificate)
+    crl = f"{url}/crl/{name}.crl" if plain.may_sign_crls else None
+    return Authority(ca.certificate, plain.key, StatusAddresses(f"{url}/ocsp", f"{url}/ca/{name}.cer", crl))
+
+
+def build_others(cas: Succession, distribution_url: str) -> tuple[OtherCa, ...]:
+    """The CAs beside the one of today, as they answer messages."""
+
+    def build(ca: Ca, issues_until: datetime, *, is_next: bool = False) -> OtherCa:
+        authority = build_authority(ca, distribution_url)
+        return OtherCa(authority, ca.identity, _chain(ca), issues_until, is_next=is_next)
+
+    following = (build(one, one.authority.not_after, is_next=True) for one in cas.next)
+    return (*following, *(build(one.ca, one.issues_until) for one in cas.former))
 
 
 def build_web(
-    ca: Ca,
-    config: Config,
-    store: SqlStore,
-    challenge_key: ChallengeKey,
-    base_url: str = "",
-    ocsp_signer: Path | None = None,
+    cas: Succession, config: Config, store: SqlStore, challenge_key: ChallengeKey, base_url: str = ""
 ) -> Bottle:
-    """The application that is served. *ocsp_signer* is where what signs OCSP answers is kept."""
-    authority = build_authority(ca, config.ca.distribution_url or base_url)
-    status = RevocationStatus(authority, store, utc_now, crl_lifetime(config))
+    """The application that is served."""
+    ca, lifetime = cas.current, crl_lifetime(config)
+    url = distribution_url(config, base_url)
+    authority, others = build_authority(ca, url), build_others(cas, url)
     responder = Responder(
         authority=authority,
         identity=ca.identity,
-        policy=EnrolmentPolicy(ca.certificate, challenge_key),
+        policy=EnrolmentPolicy(
+            ca.certificate, challenge_key, tuple(one.authority.certificate for one in others)
+        ),
         store=store,
         clock=utc_now,
-        chain=tuple(one.der for one in (ca.certificate, *ca.chain)),
+        chain=_chain(ca),
         queue=config.build_queue(),
-        crl_lifetime=crl_lifetime(config),
+        crl_lifetime=lifetime,
+        others=others,
     )
-
-    def served() -> tuple[Certificate, ...]:
-        # The RA first: clients that do not look at keyUsage encrypt to the first one they see.
-        above = (ca.certificate, *ca.chain)
-        shown = ca.identity.at(utc_now())[0].certificate
-        return above if shown is ca.certificate else (shown, *above)
-
+    statuses = [
+        RevocationStatus(one, store, utc_now, lifetime)
+        for one in (authority, *(other.authority for other in others))
+    ]
+    signers = [
+        OcspSignerFile(one.ocsp_signer, status.authority)
+        for one, status in zip(cas.all(), statuses, strict=True)
+    ]
     web = PlainBottle()
     web.catchall = False
     ScepEndpoint(
         responder.respond,
         config.build_profiles(),
-        lambda: encode_ca_certificates(served()),
-        lambda: encode_ca_chain(served()),
+        lambda: encode_ca_certificates(ca.served(utc_now())),
+        lambda: encode_ca_chain(ca.served(utc_now())),
+        next((Announcement(ca.identity, one.served, utc_now).body for one in cas.next), None),
     ).add_to(web)
+    # Of two certificates for one name and key the one of today stays.
+    files = {public_name(one.certificate): one.certificate.der for one in reversed(cas.all())}
     pem = encode_pem(ca.certificate)
-    PublicPages(ca.certificate, pem, lambda: _answers(store), base_url).add_to(web)
-    CrlPage(status.crl).add_to(web)
-    OcspEndpoint(OcspResponder(status, OcspSignerFile(ocsp_signer, authority).current).respond).add_to(web)
+    PublicPages(ca.certificate, pem, lambda: _answers(store), base_url, files).add_to(web)
+    crls = {public_name(one.authority.certificate): one.crl for one in statuses}
+    CrlPage(statuses[0].crl, crls).add_to(web)
+    responders = [
+        OcspResponder(status, signer.current) for status, signer in zip(statuses, signers, strict=True)
+    ]
+    OcspEndpoint(OcspResponders(responders).respond).add_to(web)
     return web
 
 
-def build_approval_desk(ca: Ca, config: Config, store: SqlStore) -> ApprovalDesk:
+def build_approval_desk(cas: Succession, config: Config, store: SqlStore) -> ApprovalDesk:
     """What ``request approve`` and ``request reject`` decide at."""
-    authority = build_authority(ca, config.ca.distribution_url or config.server.base_url or "")
-    return ApprovalDesk(authority, store, utc_now, config.build_profiles(), config.build_queue().memory)
+    url = distribution_url(config)
+    return ApprovalDesk(
+        build_authority(cas.current, url),
+        store,
+        utc_now,
+        config.build_profiles(),
+        config.build_queue().memory,
+        build_others(cas, url),
+    )
 
 
 def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing = ALONE) -> SqlStore:
@@ -164,6 +144,10 @@ def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing =
 
     """
     return open_store(database_url(folder, config), sharing)
+
+
+def _chain(ca: Ca) -> tuple[bytes, ...]:
+    return tuple(one.der for one in (ca.certificate, *ca.chain))
 
 
 def _answers(store: SqlStore) -> bool:

@@ -13,7 +13,8 @@ from app.config import Config
 from app.data_folder import DataFolder
 from app.logs import set_up_logs
 from app.store.records import NewChallenge
-from app.wiring import build_web, load_ca, open_configured_store
+from app.succession import load_succession
+from app.wiring import build_web, open_configured_store
 from benchmarks.messages import Target
 from ca.policy.challenges import ChallengeKey
 from ca.profiles import DEFAULT
@@ -53,15 +54,15 @@ def in_process(folder: Path) -> Iterator[InProcessServer]:
     """A CA in *folder*, a durable store, and the log in a file beside it."""
     data, config = DataFolder(folder), Config()
     make_ca(data)
-    ca, _ = load_ca(data)
+    cas, _ = load_succession(data, datetime.now(UTC))
     store = open_configured_store(data, config)
     key = ChallengeKey(data.load_secret())
     challenge = NewChallenge(key.mac(_CHALLENGE), DEFAULT, None, None, datetime.now(UTC), None, None)
     store.transact(lambda repository: repository.add_challenge(challenge))
-    web = build_web(ca, config, store, key)
+    web = build_web(cas, config, store, key)
     with (folder / "server.log").open("w") as lines:
         with redirect_stderr(lines):
             set_up_logs(config.log.level)
-        yield InProcessServer(web, Target(("", 0), "/scep", ca.certificate, _CHALLENGE))
+        yield InProcessServer(web, Target(("", 0), "/scep", cas.current.certificate, _CHALLENGE))
         logging.getLogger().handlers.clear()
     store.close()

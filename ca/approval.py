@@ -15,6 +15,7 @@ from ca.issuing.content import certificate_content
 from ca.policy.renewal import find_renewed, standing_objection
 from ca.ports import Clock, HeldContent, QueuedRequest, Repository, RequestRecord, Store, StoredCertificate
 from ca.profiles import CertificateContent, Profile
+from ca.succession import OtherCa, find_asked, moves_on
 from ca.x509.certificate import Certificate
 from ca.x509.request import UnprovenRequest
 
@@ -25,7 +26,8 @@ MAX_REASON = 200
 class ApprovalDesk:
     """Where a person approves and rejects, in whatever process.
 
-    *memory* is how long a refusal is told to a device that asks again.
+    *memory* is how long a refusal is told to a device that asks again; *others* are the CAs beside
+    the one of today. A request gets its certificate from the CA that it was sent to.
     """
 
     authority: Authority
@@ -33,6 +35,7 @@ class ApprovalDesk:
     clock: Clock
     profiles: Mapping[str, Profile]
     memory: timedelta
+    others: tuple[OtherCa, ...] = ()
 
     def approve(self, request_id: int) -> StoredCertificate:
         """Issue what was asked for, once, inside one transaction; the device gets it when it polls.
@@ -65,13 +68,14 @@ class ApprovalDesk:
         queued, held = _find_waiting(request_id, repository, now)
         record = queued.record
         profile = self._profile(record.profile)
+        authority = find_asked(held.issuer, self.authority, self.others, now)
         try:
             # It was proven on its arrival, but the profile may accept less by now.
             csr = UnprovenRequest(held.csr, Deviations()).read(profile.crypto, Deviations())
             content = certificate_content(csr, profile)
             if record.renewal_of is not None:
-                self._check_renewal(record, held, content, profile, repository)
-            certificate = self.authority.sign_certificate(
+                self._check_renewal(record, held, content, profile, repository, authority)
+            certificate = authority.sign_certificate(
                 csr, content, profile, record.transaction_id, now, renewed_from=record.renewal_of
             )
         except (BadAlgorithm, BadRequest) as refusal:
@@ -98,13 +102,18 @@ class ApprovalDesk:
         content: CertificateContent,
         profile: Profile,
         repository: Repository,
+        authority: Authority,
     ) -> None:
         """A renewal asked for in time stays one, however long a person takes, but not once revoked."""
-        signer, issuer = Certificate.load(held.signer), self.authority.certificate
-        renewed = find_renewed(signer, issuer, repository)
+        signer = Certificate.load(held.signer)
+        issuers = [one.certificate for one in (self.authority, *(other.authority for other in self.others))]
+        renewed = find_renewed(signer, issuers, repository)
         if renewed is None:
             raise RenewalRefused("the certificate that signed this renewal is not of this CA")
-        objection = standing_objection(signer, renewed, issuer, content, profile, record.received_at)
+        moves = moves_on(renewed.der, authority, self.authority, self.others)
+        objection = standing_objection(
+            signer, renewed, issuers, content, profile, record.received_at, moves=moves
+        )
         if objection is not None:
             raise objection
 

@@ -34,6 +34,10 @@ class Exchange:
     detail: str = ""
     dropped: tuple[str, ...] = ()
     keys: tuple[bytes, bytes] = field(default=(b"", b""))
+    # Whether another CA of this server has granted the very request already.
+    granted_before: bool = False
+    # The CA that the message is for, where that is not the one of today.
+    other_ca: str = ""
 
     def issued(self, certificate: StoredCertificate, *, status: str = "issued") -> None:
         """Note the certificate that the exchange ends with."""
@@ -86,6 +90,7 @@ class Exchange:
             subject=self.subject,
             serial=self.serial,
             renewed_from=self.renewal_of,
+            other_ca=self.other_ca,
             challenge=self.challenge_id,
             dropped=",".join(self.dropped),
             deviations=",".join(self.deviations.kinds()),

@@ -91,13 +91,15 @@ class HeldContent:
     """What has to be kept of a request to decide on it later.
 
     *csr* and *signer* are DER as received. It waits until *decide_by*, and is forgotten, however it
-    ended, at *forget_at*.
+    ended, at *forget_at*. *issuer* stands for the CA that was asked, as in a :class:`StoredCrl`; empty
+    where that was not kept.
     """
 
     csr: bytes
     signer: bytes
     decide_by: datetime
     forget_at: datetime
+    issuer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

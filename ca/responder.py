@@ -1,27 +1,26 @@
 """One pkiMessage in, one CertRep out: the road a request takes, and the transaction around it."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Protocol, assert_never
-
-from cryptography.hazmat.primitives.asymmetric import rsa
+from typing import assert_never
 
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
 from ca.errors import BadCertId, OperationNotOffered, RequestRejected, ScepError
+from ca.identity import Identities, ScepIdentity
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
-from ca.issuing.crl import CRL_LIFETIME, current_crl
+from ca.issuing.crl import CRL_LIFETIME, current_crl, issuer_id
 from ca.journal import Exchange
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.queue import Queue
 from ca.policy.recipient import check_own_key, find_recipient
 from ca.policy.renewal import find_renewed
-from ca.ports import Clock, Peer, Repository, Store, StoredCertificate
-from ca.profiles import Profile
+from ca.ports import Clock, Peer, Repository, Store, StoredCertificate, StoredCrl
+from ca.profiles import CertificateContent, Profile
 from ca.scep import codec
 from ca.scep.messages import (
     CertificateQuery,
@@ -38,8 +37,8 @@ from ca.scep.messages import (
     Success,
     Transaction,
 )
-from ca.transactions import answer_again, earlier_answer, note_names, transaction_key
-from ca.x509.certificate import Certificate
+from ca.succession import Asked, OtherCa, find_door, find_issuer, moves_on, open_doors
+from ca.transactions import answer_again, choose_polled, earlier_answer, note_names, transaction_key
 
 log = logging.getLogger(__name__)
 
@@ -51,34 +50,12 @@ _NOT_FOUND = "no such certificate is known here, or the query cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
-class ScepIdentity:
-    """The certificate and RSA key that open envelopes and sign replies.
-
-    In CA mode they are the CA's own; in RA mode the registration authority's, and then nothing but
-    issuing touches the CA's key.
-    """
-
-    certificate: Certificate
-    key: rsa.RSAPrivateKey
-
-    def at(self, now: datetime) -> "tuple[ScepIdentity, ...]":
-        """The one that there is at any time (see :class:`Identities`)."""
-        return (self,)
-
-
-class Identities(Protocol):
-    """The identities of a server, which for a RA change with time."""
-
-    def at(self, now: datetime) -> tuple[ScepIdentity, ...]:
-        """Those that count at *now*: the one that GetCACert shows, then others that still open."""
-
-
-@dataclass(frozen=True, slots=True)
 class Responder:
     """Answers pkiMessages (RFC 8894 3.2, 3.3) for one CA.
 
     *chain* is what stands above an issued certificate, for profiles that send it along; *queue* is
-    for those whose certificates a person approves.
+    for those whose certificates a person approves. *others* are the CAs beside this one, the CA of
+    today, while it changes: the one that an envelope is for decides who answers (RFC 8894 5.1).
     """
 
     authority: Authority
@@ -89,6 +66,7 @@ class Responder:
     chain: tuple[bytes, ...]
     queue: Queue = field(default_factory=Queue)
     crl_lifetime: timedelta = CRL_LIFETIME
+    others: tuple[OtherCa, ...] = ()
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -102,16 +80,21 @@ class Responder:
         signed = codec.load(body, deviations)
         transaction = codec.decode_transaction(signed, profile.crypto)
         exchange = Exchange(profile, peer, self.clock(), transaction, deviations)
-        identities = self.identity.at(exchange.received_at)
-        reply = _Reply(identities[0], profile, signed)
+        doors = open_doors(self.identity, self.authority, self.others, exchange.received_at)
+        reply = _Reply(doors[0].identity, profile, signed)
         try:
             message = codec.decode_pki_message(signed, transaction, profile.crypto)
             exchange.message_type = message.message_type.label
             _check_offered(message, profile)
-            reply.identity = identity = _addressed(message, identities)
+            door = find_door(message, doors)
+            reply.identity = identity = door.identity
             request = codec.decode_request(message, identity.key, identity.certificate, profile.crypto)
             recipient = find_recipient(request)
-            body = reply.to(transaction, self._answer(request, exchange), recipient, request.cipher)
+            if door.authority is not self.authority:
+                exchange.other_ca = str(door.authority.certificate.subject)
+            asked = Asked(door.authority, door.issuer, alone=not self.others)
+            outcome = self._answer(request, exchange, asked)
+            body = reply.to(transaction, outcome, recipient, request.cipher)
         except ScepError as refusal:
             # The one place where a refusal becomes a CertRep FAILURE.
             exchange.message_type = codec.claimed_message_type(signed)
@@ -123,98 +106,138 @@ class Responder:
         log.info(exchange.line((perf_counter() - started) * 1000))
         return body
 
-    def _answer(self, request: Request, exchange: Exchange) -> Outcome:
+    @property
+    def _authorities(self) -> tuple[Authority, ...]:
+        return (self.authority, *(other.authority for other in self.others))
+
+    def _answer(self, request: Request, exchange: Exchange, asked: Asked) -> Outcome:
         match request:
             case EnrolmentRequest():
                 _note_signer(request, exchange)
-                answer = self.store.transact(lambda store: self._enrol(request, exchange, store))
+                answer = self.store.transact(lambda store: self._enrol(request, exchange, store, asked))
             case PollRequest():
-                answer = self.store.transact(lambda store: self._poll(request, exchange, store))
+                answer = self.store.transact(lambda store: self._poll(request, exchange, store, asked))
             case CertificateQuery():
-                return self._query(request, exchange)
+                return self._query(request, exchange, asked)
             case _:
                 assert_never(request)
         if isinstance(answer, Pending):
             return answer
-        return Success(answer.der, self.chain if exchange.profile.chain_in_reply else ())
+        return self._success(answer.der, exchange.profile)
+
+    def _success(self, der: bytes, profile: Profile) -> Success:
+        """A certificate, with the chain of whichever CA issued it where *profile* sends that along."""
+        if not profile.chain_in_reply:
+            return Success(der)
+        theirs = (one.chain for one in self.others if one.authority.has_issued(der))
+        return Success(der, next(theirs, self.chain))
 
     def _enrol(
-        self, request: EnrolmentRequest, exchange: Exchange, repository: Repository
+        self, request: EnrolmentRequest, exchange: Exchange, repository: Repository, asked: Asked
     ) -> StoredCertificate | Pending:
         """Issue, once, inside one transaction, or keep the request for who decides on it."""
         profile, now = exchange.profile, exchange.received_at
-        renewed = find_renewed(request.signer, self.authority.certificate, repository)
+        renewed = find_renewed(request.signer, self.policy.issuers, repository)
         if renewed is not None:
-            earlier = earlier_answer(request, exchange, renewed.serial, repository)
+            earlier = earlier_answer(request, exchange, renewed.serial, repository, asked)
             if earlier is not None:
                 return earlier
         content = certificate_content(request.csr, profile)
         exchange.dropped = content.dropped
-        basis = self.policy.renewal_basis(request, renewed, content, profile, now)
+        moves = renewed is not None and moves_on(renewed.der, asked.issuer, self.authority, self.others)
+        basis = self.policy.renewal_basis(request, renewed, content, profile, now, moves=moves)
         if basis is None:
             check_own_key(request)
-            earlier = earlier_answer(request, exchange, None, repository)
+            earlier = earlier_answer(request, exchange, None, repository, asked)
             if earlier is not None:
                 return earlier
+        if exchange.granted_before:
+            return self._issue(request, content, exchange, repository, asked, basis)
         if basis is None or request.needs_challenge:
             exchange.challenge_id = self.policy.spend_challenge(request, content, profile, repository, now)
         if profile.manual_approval:
-            return self._hold(request, exchange, repository)
-        certificate = self.authority.sign_certificate(
-            request.csr, content, profile, exchange.transaction.transaction_id, now, renewed_from=basis
+            return self._hold(request, exchange, repository, asked)
+        return self._issue(request, content, exchange, repository, asked, basis)
+
+    def _issue(
+        self,
+        request: EnrolmentRequest,
+        content: CertificateContent,
+        exchange: Exchange,
+        repository: Repository,
+        asked: Asked,
+        basis: str | None,
+    ) -> StoredCertificate:
+        """Issue what is granted, by the CA that is asked, and keep it."""
+        certificate = asked.issuer.sign_certificate(
+            request.csr,
+            content,
+            exchange.profile,
+            exchange.transaction.transaction_id,
+            exchange.received_at,
+            renewed_from=basis,
         )
         repository.add_certificate(certificate)
         exchange.issued(certificate)
         repository.add_request(exchange.record())
         return certificate
 
-    def _hold(self, request: EnrolmentRequest, exchange: Exchange, repository: Repository) -> Pending:
+    def _hold(
+        self, request: EnrolmentRequest, exchange: Exchange, repository: Repository, asked: Asked
+    ) -> Pending:
         """Keep a request that is granted but for a person's word. Its challenge password stays spent."""
         profile, remote = exchange.profile.name, exchange.peer.remote
         content = self.queue.admit(request, profile, remote, repository, exchange.received_at)
         exchange.held(exchange.subject)
-        repository.add_held(exchange.record(), content)
+        issuer = issuer_id(asked.issuer.certificate)
+        repository.add_held(exchange.record(), replace(content, issuer=issuer))
         return Pending()
 
     def _poll(
-        self, request: PollRequest, exchange: Exchange, repository: Repository
+        self, request: PollRequest, exchange: Exchange, repository: Repository, asked: Asked
     ) -> StoredCertificate | Pending:
         """Find by transactionID and signer key (RFC 8894 3.3.3), whatever the names inside say."""
         key = transaction_key(request.message, exchange.profile)
         found = repository.find_answered(b"", key, exchange.received_at)
         if not found:
             raise BadCertId("no transaction of this transactionID and key is known")
-        # The newest: certmonger renews, and who was rejected asks anew, under the transactionID of old.
-        answer = answer_again(found[0], exchange)
-        note_names(request, self.authority.certificate.subject, exchange)
+        answer = answer_again(choose_polled(found, asked), exchange)
+        note_names(request, asked.authority.certificate.subject, exchange)
         return answer
 
-    def _query(self, query: CertificateQuery, exchange: Exchange) -> Success | CrlSuccess:
+    def _query(self, query: CertificateQuery, exchange: Exchange, asked: Asked) -> Success | CrlSuccess:
         """Find a certificate or the CRL (RFC 8894 3.3.4). Whoever asks may have it: both are public.
 
         A query that could not be read is looked for like any other, and refused in the same words:
         whoever could tell it from one that names nothing could decrypt what he captured (RFC 3218).
         """
         named, now = query.named, exchange.received_at
-        ours = named is not None and named.issuer.matches(self.authority.certificate.subject)
+        ours = [one for one in self._authorities if named and named.issuer.matches(one.certificate.subject)]
+        serial = f"{named.serial_number:x}" if named is not None and ours else ""
         if query.message.message_type is MessageType.GET_CRL:
-            crl = self.store.transact(
-                lambda repository: current_crl(self.authority, repository, now, self.crl_lifetime)
-            )
-            # The serial number says which certificate is in question; our one CRL is for all of them.
+            crl = self.store.transact(lambda repository: self._find_crl(serial, ours, asked, repository, now))
             if not ours or not crl.der:
                 raise BadCertId(_NOT_FOUND, detail="the issuer is another, or unreadable")
             exchange.status = "answered"
             return CrlSuccess(crl.der)
-        serial = f"{named.serial_number:x}" if named is not None and ours else ""
         stored = self.store.transact(lambda repository: repository.find_certificate(serial))
-        if stored is None or not self.authority.has_issued(stored.der):
+        if stored is None or not any(one.has_issued(stored.der) for one in ours):
             raise BadCertId(_NOT_FOUND, detail=serial or "the issuer is another, or unreadable")
         if stored.revoked_at is not None:
             # Who fetches a certificate means to use it, and this one nobody accepts any more.
             raise BadCertId("the certificate is revoked", detail=serial)
         exchange.issued(stored, status="answered")
-        return Success(stored.der, self.chain if exchange.profile.chain_in_reply else ())
+        return self._success(stored.der, exchange.profile)
+
+    def _find_crl(
+        self, serial: str, ours: list[Authority], asked: Asked, repository: Repository, now: datetime
+    ) -> StoredCrl:
+        """The CRL of the CA that was named; of several of that name the one that issued the certificate."""
+        # Each CA has one CRL for all its certificates, so that a single CA needs no serial number.
+        stored = repository.find_certificate(serial) if self.others else None
+        named = find_issuer(stored.der, ours) if stored else None
+        chosen = named or (asked.authority if asked.authority in ours or not ours else ours[0])
+        return current_crl(chosen, repository, now, self.crl_lifetime)
 
 
 @dataclass(slots=True)
@@ -249,17 +272,6 @@ def _check_offered(message: PkiMessage, profile: Profile) -> None:
     """RFC 8894 7.8: queries cost as much as an enrolment, and some have a better way to answer them."""
     if message.message_type in (MessageType.GET_CERT, MessageType.GET_CRL) and not profile.queries:
         raise OperationNotOffered(f"{message.message_type.label} is not offered here; the CRL is at /crl")
-
-
-def _addressed(message: PkiMessage, identities: tuple[ScepIdentity, ...]) -> ScepIdentity:
-    """The identity that the envelope is for, which then also signs the reply.
-
-    A client that holds the last RA certificate believes no other, though a new one is shown already.
-    """
-    if len(identities) == 1:
-        return identities[0]
-    place = codec.find_addressee(message, [one.certificate for one in identities])
-    return identities[place]
 
 
 def _note_signer(request: EnrolmentRequest, exchange: Exchange) -> None:

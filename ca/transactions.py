@@ -10,15 +10,23 @@ from ca.policy.queue import check_transactions, check_waiting, is_waiting
 from ca.ports import AnsweredRequest, HeldRequest, Repository, StoredCertificate
 from ca.profiles import Profile
 from ca.scep.messages import EnrolmentRequest, Pending, PkiMessage, PollRequest
+from ca.succession import Asked
 from ca.x509.name import Name
 
 
 def earlier_answer(
-    request: EnrolmentRequest, exchange: Exchange, renewal_of: str | None, repository: Repository
+    request: EnrolmentRequest,
+    exchange: Exchange,
+    renewal_of: str | None,
+    repository: Repository,
+    asked: Asked,
 ) -> StoredCertificate | Pending | None:
     """What this very request was answered already (RFC 8894 7.4: the reply may be lost).
 
     certmonger and scepclient poll so too, and never by CertPoll.
+
+    A certificate of another CA than the one that is *asked* is no answer to who holds the other CA's
+    certificate alone: what the one has granted, the other grants too, and that is noted.
 
     Raises:
         TransactionInUse: The same key sends another CSR under a transactionID still in use.
@@ -33,15 +41,25 @@ def earlier_answer(
         for answer in repository.find_answered(request_key, key, exchange.received_at)
         if _stands(answer, exchange)
     ]
-    same = [answer for answer in answers if answer.request_key == request_key]
+    own = [answer for answer in answers if _is_of(asked, answer)]
+    same = [answer for answer in own if answer.request_key == request_key]
     if same:
         answer = answer_again(same[0], exchange)
         _keep_transaction(request, exchange, same, repository)
         return answer
+    exchange.granted_before = any(answer.request_key == request_key for answer in answers)
     # certmonger renews under the transactionID of old: a renewal is a transaction of its own.
-    if any(_occupies(answer, exchange) for answer in answers if answer.renewal_of == renewal_of):
+    if any(_occupies(answer, exchange) for answer in own if answer.renewal_of == renewal_of):
         raise TransactionInUse
     return None
+
+
+def choose_polled(found: list[AnsweredRequest | HeldRequest], asked: Asked) -> AnsweredRequest | HeldRequest:
+    """Which of the answers to one transaction a poll is for: of the CA that is asked, if it has one.
+
+    The newest: certmonger renews, and who was rejected asks anew, under the transactionID of old.
+    """
+    return next((answer for answer in found if _is_of(asked, answer)), found[0])
 
 
 def answer_again(earlier: AnsweredRequest | HeldRequest, exchange: Exchange) -> StoredCertificate | Pending:
@@ -97,6 +115,11 @@ def _keep_transaction(
     if held and all(one.transaction_key != exchange.keys[1] for one in held):
         check_transactions(request, len(held))
         repository.add_same(exchange.record(), held[0].root)
+
+
+def _is_of(asked: Asked, answer: AnsweredRequest | HeldRequest) -> bool:
+    """What waits is one request, whichever CA it is sent to: one decision is made on it."""
+    return isinstance(answer, HeldRequest) or asked.has_answered(answer.certificate.der)
 
 
 def _occupies(earlier: AnsweredRequest | HeldRequest, exchange: Exchange) -> bool:

@@ -20,11 +20,11 @@ from ca.algorithms.signatures import certificate_identifier, sign
 from ca.asn1 import tags, writer
 from ca.deviations import Deviations
 from ca.errors import FailInfo
+from ca.identity import ScepIdentity
 from ca.issuing.authority import Authority
 from ca.pkcs7 import oids as cms
 from ca.pkcs7.content_info import content_info
 from ca.policy.enrolment import EnrolmentPolicy
-from ca.responder import ScepIdentity
 from ca.scep import codec, oids
 from ca.scep.messages import Failure, MessageType, Outcome, Transaction
 from ca.x509 import oids as x509_oids

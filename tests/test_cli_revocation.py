@@ -11,6 +11,9 @@ from urllib.request import Request, urlopen
 import pytest
 from cryptography import x509
 
+from app.data_folder import DataFolder
+from app.succession import load_ca_certificate
+from ca.issuing.addresses import public_name
 from ca.issuing.key_store import encode_private_key
 from ca.issuing.root import encode_pem
 from ca.x509.extensions import KeyUsageBit
@@ -190,11 +193,11 @@ def test_certificates_name_the_address_that_is_known(data: Path, tmp_path: Path)
         (data.parent / name / "cert.pem").read_bytes().decode() for name in ("ipad-17", "second", "third")
     ]
     found = [_addresses(x509.load_pem_x509_certificate(one.encode())) for one in known]
+    ca = public_name(load_ca_certificate(DataFolder(data).current_ca))
     assert found == [
-        ["http://pki.example/x/crl", "http://pki.example/x/ocsp", "http://pki.example/x/ca.cer"],
-        ["https://ca.example/crl", "https://ca.example/ocsp", "https://ca.example/ca.cer"],
-        [],
-    ]
+        [f"{url}/crl/{ca}.crl", f"{url}/ocsp", f"{url}/ca/{ca}.cer"]
+        for url in ("http://pki.example/x", "https://ca.example")
+    ] + [[]]
 
 
 def _addresses(certificate: x509.Certificate) -> list[str]:

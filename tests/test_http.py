@@ -17,7 +17,8 @@ from bottle import Bottle
 from app.config import Config
 from app.http.limits import Limits
 from app.http.server import WebServer, bind
-from app.wiring import Ca, build_web
+from app.succession import Ca, Succession
+from app.wiring import build_web
 from ca.algorithms.levels import CryptoLevel
 from ca.pkcs7 import SignedData
 from ca.x509.certificate import Certificate
@@ -88,7 +89,7 @@ def serving(web: Bottle, limits: Limits | None = None) -> Iterator[Served]:
 def wired(world: World, config: Config = CONFIG) -> Bottle:
     """The whole application over the CA and the store of *world*."""
     return build_web(
-        Ca(world.ca, (), world.responder.authority, world.responder.identity),
+        Succession(Ca(world.ca, (), world.responder.authority, world.responder.identity)),
         config,
         world.store,
         world.challenge_key,

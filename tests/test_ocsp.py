@@ -31,8 +31,8 @@ from ca.issuing.reasons import Reason
 from ca.issuing.root import encode_pem
 from ca.issuing.status import RevocationStatus
 from ca.ocsp import oids
-from ca.ocsp.request import MAX_CERTIFICATES
-from ca.ocsp.responder import ANSWER_LIFETIME, OcspResponder
+from ca.ocsp.request import MAX_CERTIFICATES, read_request
+from ca.ocsp.responder import ANSWER_LIFETIME, OcspResponder, OcspResponders
 from ca.ocsp.signer import RENEW_BEFORE, VALIDITY, make_signer
 from ca.ports import StoredCertificate
 from ca.scep.messages import Failure, MessageType
@@ -58,7 +58,7 @@ class Asked:
         """Answer for another CA."""
         self.signers = OcspSignerFile(None, authority)
         self.status = RevocationStatus(authority, self.world.store, lambda: self.world.now)
-        self.responder = OcspResponder(self.status, self.signers.current)
+        self.responder = OcspResponders([OcspResponder(self.status, self.signers.current)])
 
     def der(self, request: bytes) -> bytes:
         return self.responder.respond(request).der
@@ -423,11 +423,12 @@ def test_a_flood_of_questions_fills_no_memory(
 ) -> None:
     """Each order of the same certificates is a question of its own."""
     monkeypatch.setattr("ca.ocsp.responder.MAX_KEPT", 3)
+    responder = OcspResponder(asked.status, asked.signers.current)
     question = single(about(world, one.serial))
 
     for count in range(1, 10):
-        asked.der(many(*[question] * count))
-        assert len(asked.responder._kept) <= 3
+        responder.answer(read_request(many(*[question] * count)))
+        assert len(responder._kept) <= 3
 
 
 def test_the_responder_is_kept_and_renewed(world: World, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from app.ca_folder import CaFolder
 from app.data_folder import DataFolder, write_private
 from app.registration import LOOK, RegistrationAuthority, make_registration
 from ca.algorithms.keys import PrivateKey
@@ -56,17 +57,15 @@ def authority_of(key: PrivateKey, subject: str = "CN=Test CA,O=Example", years: 
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> DataFolder:
-    """A data folder with room for the CA's files."""
-    folder = DataFolder(tmp_path)
-    folder.ca.mkdir()
-    return folder
+def folder(tmp_path: Path) -> CaFolder:
+    """Room for the CA's files."""
+    return CaFolder(tmp_path)
 
 
 class RaWorld(World):
     """A world in RA mode; its clock begins when the RA was made."""
 
-    def __init__(self, folder: DataFolder, key: PrivateKey) -> None:
+    def __init__(self, folder: CaFolder, key: PrivateKey) -> None:
         super().__init__()
         self.authority = authority_of(key)
         self.ca = self.authority.certificate
@@ -91,7 +90,7 @@ class RaWorld(World):
 
 
 @pytest.fixture(params=["rsa", "ec:p256", "ec:p384", "ec:p521"])
-def world(request: pytest.FixtureRequest, folder: DataFolder) -> Iterator[RaWorld]:
+def world(request: pytest.FixtureRequest, folder: CaFolder) -> Iterator[RaWorld]:
     """A CA of each kind of key, behind an RA."""
     kind: str = request.param
     key = rsa_key(0) if kind == "rsa" else ec.generate_private_key(EC_KEYS[kind])
@@ -101,7 +100,7 @@ def world(request: pytest.FixtureRequest, folder: DataFolder) -> Iterator[RaWorl
 
 
 @pytest.fixture
-def rsa_world(folder: DataFolder) -> Iterator[RaWorld]:
+def rsa_world(folder: CaFolder) -> Iterator[RaWorld]:
     """A CA with an RSA key, behind an RA."""
     world = RaWorld(folder, rsa_key(0))
     yield world
@@ -273,7 +272,7 @@ def test_a_broken_envelope_is_refused_while_there_are_two_ra_certificates(
     assert isinstance(device.read(rsa_world.respond(message), shown), Failure)
 
 
-def test_a_new_ca_has_its_own_ra_at_once(folder: DataFolder) -> None:
+def test_a_new_ca_has_its_own_ra_at_once(folder: CaFolder) -> None:
     """RA-02: an RA certificate of another CA chains to nothing that is shown; it still opens."""
     old = RegistrationAuthority(folder, authority_of(rsa_key(0)), NOW).at(NOW)[0]
     moment = NOW + timedelta(days=1)
@@ -294,7 +293,7 @@ def test_an_ra_that_could_not_last_longer_is_not_renewed() -> None:
     assert is_renewal_due(None, authority.certificate, NOW)
 
 
-def test_a_clock_that_goes_back_makes_no_ra(folder: DataFolder) -> None:
+def test_a_clock_that_goes_back_makes_no_ra(folder: CaFolder) -> None:
     """A host without a battery starts years too early, and finds the right time a minute later."""
     authority = authority_of(rsa_key(0))
     RegistrationAuthority(folder, authority, NOW)
@@ -314,7 +313,7 @@ def test_when_all_have_ended_the_newest_has_to_do() -> None:
     assert order_certificates(made, authority.certificate, NOW + 2 * RA_VALIDITY) == made[:1]
 
 
-def test_processes_that_start_at_once_make_one_ra(folder: DataFolder) -> None:
+def test_processes_that_start_at_once_make_one_ra(folder: CaFolder) -> None:
     """Several workers and the command line find that it is due at one moment."""
     authority, barrier = authority_of(rsa_key(0)), Barrier(6)
     found: list[bytes] = []
@@ -334,7 +333,7 @@ def test_processes_that_start_at_once_make_one_ra(folder: DataFolder) -> None:
     assert folder.ra_numbers() == [1]
 
 
-def test_one_process_finds_what_another_made(folder: DataFolder) -> None:
+def test_one_process_finds_what_another_made(folder: CaFolder) -> None:
     """Each looks once a minute, and a new certificate settles for an hour."""
     authority = authority_of(rsa_key(0))
     one, other = (RegistrationAuthority(folder, authority, NOW) for _ in range(2))
@@ -345,7 +344,7 @@ def test_one_process_finds_what_another_made(folder: DataFolder) -> None:
     assert folder.ra_numbers() == [2, 1]
 
 
-def test_a_key_that_was_left_alone_gets_its_certificate(folder: DataFolder) -> None:
+def test_a_key_that_was_left_alone_gets_its_certificate(folder: CaFolder) -> None:
     """A process that was killed between the two files costs nothing."""
     write_private(folder.ra_key(1), encode_private_key(rsa_key(5)))
 
@@ -354,7 +353,7 @@ def test_a_key_that_was_left_alone_gets_its_certificate(folder: DataFolder) -> N
     assert identity.key.private_numbers() == rsa_key(5).private_numbers()
 
 
-def test_a_key_that_opens_nothing_any_more_is_removed(folder: DataFolder) -> None:
+def test_a_key_that_opens_nothing_any_more_is_removed(folder: CaFolder) -> None:
     """A month after its end, at the next start: it can only be stolen by then."""
     authority = authority_of(rsa_key(0))
     RegistrationAuthority(folder, authority, NOW)
@@ -368,7 +367,7 @@ def test_a_key_that_opens_nothing_any_more_is_removed(folder: DataFolder) -> Non
 
 
 def test_a_renewal_that_fails_is_logged_and_the_ra_goes_on(
-    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+    folder: CaFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that is full for a day must not end a service; there are three months to mend it."""
     authority = authority_of(rsa_key(0))
@@ -401,17 +400,17 @@ SPOILT: dict[str, tuple[str, bytes, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", SPOILT)
-def test_a_file_of_the_ra_that_is_of_no_use_is_named(folder: DataFolder, case: str) -> None:
+def test_a_file_of_the_ra_that_is_of_no_use_is_named(folder: CaFolder, case: str) -> None:
     """Made anew in silence it would hide what was lost."""
     spoilt, content, kind, words = SPOILT[case]
     authority = authority_of(rsa_key(0))
     RegistrationAuthority(folder, authority, NOW)
-    (folder.ca / spoilt).write_bytes(content)
+    (folder.path / spoilt).write_bytes(content)
 
     with pytest.raises(kind) as refusal:
         RegistrationAuthority(folder, authority, NOW)
 
-    assert str(refusal.value).startswith(f"{folder.ca / spoilt}: ")
+    assert str(refusal.value).startswith(f"{folder.path / spoilt}: ")
     assert words in str(refusal.value)
 
 
@@ -484,8 +483,9 @@ def test_a_start_renews_what_is_due_and_shows_the_old_one_meanwhile(tmp_path: Pa
         asking = ("--subject", "CN=ipad-17", "--challenge", "-", "--out", tmp_path / "out")
         did("enroll", service.url, *asking, stdin=challenge)
 
+    files = data.current_ca
     first, second = (
-        x509.load_pem_x509_certificate(data.ra_certificate(number).read_bytes()) for number in (1, 2)
+        x509.load_pem_x509_certificate(files.ra_certificate(number).read_bytes()) for number in (1, 2)
     )
     assert shown.serial_number == first.serial_number
     assert second.not_valid_after_utc > first.not_valid_after_utc + timedelta(days=600)
@@ -497,7 +497,7 @@ def test_a_start_renews_what_is_due_and_shows_the_old_one_meanwhile(tmp_path: Pa
 def test_a_lost_ra_key_is_named(tmp_path: Path) -> None:
     """Clients hold its certificate: that it is gone must be said, not covered up."""
     did("init", "--data", tmp_path, "--ra")
-    DataFolder(tmp_path).ra_key(1).unlink()
+    DataFolder(tmp_path).current_ca.ra_key(1).unlink()
 
     done = run("serve", "--data", tmp_path, "--listen", "127.0.0.1:0")
 
@@ -510,8 +510,8 @@ def test_a_lost_ra_of_an_ec_ca_is_made_anew(tmp_path: Path) -> None:
     """With both files gone there is nothing that could be brought back but from a backup."""
     did("init", "--data", tmp_path / "data", "--key-type", "ec:p256")
     folder = DataFolder(tmp_path / "data")
-    folder.ra_key(1).unlink()
-    folder.ra_certificate(1).unlink()
+    folder.current_ca.ra_key(1).unlink()
+    folder.current_ca.ra_certificate(1).unlink()
 
     with serving("--data", folder.path, "--listen", "127.0.0.1:0", log=tmp_path / "log") as service:
         bundle = decode_ca_certificates(service.get("/scep?operation=GetCACert")[1])
@@ -523,8 +523,8 @@ def test_a_lost_ra_certificate_is_made_anew_for_its_key(tmp_path: Path) -> None:
     """Half an RA is no reason to let the CA's key answer strangers; and the key opens what it did."""
     did("init", "--data", tmp_path / "data", "--ra")
     folder = DataFolder(tmp_path / "data")
-    lost = x509.load_pem_x509_certificate(folder.ra_certificate(1).read_bytes())
-    folder.ra_certificate(1).unlink()
+    lost = x509.load_pem_x509_certificate(folder.current_ca.ra_certificate(1).read_bytes())
+    folder.current_ca.ra_certificate(1).unlink()
 
     with serving("--data", folder.path, "--listen", "127.0.0.1:0", log=tmp_path / "log") as service:
         ra, _ = decode_ca_certificates(service.get("/scep?operation=GetCACert")[1])
@@ -540,5 +540,5 @@ def _replace_ra(folder: DataFolder, made_at: datetime) -> None:
     folder.ca_key.write_bytes(encode_private_key(key))
     folder.ca_certificate.write_bytes(encode_pem(ca))
     ra_key, ra_certificate = make_registration(Authority(ca, key), made_at)
-    folder.ra_key(1).write_bytes(ra_key)
-    folder.ra_certificate(1).write_bytes(ra_certificate)
+    folder.current_ca.ra_key(1).write_bytes(ra_key)
+    folder.current_ca.ra_certificate(1).write_bytes(ra_certificate)

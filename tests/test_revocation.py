@@ -53,7 +53,7 @@ def do_revoke(world: World, serial: str, reason: Reason = Reason.unspecified) ->
         lambda repository: revoke(
             stored_in(repository.find_certificate(serial)),
             reason,
-            authority,
+            [authority],
             repository,
             world.now,
             CRL_LIFETIME,

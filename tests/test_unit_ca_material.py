@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from app.data_folder import DataFolder
-from app.wiring import load_ca
+from app.succession import load_ca
 from ca.algorithms.keys import PrivateKey
 from ca.asn1 import writer
 from ca.issuing import authority
@@ -227,7 +227,7 @@ def test_a_file_of_the_ca_that_is_of_no_use_is_named(tmp_path: Path, case: str) 
     (folder.ca_key.parent / spoilt).write_bytes(content)
 
     with pytest.raises(kind) as refusal:
-        load_ca(folder)
+        load_ca(folder.current_ca, NOW)
 
     assert str(refusal.value).startswith(f"{folder.ca_key.parent / spoilt}: ")
     assert words in str(refusal.value)

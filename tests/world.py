@@ -19,13 +19,14 @@ from ca.algorithms.ciphers import AES_128_CBC, Cipher
 from ca.algorithms.digests import SHA256, Digest
 from ca.algorithms.key_transport import PKCS1_V15, KeyTransport
 from ca.deviations import Deviations
+from ca.identity import ScepIdentity
 from ca.issuing.authority import Authority
 from ca.issuing.root import make_ca_certificate
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.ports import Peer, StoredCertificate
 from ca.profiles import Profile
-from ca.responder import Responder, ScepIdentity
+from ca.responder import Responder
 from ca.scep import codec
 from ca.scep.messages import CrlSuccess, Failure, MessageType, Outcome, Pending, Success, Transaction
 from ca.x509.certificate import Certificate

@@ -1,13 +1,19 @@
 """``ca``: what the CA is, and its certificate for those who must trust it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import click
 
+from app.ca_folder import CaFolder
 from app.cli.challenge import rfc3339
 from app.cli.context import Workplace, json_option, print_json, verb
+from app.cli.rollover import rollover
 from app.registration import read_registrations
-from app.wiring import load_ca_certificate, utc_now
+from app.succession import load_ca_certificate, load_chain
+from app.wiring import utc_now
 from ca.algorithms.keys import key_label
-from ca.issuing.root import encode_pem, read_certificates
+from ca.issuing.root import encode_pem
 from ca.x509.certificate import Certificate
 
 
@@ -16,24 +22,58 @@ def ca() -> None:
     """The CA itself."""
 
 
+ca.add_command(rollover)
+
+
 @ca.command()
 @json_option
 @verb
 def show(place: Workplace, as_json: bool) -> None:
-    """Show the CA's name, dates, key usage and fingerprints, those above it, and its RA."""
+    """Show the CA's name, dates, key usage and fingerprints, those above it, its RA; next and former CAs."""
     place.require_ca()
-    certificate = load_ca_certificate(place.folder)
-    chain = _chain(place)
-    registrations = read_registrations(place.folder, certificate, utc_now())
+    folders = place.folder.cas
+    current = _Shown.read(folders.current)
+    following = _Shown.read(folders.next) if folders.has_next else None
+    former = [_Shown.read(one) for one in folders.former]
+    aborted = [_Shown.read(one) for one in folders.aborted]
     if as_json:
-        others = {"chain": [_facts(one) for one in chain], "ra": [_facts(one) for one in registrations]}
-        print_json({**_facts(certificate), **others})
+        others = [{**one.as_json(), "aborted": one in aborted} for one in (*former, *aborted)]
+        coming = following.as_json() if following else None
+        print_json({**current.as_json(), "next": coming, "former": others})
         return
-    _print(certificate)
-    for one in chain:
-        _print(one, "above the CA:")
-    for place_in_line, one in enumerate(registrations):
-        _print(one, "a former or coming RA:" if place_in_line else "registration authority (RA):")
+    current.print()
+    if following:
+        following.print("the next CA:")
+    for one in former:
+        one.print("a former CA:")
+    for one in aborted:
+        one.print("a CA that was prepared and given up:")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One CA with what is above it and its registration authority."""
+
+    certificate: Certificate
+    chain: tuple[Certificate, ...]
+    registrations: tuple[Certificate, ...]
+
+    @classmethod
+    def read(cls, folder: CaFolder) -> "_Shown":
+        certificate = load_ca_certificate(folder)
+        registrations = read_registrations(folder, certificate, utc_now())
+        return cls(certificate, load_chain(folder), tuple(registrations))
+
+    def as_json(self) -> Mapping[str, object]:
+        chain, registrations = map(_facts, self.chain), map(_facts, self.registrations)
+        return {**_facts(self.certificate), "chain": list(chain), "ra": list(registrations)}
+
+    def print(self, heading: str = "") -> None:
+        _print(self.certificate, heading)
+        for one in self.chain:
+            _print(one, "above the CA:")
+        for place_in_line, one in enumerate(self.registrations):
+            _print(one, "a former or coming RA:" if place_in_line else "registration authority (RA):")
 
 
 def _facts(certificate: Certificate) -> dict[str, str | list[str]]:
@@ -56,18 +96,14 @@ def _print(certificate: Certificate, heading: str = "") -> None:
         click.echo(f"{name:<11} {', '.join(value) if isinstance(value, list) else value}")
 
 
-def _chain(place: Workplace) -> tuple[Certificate, ...]:
-    path = place.folder.ca_chain
-    return read_certificates(path) if path.exists() else ()
-
-
 @ca.command()
 @click.option("--chain", is_flag=True, help="With the certificates above it.")
 @verb
 def export(place: Workplace, chain: bool) -> None:
     """Print the CA certificate as PEM."""
     place.require_ca()
-    certificates = [load_ca_certificate(place.folder), *(_chain(place) if chain else ())]
+    folder = place.folder.current_ca
+    certificates = [load_ca_certificate(folder), *(load_chain(folder) if chain else ())]
     # Written anew: what else stands in the files, in whatever encoding, is no concern of a device's.
     for certificate in certificates:
         click.echo(encode_pem(certificate).decode("ascii"), nl=False)

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives import serialization
 
 from app.cli.challenge import Duration, end_of, rfc3339
 from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, say, verb
-from app.wiring import build_authority, crl_lifetime, load_ca, utc_now
+from app.succession import load_succession
+from app.wiring import crl_lifetime, utc_now
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused
 from ca.issuing.revocation import revoke as revoke_certificate
@@ -96,13 +97,13 @@ def export(place: Workplace, serial: str) -> None:
 def revoke(place: Workplace, serial: str, reason: str) -> None:
     """Revoke a certificate: from now on it renews nothing, and CRL and OCSP say so."""
     stored, why = _find(place, serial), Reason[reason]
-    ca, _ = load_ca(place.folder)
-    authority, lifetime = build_authority(ca), crl_lifetime(place.config)
+    cas, _ = load_succession(place.folder, utc_now())
+    authorities, lifetime = [one.authority for one in cas.all()], crl_lifetime(place.config)
 
     def work(repository: Repository) -> None:
         # Looked up again: what was found may have been revoked in the meantime.
         found = repository.find_certificate(stored.serial) or stored
-        revoke_certificate(found, why, authority, repository, utc_now(), lifetime)
+        revoke_certificate(found, why, authorities, repository, utc_now(), lifetime)
 
     try:
         place.transact(work)

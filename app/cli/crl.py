@@ -1,14 +1,19 @@
 """``crl``: making the list of revoked certificates anew, and showing it."""
 
+from dataclasses import dataclass
+
 import click
 from cryptography import x509
 
 from app.cli.challenge import rfc3339
 from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, say, verb
-from app.wiring import build_authority, crl_lifetime, load_ca, load_ca_certificate, utc_now
+from app.succession import load_ca_certificate, load_succession
+from app.wiring import crl_lifetime, utc_now
+from ca.issuing.addresses import public_name
 from ca.issuing.crl import issuer_id, publish_crl
 from ca.issuing.reasons import Reason
-from ca.ports import StoredCrl
+from ca.ports import Repository, StoredCrl
+from ca.x509.certificate import Certificate
 
 
 @click.group()
@@ -21,38 +26,72 @@ def crl() -> None:
 def publish(place: Workplace) -> None:
     """Make a new CRL now. It is made by itself at each revocation, and before it ends."""
     place.require_ca()
-    ca, _ = load_ca(place.folder)
-    authority = build_authority(ca)
+    cas, _ = load_succession(place.folder, utc_now())
     lifetime = crl_lifetime(place.config)
-    made = place.transact(lambda repository: publish_crl(authority, repository, utc_now(), lifetime))
-    _require_list(made)
-    say(f"CRL {made.number}, good until {made.next_update:%Y-%m-%d %H:%M} UTC, at /crl")
+
+    def publish_all(repository: Repository) -> list[StoredCrl]:
+        return [publish_crl(one.authority, repository, utc_now(), lifetime) for one in cas.all()]
+
+    today, *others = place.transact(publish_all)
+    _require_list(today)
+    say(f"CRL {today.number}, good until {today.next_update:%Y-%m-%d %H:%M} UTC, at /crl")
+    for ca, made in zip(cas.all()[1:], others, strict=True):
+        if made.der:
+            say(f"CRL {made.number} of {ca.certificate.subject}, at /crl/{public_name(ca.certificate)}.crl")
 
 
 @crl.command()
 @json_option
 @verb
 def show(place: Workplace, as_json: bool) -> None:
-    """Show the newest CRL: its number, dates and entries."""
+    """Show the newest CRL, of former CAs too: its number, dates and entries."""
     place.require_ca()
-    certificate = load_ca_certificate(place.folder)
-    kept = place.transact(lambda repository: repository.find_crl(issuer_id(certificate)))
+    certificate, *others = map(load_ca_certificate, place.folder.cas.all())
+    found = place.transact(
+        lambda repository: [repository.find_crl(issuer_id(one)) for one in (certificate, *others)]
+    )
+    kept = found[0]
     if kept is None:
         raise NotDone(f"there is no CRL yet; make one with: {place.folder.command('crl publish')}")
     _require_list(kept)
-    entries = [_entry(one) for one in x509.load_der_x509_crl(kept.der)]
-    facts = {
-        "issuer": str(certificate.subject),
-        "number": kept.number,
-        "this_update": rfc3339(kept.this_update),
-        "next_update": rfc3339(kept.next_update),
-    }
+    today, more = (
+        _Shown(certificate, kept),
+        [_Shown(one, crl) for one, crl in zip(others, found[1:], strict=True) if crl and crl.der],
+    )
     if as_json:
-        print_json({**facts, "revoked": entries})
+        print_json({**today.as_json(), "others": [one.as_json() for one in more]})
         return
-    for name, value in facts.items():
-        click.echo(f"{name:<11} {value}")
-    print_table(["serial", "revoked at", "reason"], [list(one.values()) for one in entries])
+    today.print()
+    for one in more:
+        click.echo()
+        one.print()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One CRL and whose it is."""
+
+    issuer: Certificate
+    crl: StoredCrl
+
+    def as_json(self) -> dict[str, object]:
+        return {**self._facts(), "revoked": self._entries()}
+
+    def print(self) -> None:
+        for name, value in self._facts().items():
+            click.echo(f"{name:<11} {value}")
+        print_table(["serial", "revoked at", "reason"], [list(one.values()) for one in self._entries()])
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "issuer": str(self.issuer.subject),
+            "number": self.crl.number,
+            "this_update": rfc3339(self.crl.this_update),
+            "next_update": rfc3339(self.crl.next_update),
+        }
+
+    def _entries(self) -> list[dict[str, str]]:
+        return [_entry(one) for one in x509.load_der_x509_crl(self.crl.der)]
 
 
 def _require_list(crl: StoredCrl) -> None:

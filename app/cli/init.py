@@ -8,26 +8,23 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.cli.context import Refusal, Text, Workplace, read_secret, say, verb
+from app.cli.context import Refusal, Text, Workplace, say, verb
+from app.cli.material import DEFAULT_YEARS, Material, bring_along, check_import, import_options, read_subject
 from app.data_folder import DataFolder, readable_by_others, touch_private
-from app.registration import make_registration, read_registrations
+from app.registration import read_registrations
 from app.store.presence import Presence
-from app.wiring import load_ca_certificate, open_configured_store, utc_now
-from ca.algorithms.keys import PrivateKey
+from app.succession import load_ca_certificate
+from app.wiring import open_configured_store, utc_now
 from ca.errors import StoreUnavailable
-from ca.issuing.authority import Authority
-from ca.issuing.key_store import KEY_TYPES, encode_private_key, generate_key, read_private_key
-from ca.issuing.root import arrange_chain, check_ca, encode_pem, make_ca_certificate, read_certificates
+from ca.issuing.key_store import KEY_TYPES, generate_key
+from ca.issuing.root import make_ca_certificate
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 
 T = TypeVar("T")
-DEFAULT_YEARS = 10
 # For so long two first starts may get in each other's way while the database is made.
 LOCKED_SECONDS = 10
-_PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -45,12 +42,7 @@ _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="A registration authority: a separate RSA key opens and signs messages, the CA's only issues.",
 )
 @click.option("--years", type=click.IntRange(1, 50), default=DEFAULT_YEARS, show_default=True)
-@click.option("--import-cert", type=_PEM, help="Bring a CA along: its certificate, PEM.")
-@click.option("--import-key", type=_PEM, help="Its private key, PEM.")
-@click.option("--import-chain", type=_PEM, help="The certificates above it, PEM, the nearest first.")
-@click.option(
-    "--import-passphrase", metavar="FILE|-", help="The passphrase of the key: a file, or - for stdin."
-)
+@import_options
 @click.option(
     "--make-missing",
     is_flag=True,
@@ -70,8 +62,7 @@ def init(
     make_missing: bool,
 ) -> None:
     """Make the CA, or bring one along. Never overwrites one."""
-    if bool(import_cert) != bool(import_key):
-        raise Refusal("--import-cert and --import-key belong together")
+    check_import(import_cert, import_key)
     place.config  # noqa: B018 - wrong settings are told before anything is made
     if make_missing and place.folder.has_ca and not (subject or import_cert):
         _make_missing(place)
@@ -79,19 +70,9 @@ def init(
     refuse_overwrite(place.folder)
     try:
         if import_cert and import_key:
-            passphrase = (
-                read_secret(import_passphrase, "passphrase of the key").encode()
-                if import_passphrase
-                else None
-            )
-            key = read_private_key(import_key, passphrase)
-            certificates = read_certificates(import_cert)
-            above = (*certificates[1:], *(read_certificates(import_chain) if import_chain else ()))
-            chain = arrange_chain(certificates[0], above)
-            for warning in check_ca(certificates[0], key, chain, utc_now(), behind_ra=ra):
-                say(f"warning: {warning}")
+            material = bring_along(import_cert, import_key, import_chain, import_passphrase, ra=ra)
             make_surroundings(place, anew=make_missing)
-            write_ca(place.folder, certificates[0], key, chain, ra=ra)
+            write_ca(place.folder, material)
         else:
             name = _name(subject)
             make_surroundings(place, anew=make_missing)
@@ -102,10 +83,6 @@ def init(
         raise
     tell_ca(place.folder)
     say(f"next: {place.folder.command('serve')}")
-
-
-def _passphrase(source: str | None) -> bytes | None:
-    return read_secret(source, "passphrase of the key").encode() if source else None
 
 
 def prepare(place: Workplace) -> None:
@@ -125,8 +102,8 @@ def prepare(place: Workplace) -> None:
     folder.remove_leftovers()
     folder.load_secret()
     place.require_database()
-    registration = [folder.ra_key(number) for number in folder.ra_numbers()]
-    for path in (folder.ca_key, *registration, folder.secret, place.database_file):
+    keys = [key for one in folder.cas.all() for key in one.private_keys()]
+    for path in (*keys, folder.secret, place.database_file):
         if path and readable_by_others(path):
             say(f"warning: {path} can be read by others: chmod 600 {path}")
 
@@ -213,34 +190,17 @@ def make_ca(
     """
     key = generate_key(key_type)
     made = make_ca_certificate(name or _name(None), key, years, utc_now(), behind_ra=ra)
-    write_ca(folder, Certificate.load(made), key, (), ra=ra)
+    write_ca(folder, Material(Certificate.load(made), key, ra=ra))
 
 
-def write_ca(
-    folder: DataFolder,
-    certificate: Certificate,
-    key: PrivateKey,
-    chain: tuple[Certificate, ...],
-    *,
-    ra: bool = False,
-) -> None:
+def write_ca(folder: DataFolder, material: Material) -> None:
     """Write the CA's files whole or not at all, after the secret that belongs to them.
-
-    With *ra*, and always where the CA key is not RSA, a registration authority is among them.
 
     Raises:
         FileExistsError: There is a CA already.
 
     """
-    files = {
-        folder.ca_key.name: encode_private_key(key),
-        folder.ca_certificate.name: encode_pem(certificate),
-    }
-    if chain:
-        files[folder.ca_chain.name] = b"".join(map(encode_pem, chain))
-    if ra or not isinstance(key, rsa.RSAPrivateKey):
-        made = make_registration(Authority(certificate, key), utc_now())
-        files[folder.ra_key(1).name], files[folder.ra_certificate(1).name] = made
+    files = material.files()
     folder.make()
     folder.make_secret()
     folder.put_ca(files)
@@ -248,21 +208,15 @@ def write_ca(
 
 def _name(subject: str | None) -> Name:
     """The CA's name as it was given, or one after this host."""
-    try:
-        name = Name.from_text(f"CN=scepbox CA {_host()}" if subject is None else subject)
-    except ValueError as error:
-        raise Refusal(f"--subject {subject!r} is no name such as CN=Example CA,O=Example") from error
-    if not name:
-        raise Refusal("--subject is empty; give a name such as CN=Example CA")
-    return name
+    return read_subject(f"CN=scepbox CA {_host()}" if subject is None else subject)
 
 
 def tell_ca(folder: DataFolder) -> None:
     """Say which CA it is, with the fingerprint that people compare."""
-    certificate = load_ca_certificate(folder)
+    certificate = load_ca_certificate(folder.current_ca)
     say(f"CA: {certificate.subject}, valid until {certificate.not_valid_after:%Y-%m-%d}")
     say(f"SHA-256 fingerprint: {certificate.fingerprint()}")
-    for one in read_registrations(folder, certificate, utc_now())[:1]:
+    for one in read_registrations(folder.current_ca, certificate, utc_now())[:1]:
         say(f"RA: {one.subject}, valid until {one.not_valid_after:%Y-%m-%d}, and renewed in time")
 
 

@@ -18,7 +18,8 @@ from app.cli.context import (
     verb,
 )
 from app.client.transport import printable
-from app.wiring import build_approval_desk, load_ca, utc_now
+from app.succession import load_succession
+from app.wiring import build_approval_desk, utc_now
 from ca.algorithms.keys import key_label
 from ca.algorithms.levels import CryptoLevel
 from ca.approval import check_reason
@@ -97,10 +98,10 @@ def show(place: Workplace, request_id: int, as_json: bool) -> None:
 def approve(place: Workplace, request_id: int) -> None:
     """Issue the certificate; the device gets it when it asks next. Prints the serial number."""
     place.require_ca()
-    ca, _ = load_ca(place.folder)
+    cas, _ = load_succession(place.folder, utc_now())
     with closing(place.open_store()) as store:
         try:
-            certificate = build_approval_desk(ca, place.config, store).approve(request_id)
+            certificate = build_approval_desk(cas, place.config, store).approve(request_id)
         except DecisionImpossible as error:
             raise NotDone(f"request {request_id} {error}; {_see(place)}") from error
     say(f"request {request_id} approved: {certificate.subject}, until {certificate.not_after:%Y-%m-%d}")
@@ -119,10 +120,10 @@ def reject(place: Workplace, request_id: int, reason: str) -> None:
         reason = check_reason(reason)
     except ValueError as error:
         raise Refusal(f"--reason: {error}") from error
-    ca, _ = load_ca(place.folder)
+    cas, _ = load_succession(place.folder, utc_now())
     with closing(place.open_store()) as store:
         try:
-            challenge = build_approval_desk(ca, place.config, store).reject(request_id, reason)
+            challenge = build_approval_desk(cas, place.config, store).reject(request_id, reason)
         except DecisionImpossible as error:
             raise NotDone(f"request {request_id} {error}; {_see(place)}") from error
     say(f"request {request_id} rejected; the device hears: {reason}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import click
+from bottle import Bottle
 
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
@@ -15,11 +16,14 @@ from app.config.sections import MOST_WORKERS
 from app.hints import PROGRAM, command
 from app.http.capacity import within_capacity
 from app.http.limits import Limits
+from app.http.live import LiveApplication
 from app.http.rounds import let_others_catch_up
 from app.http.server import WebServer, bind
 from app.logs import set_up_logs
+from app.rollover import CaWatch
 from app.store import Sharing, SqlStore
-from app.wiring import build_web, load_ca, open_configured_store
+from app.succession import load_succession
+from app.wiring import build_web, open_configured_store, utc_now
 from app.workers import Share, make_turn, run_workers, settle_workers
 from ca.policy.challenges import ChallengeKey
 
@@ -57,16 +61,20 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
         _check_base_url(base_url)
     sockets = [_bind(address) for address in check_addresses(listen or config.server.listen)]
     prepare(place)
-    ca, warnings = load_ca(place.folder)
-    for warning in warnings:
-        say(f"warning: {warning}")
     count = settle_workers(config.server.workers if workers is None else workers)
     sharing = Sharing(let_others_catch_up, make_turn(count), BUSY_SECONDS)
     store = open_configured_store(place.folder, config, sharing)
     url = _check_base_url(base_url) or config.server.base_url or ""
-    web = build_web(
-        ca, config, store, ChallengeKey(place.folder.load_secret()), url, place.folder.ocsp_signer
-    )
+    key = ChallengeKey(place.folder.load_secret())
+
+    def build() -> Bottle:
+        cas, warnings = load_succession(place.folder, utc_now())
+        for warning in warnings:
+            say(f"warning: {warning}")
+        return build_web(cas, config, store, key, url)
+
+    # The command line may change the CA meanwhile.
+    web = LiveApplication(build, CaWatch(place.folder))
     tell_ca(place.folder)
     _tell_distribution(config.ca.distribution_url or url)
     _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"), place.folder.path)

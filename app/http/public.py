@@ -1,6 +1,6 @@
 """The public pages beside SCEP: what this server is, the CA certificate as a file, and health."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 
 from bottle import Bottle, HTTPResponse, request
@@ -30,25 +30,33 @@ code {{ overflow-wrap: anywhere; }} dt {{ font-weight: 600; margin-top: 1rem; }}
 
 
 class PublicPages:
-    """``/``, ``/ca.cer``, ``/ca.pem``, ``/healthz`` and ``/readyz``.
+    """``/``, ``/ca.cer``, ``/ca.pem``, ``/ca/NAME.cer``, ``/healthz`` and ``/readyz``.
 
     *is_ready* says whether the store answers; the rest is served whether it does or not. *base_url*
-    is how devices reach this server; empty is however the reader of the page reached it.
+    is how devices reach this server; empty is however the reader of the page reached it. *files* are
+    the certificates of all CAs, in DER: what was issued by one names its own.
     """
 
     def __init__(
-        self, certificate: Certificate, pem: bytes, is_ready: Callable[[], bool], base_url: str
+        self,
+        certificate: Certificate,
+        pem: bytes,
+        is_ready: Callable[[], bool],
+        base_url: str,
+        files: Mapping[str, bytes],
     ) -> None:
         self._certificate = certificate
         self._pem = pem
         self._is_ready = is_ready
         self._base_url = base_url
+        self._files = files
 
     def add_to(self, web: Bottle) -> None:
         """Lay the routes."""
         web.route("/", "GET", guarded(self._index))
         web.route("/ca.cer", "GET", guarded(lambda: reply(self._certificate.der, "application/pkix-cert")))
         web.route("/ca.pem", "GET", guarded(lambda: reply(self._pem, "application/x-pem-file")))
+        web.route("/ca/<name>.cer", "GET", guarded(self._file))
         web.route("/healthz", "GET", guarded(lambda: reply(b"ok\n", "text/plain", store=False)))
         web.route("/readyz", "GET", guarded(self._ready))
 
@@ -63,6 +71,11 @@ class PublicPages:
             not_after=certificate.not_valid_after,
         )
         return reply(page.encode(), "text/html; charset=utf-8")
+
+    def _file(self, name: str) -> HTTPResponse:
+        if name not in self._files:
+            return refuse(404, "no CA of that name is known here")
+        return reply(self._files[name], "application/pkix-cert")
 
     def _ready(self) -> HTTPResponse:
         if self._is_ready():

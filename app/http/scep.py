@@ -12,6 +12,7 @@ from ca.errors import MalformedMessage
 from ca.ports import Peer
 from ca.profiles import DEFAULT, Profile
 from ca.scep.capabilities import capabilities, encode_capabilities
+from ca.scep.codec import NEXT_CERTIFICATES
 
 PkiOperation: TypeAlias = Callable[[bytes, Profile, Peer, Deviations], bytes]
 
@@ -35,7 +36,8 @@ class ScepEndpoint:
 
     *respond* maps a pkiMessage to a CertRep; *ca_certificates* makes the answer to GetCACert, media
     type and body, and *ca_chain* the certs-only body for the GetCACertChain of old drafts: anew each
-    time, because the certificate of a registration authority changes.
+    time, because the certificate of a registration authority changes. *next_ca* is what GetNextCACert
+    answers, where there is a next CA.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class ScepEndpoint:
         profiles: Mapping[str, Profile],
         ca_certificates: Callable[[], tuple[str, bytes]],
         ca_chain: Callable[[], bytes],
+        next_ca: Callable[[], bytes] | None = None,
     ) -> None:
         self._respond = respond
         self._profiles = profiles
         self._ca_certificates = ca_certificates
         self._ca_chain = ca_chain
+        self._next_ca = next_ca
 
     def add_to(self, web: Bottle) -> None:
         """Lay the routes; every method comes here, so that a wrong one is answered here too."""
@@ -70,13 +74,16 @@ class ScepEndpoint:
     def _get(self, query: ScepQuery, profile: Profile) -> HTTPResponse:
         match query.operation:
             case "getcacaps":
-                return reply(encode_capabilities(capabilities(profile.crypto)), "text/plain")
+                words = capabilities(profile.crypto, next_ca=self._next_ca is not None)
+                return reply(encode_capabilities(words), "text/plain")
             case "getcacert":
                 # A CA identifier may come as the message; there is one CA here (RFC 8894 4.2).
                 media_type, body = self._ca_certificates()
                 return reply(body, media_type)
             case "getcacertchain" if profile.crypto == "legacy":
                 return reply(self._ca_chain(), "application/x-x509-ca-ra-cert-chain")
+            case "getnextcacert" if self._next_ca is not None:
+                return reply(self._next_ca(), NEXT_CERTIFICATES)
             case "getnextcacert":
                 return refuse(404, "no next CA certificate is prepared")
             case "pkioperation" if request.method == "HEAD":

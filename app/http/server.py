@@ -12,8 +12,8 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+from wsgiref.types import WSGIApplication
 
-from bottle import Bottle
 from greenlet import GreenletExit
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -230,7 +230,7 @@ class WebServer:
 
     def __init__(
         self,
-        web: Bottle,
+        web: WSGIApplication,
         sockets: Sequence[socket.socket],
         limits: Limits,
         share: ConnectionShare | None = None,

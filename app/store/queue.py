@@ -47,7 +47,12 @@ def add_held(
     added = connection.execute(insert(_request), {**values, **times})
     key = added.inserted_primary_key
     mac = select(_challenge.c.mac).where(_challenge.c.id == values["challenge_id"]).scalar_subquery()
-    row = {"request_id": key[0] if key else None, "csr": content.csr, "signer": content.signer}
+    row = {
+        "request_id": key[0] if key else None,
+        "csr": content.csr,
+        "signer": content.signer,
+        "issuer": content.issuer,
+    }
     connection.execute(insert(_held).values(**row, challenge_mac=mac))
 
 
@@ -61,14 +66,15 @@ def add_same(connection: Connection, values: dict[str, object], root: int) -> No
 
 def find_request(connection: Connection, request_id: int, now: datetime) -> QueuedRequest | None:
     """The request of that number, with what was kept of it."""
-    query = select(_request, _held.c.csr, _held.c.signer, _held.c.decided_at)
+    query = select(_request, _held.c.csr, _held.c.signer, _held.c.decided_at, _held.c.issuer)
     query = query.outerjoin(_held, _held.c.request_id == _request.c.id)
     row = connection.execute(query.where(_request.c.id == request_id, _FIRST)).one_or_none()
     if row is None:
         return None
     content = None
     if row.csr is not None and row.forget_at is not None:
-        content = HeldContent(row.csr, row.signer, _time(row.decide_by), _time(row.forget_at))
+        times = _time(row.decide_by), _time(row.forget_at)
+        content = HeldContent(row.csr, row.signer, *times, row.issuer or "")
     return _queued(row, now, content, None if row.decided_at is None else _time(row.decided_at))
 
 

@@ -109,4 +109,6 @@ held = Table(
     # Of the challenge password that was spent on it, whose number may be another's by now.
     Column("challenge_mac", LargeBinary),
     Column("decided_at", BigInteger),
+    # Which CA was asked, as crl.issuer has it; NULL for those of an earlier version.
+    Column("issuer", Text),
 )

@@ -1,12 +1,19 @@
 """Where a certificate says that its status can be asked for (RFC 5280 4.2.1.13, 4.2.2.1)."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 from ca.asn1 import writer
 from ca.x509 import oids
+from ca.x509.certificate import Certificate
 from ca.x509.extensions import Extension
 
 _URI = 0x86
+
+
+def public_name(certificate: Certificate) -> str:
+    """What a CA is called in addresses: the same for as long as its name and key are."""
+    return sha256(certificate.subject_der + certificate.spki).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ca.algorithms.keys import PrivateKey
 from ca.asn1 import read, writer
 from ca.deviations import Deviations
 from ca.issuing.authority import Authority
-from ca.issuing.root import CaUnusable
+from ca.issuing.root import MAX_COMMON_NAME, CaUnusable
 from ca.x509 import oids
 from ca.x509.certificate import Certificate, key_identifier
 from ca.x509.chain import ChainBroken, check_chain
@@ -27,8 +27,6 @@ OVERLAP = timedelta(days=90)
 # From its start an RA certificate opens messages; so much later it is shown, when every process that
 # serves has surely found it.
 SETTLING = timedelta(hours=1)
-# RFC 5280 appendix A.1: ub-common-name.
-_MAX_COMMON_NAME = 64
 # Windows wants the purpose, Apple the bits (RFC 8894 2.1.2), and both want them explicit.
 _USAGE = frozenset({KeyUsageBit.digitalSignature, KeyUsageBit.keyEncipherment})
 
@@ -109,7 +107,7 @@ def _subject(issuer: Certificate) -> bytes:
     kept = [part.raw for part, rdn in named if all(one.oid != oids.COMMON_NAME for one in rdn)]
     names = [one.value for one in issuer.subject.attributes() if one.oid == oids.COMMON_NAME]
     text = f"{names[-1]} RA" if names else "SCEP RA"
-    if len(text) > _MAX_COMMON_NAME:
+    if len(text) > MAX_COMMON_NAME:
         text = "SCEP RA"
     common_name = writer.sequence(writer.oid(oids.COMMON_NAME), writer.utf8_string(text))
     return writer.sequence(*kept, writer.set_of([common_name]))

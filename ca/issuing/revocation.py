@@ -1,5 +1,6 @@
 """Revoking a certificate: for which reasons, and the new CRL that goes with it (RFC 5280 5.3.1)."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ca.issuing.authority import Authority
@@ -17,12 +18,14 @@ class RevocationRefused(Exception):
 def revoke(
     stored: StoredCertificate,
     reason: Reason,
-    authority: Authority,
+    authorities: Sequence[Authority],
     repository: Repository,
     now: datetime,
     crl_lifetime: timedelta,
 ) -> None:
     """Revoke a certificate, and make the CRL that says so, in the transaction of *repository*.
+
+    The CRL is that of whichever of the *authorities*, today's and former ones, issued it.
 
     ``certificateHold`` is a revocation that can be taken back: ``removeFromCRL`` does that, and any
     other reason makes it final, from the time of the hold on.
@@ -32,7 +35,8 @@ def revoke(
 
     """
     now = now.replace(microsecond=0)
-    if not authority.has_issued(stored.der):
+    issuer = next((one for one in authorities if one.has_issued(stored.der)), None)
+    if issuer is None:
         raise RevocationRefused("another CA issued it, and this one cannot revoke it")
     if reason is Reason.removeFromCRL:
         done = repository.release_certificate(stored.serial, _HOLD)
@@ -42,7 +46,7 @@ def revoke(
         done = repository.revoke_certificate(stored.serial, now, reason.name)
     if not done:
         raise RevocationRefused(_objection(stored, reason))
-    publish_crl(authority, repository, now, crl_lifetime)
+    publish_crl(issuer, repository, now, crl_lifetime)
 
 
 def _objection(stored: StoredCertificate, reason: Reason) -> str:

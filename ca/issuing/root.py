@@ -1,5 +1,7 @@
 """Making a CA certificate, and judging one that is brought along (RFC 8894 2.1.2, RFC 5280 4.2.1)."""
 
+import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,11 +15,15 @@ from ca.algorithms.signatures import fitting_digest
 from ca.asn1 import Asn1Error
 from ca.errors import BadAlgorithm
 from ca.issuing.authority import BACKDATE, new_serial_number
+from ca.x509 import oids
 from ca.x509.certificate import Certificate
 from ca.x509.chain import ChainBroken, check_chain
 from ca.x509.extensions import KeyUsageBit
-from ca.x509.name import Name
+from ca.x509.name import Attribute, Name
 
+# RFC 5280 appendix A.1: ub-common-name.
+MAX_COMMON_NAME = 64
+_GENERATION = re.compile(r"(.*) G([1-9][0-9]{0,3})", re.DOTALL)
 _SCEP_USAGE = {KeyUsageBit.digitalSignature, KeyUsageBit.keyEncipherment}
 
 
@@ -73,6 +79,30 @@ def make_ca_certificate(
         .sign(key, hashes.SHA384() if fitting_digest(key) is SHA384 else hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def successor_name(subject: Name, taken: Sequence[Name]) -> Name:
+    """A name for the CA after that of *subject*, and like none of *taken*: ``Example CA G2``.
+
+    It is another one because some who look for a CRL know its issuer by the name alone.
+    """
+    rdns = [list(rdn) for rdn in subject.rdns]
+    places = [(rdn, at) for rdn in rdns for at, one in enumerate(rdn) if one.oid == oids.COMMON_NAME]
+    if not places:
+        rdns.append([Attribute(oids.COMMON_NAME, "SCEP CA")])
+        places = [(rdns[-1], 0)]
+    rdn, at = places[-1]
+    found = _GENERATION.fullmatch(rdn[at].value)
+    stem, generation = (found[1], int(found[2])) if found else (rdn[at].value, 1)
+    while True:
+        generation += 1
+        text = f"{stem} G{generation}"
+        rdn[at] = Attribute(
+            oids.COMMON_NAME, text if len(text) <= MAX_COMMON_NAME else f"SCEP CA G{generation}"
+        )
+        name = Name.from_text(",".join("+".join(map(str, one)) for one in reversed(rdns)))
+        if not any(name.matches(other) for other in (subject, *taken)):
+            return name
 
 
 def load_pem_certificates(pem: bytes) -> tuple[Certificate, ...]:

@@ -1,7 +1,7 @@
 """One OCSP request in, one response out, with the answers that are asked for often kept for a while."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -14,7 +14,7 @@ from ca.issuing.crl import issuer_id
 from ca.issuing.status import RevocationStatus
 from ca.journal import log_line
 from ca.ocsp.errors import OcspRefusal, ResponseStatus
-from ca.ocsp.request import CertId, read_request
+from ca.ocsp.request import CertId, OcspRequest, read_request
 from ca.ocsp.response import CertStatus, encode_response
 from ca.ocsp.signer import OcspSigner
 from ca.ports import Repository
@@ -54,25 +54,26 @@ class OcspResponder:
         self._kept: dict[tuple[bytes, ...], OcspAnswer] = {}
         self._kept_for = 0
 
-    def respond(self, body: bytes) -> OcspAnswer:
-        """Answer the request *body*.
+    def answers_about(self, request: OcspRequest) -> bool:
+        """Whether a certificate that is asked about is of this CA."""
+        certificate = self._status.authority.certificate
+        return any(_is_issuer(certificate, one) for one in request.certificates)
+
+    def answer(self, request: OcspRequest) -> OcspAnswer:
+        """Answer a request that was read.
 
         Raises:
+            OcspRefusal: It is about another CA's certificates.
             StoreUnavailable: The store could not be asked.
 
         """
-        try:
-            request = read_request(body)
-            kept_as = tuple(one.der for one in request.certificates)
-            now = self._status.clock().replace(microsecond=0)
-            if request.nonce is None:
-                kept = self._find_kept(kept_as, now)
-                if kept is not None:
-                    return kept
-            found = self._look_up(request.certificates, now)
-        except OcspRefusal as refusal:
-            log.info(log_line(ocsp=refusal.status.name, reason=refusal))
-            return OcspAnswer(refusal.encode())
+        kept_as = tuple(one.der for one in request.certificates)
+        now = self._status.clock().replace(microsecond=0)
+        if request.nonce is None:
+            kept = self._find_kept(kept_as, now)
+            if kept is not None:
+                return kept
+        found = self._look_up(request.certificates, now)
         signer = self._signer(now)
         until = min(now + ANSWER_LIFETIME, signer.certificate.not_valid_after)
         der = encode_response(found.statuses, request.nonce, signer, now, until)
@@ -113,6 +114,31 @@ class OcspResponder:
             return _Found(statuses, crl.number if crl else 0)
 
         return self._status.store.transact(work)
+
+
+class OcspResponders:
+    """Answers for all CAs of this server, that of today first: the issuer in the question chooses.
+
+    One answer has one signer, so of a question about certificates of several CAs the others' are unknown.
+    """
+
+    def __init__(self, responders: Sequence[OcspResponder]) -> None:
+        self._responders = responders
+
+    def respond(self, body: bytes) -> OcspAnswer:
+        """Answer the request *body*.
+
+        Raises:
+            StoreUnavailable: The store could not be asked.
+
+        """
+        try:
+            request = read_request(body)
+            asked = (one for one in self._responders if one.answers_about(request))
+            return next(asked, self._responders[0]).answer(request)
+        except OcspRefusal as refusal:
+            log.info(log_line(ocsp=refusal.status.name, reason=refusal))
+            return OcspAnswer(refusal.encode())
 
 
 def _status_of(one: CertId, authority: Authority, repository: Repository) -> CertStatus:

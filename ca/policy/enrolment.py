@@ -14,10 +14,19 @@ from ca.x509.certificate import Certificate
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentPolicy:
-    """Who may have a certificate from *issuer*."""
+    """Who may have a certificate from *issuer*.
+
+    *others* are further CAs of this server, former ones for one: their certificates renew too.
+    """
 
     issuer: Certificate
     challenge_key: ChallengeKey
+    others: tuple[Certificate, ...] = ()
+
+    @property
+    def issuers(self) -> tuple[Certificate, ...]:
+        """Every CA of this server."""
+        return (self.issuer, *self.others)
 
     def renewal_basis(
         self,
@@ -26,12 +35,15 @@ class EnrolmentPolicy:
         content: CertificateContent,
         profile: Profile,
         now: datetime,
+        *,
+        moves: bool = False,
     ) -> str | None:
         """The serial number of the certificate that authorises *request*, None if a challenge must.
 
         *renewed* is the certificate of ours that signed the request, if one did. That counts for
         PKCSReq as for RenewalReq (macOS, certmonger and sscep renew by PKCSReq). A self-signed
-        certificate never counts for anything (RFC 8894 2.4).
+        certificate never counts for anything (RFC 8894 2.4). It *moves* where another CA is asked than
+        the one that issued what it renews.
 
         Raises:
             RenewalRefused: It can only be a renewal, and is not one that may be had.
@@ -42,7 +54,7 @@ class EnrolmentPolicy:
             if request.is_renewal and not request.signer.is_self_issued:
                 raise RenewalRefused("the renewal is not signed by a certificate of this CA")
             return None
-        objection = renewal_objection(request, renewed, self.issuer, content, profile, now)
+        objection = renewal_objection(request, renewed, self.issuers, content, profile, now, moves=moves)
         if objection is None:
             return renewed.serial
         # An ordinary enrolment may be signed by any certificate, an old one of ours too.

@@ -8,9 +8,10 @@ _MODERN = ("AES", "POSTPKIOperation", "Renewal", "SHA-256", "SHA-384", "SHA-512"
 _OLD = ("DES3", "SHA-1")
 
 
-def capabilities(level: CryptoLevel) -> tuple[str, ...]:
-    """The keywords, each of which is a promise (RFC 8894 3.5.2)."""
-    return _MODERN if level is CryptoLevel.MODERN else (*_MODERN, *_OLD)
+def capabilities(level: CryptoLevel, *, next_ca: bool = False) -> tuple[str, ...]:
+    """The keywords, each of which is a promise (RFC 8894 3.5.2), GetNextCACert only while there is one."""
+    keywords = _MODERN if level is CryptoLevel.MODERN else (*_MODERN, *_OLD)
+    return ("GetNextCACert", *keywords) if next_ca else keywords
 
 
 def encode_capabilities(keywords: tuple[str, ...]) -> bytes:

@@ -21,7 +21,7 @@ from ca.deviations import Deviations
 from ca.errors import FailInfo, InvalidReply, MalformedMessage, ScepError
 from ca.issuing.content import certificate_content
 from ca.issuing.status import RevocationStatus
-from ca.ocsp.responder import OcspResponder
+from ca.ocsp.responder import OcspResponder, OcspResponders
 from ca.ocsp.signer import make_signer
 from ca.pkcs7 import EnvelopedData, encrypt
 from ca.profiles import Profile
@@ -184,11 +184,11 @@ def ocsp_request(data: bytes) -> None:
 
 
 @cache
-def _ocsp() -> OcspResponder:
+def _ocsp() -> OcspResponders:
     authority = world().responder.authority
     status = RevocationStatus(authority, world().store, lambda: NOW)
     signer = make_signer(authority, NOW)
-    return OcspResponder(status, lambda _: signer)
+    return OcspResponders([OcspResponder(status, lambda _: signer)])
 
 
 def ocsp_path(data: bytes) -> None:

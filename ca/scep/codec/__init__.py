@@ -6,12 +6,19 @@ Nothing else in the program calls ``ca.pkcs7``.
 from ca.pkcs7 import SignedData
 from ca.scep.codec.cert_rep import encode_cert_rep
 from ca.scep.codec.client import Expectation, decode_cert_rep, decode_crl_rep, encode_request
-from ca.scep.codec.distribution import decode_ca_certificates, encode_ca_certificates, encode_ca_chain
+from ca.scep.codec.distribution import (
+    NEXT_CERTIFICATES,
+    decode_ca_certificates,
+    encode_ca_certificates,
+    encode_ca_chain,
+    encode_next_ca_certificates,
+)
 from ca.scep.codec.pki_message import claimed_message_type, decode_pki_message, decode_transaction, load
 from ca.scep.codec.queries import encode_issuer_and_serial_number
 from ca.scep.codec.requests import decode_request, find_addressee
 
 __all__ = [
+    "NEXT_CERTIFICATES",
     "Expectation",
     "SignedData",
     "claimed_message_type",
@@ -25,6 +32,7 @@ __all__ = [
     "encode_ca_chain",
     "encode_cert_rep",
     "encode_issuer_and_serial_number",
+    "encode_next_ca_certificates",
     "encode_request",
     "find_addressee",
     "load",

@@ -1,15 +1,19 @@
-"""The answer to GetCACert (RFC 8894 4.2.1): one certificate, or a degenerate SignedData of several."""
+"""The answers to GetCACert (RFC 8894 4.2.1), one certificate or several, and to GetNextCACert (4.7.1)."""
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.asn1 import Asn1Error, read
 from ca.deviations import Deviations
 from ca.errors import BadMessageCheck, InvalidReply, MalformedMessage
-from ca.pkcs7 import SignedData, degenerate
+from ca.pkcs7 import SignedData, degenerate, sign
 from ca.x509.certificate import Certificate
 
 ONE_CERTIFICATE = "application/x-x509-ca-cert"
 SEVERAL_CERTIFICATES = "application/x-x509-ca-ra-cert"
+NEXT_CERTIFICATES = "application/x-x509-next-ca-cert"
 
 
 def encode_ca_certificates(certificates: Sequence[Certificate]) -> tuple[str, bytes]:
@@ -22,6 +26,18 @@ def encode_ca_certificates(certificates: Sequence[Certificate]) -> tuple[str, by
 def encode_ca_chain(certificates: Sequence[Certificate]) -> bytes:
     """The certs-only answer to the GetCACertChain of old drafts."""
     return degenerate([one.der for one in certificates])
+
+
+def encode_next_ca_certificates(
+    certificates: Sequence[Certificate], signer: Certificate, key: rsa.RSAPrivateKey, now: datetime
+) -> bytes:
+    """The answer to GetNextCACert: *certificates* of the next CA, signed by today's (RFC 8894 4.7.1).
+
+    They are there twice: sscep reads the bundle inside, and crashes where that is not id-data; jscep
+    reads the certificates beside the signature.
+    """
+    inside = encode_ca_chain(certificates)
+    return sign(signer, key, inside, certificates, signing_time=now)
 
 
 def decode_ca_certificates(body: bytes) -> tuple[Certificate, ...]:
