@@ -120,6 +120,7 @@ class ForgedServer:
 
     capabilities: bytes | int = CAPABILITIES
     capabilities_type: str = "text/plain"
+    reply_type: str = "application/x-pki-message"
     ca: tuple[bytes, str] | int = (CA.der, "application/x-x509-ca-cert")
     opens: tuple[Certificate, rsa.RSAPrivateKey] = (CA, CA_KEY)
     answers: list[Answer] = field(default_factory=lambda: [Forgery()])
@@ -143,7 +144,7 @@ class ForgedServer:
         self.received.append(message)
         self.requests.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return _either(_reply(answer, request), "application/x-pki-message")
+        return _either(_reply(answer, request), self.reply_type)
 
 
 def _reply(answer: Answer, request: Request) -> bytes | int:

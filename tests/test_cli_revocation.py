@@ -11,12 +11,14 @@ from urllib.request import Request, urlopen
 import pytest
 from cryptography import x509
 
+from app.client import ClientError, ScepClient, Transport, get_certificate, get_crl
+from app.client.csr import make_identity
 from ca.issuing.key_store import encode_private_key
 from ca.issuing.root import encode_pem
 from ca.x509.extensions import KeyUsageBit
 from tests.command_line import Done, Service, did, run, serving
 from tests.test_unit_ca_material import CA_KEY, ca_certificate
-from tests.world import NOW
+from tests.world import NOW, name, rsa_key
 
 ANY_PORT = ("--listen", "127.0.0.1:0")
 
@@ -48,6 +50,11 @@ def revoke(data: Path, serial: str, *options: str) -> Done:
     return run("cert", "revoke", serial, *options, "--data", data)
 
 
+def fingerprint(data: Path) -> str:
+    facts: dict[str, str] = json.loads(did("ca", "show", "--json", "--data", data))
+    return facts["sha256"]
+
+
 def shown(data: Path) -> dict[str, Any]:
     facts: dict[str, Any] = json.loads(did("crl", "show", "--json", "--data", data))
     return facts
@@ -68,6 +75,23 @@ def test_revoking_is_seen_everywhere(data: Path, service: Service) -> None:
     (served,) = x509.load_der_x509_crl(service.get("/crl")[1])
     assert f"{served.serial_number:x}" == serial
     assert "keyCompromise" in did("crl", "show", "--data", data)
+
+
+@pytest.mark.proves("R-2.6-a", "R-4.6-a")
+def test_our_client_hears_of_it_by_scep(data: Path, service: Service) -> None:
+    """GetCert gives the certificate until it is revoked, and GetCRL the CRL that says so."""
+    number = int(enrol(data, service), 16)
+    client = ScepClient(Transport(service.url), fingerprint=fingerprint(data), strict=True)
+    asker = make_identity(name("asker"), rsa_key(1))
+    found = get_certificate(client, number, asker)
+    revoke(data, f"{number:x}")
+
+    with pytest.raises(ClientError, match="badCertId: the certificate is revoked"):
+        get_certificate(client, number, asker)
+
+    assert found.serial_number == number
+    assert [one.serial_number for one in get_crl(client, number, asker)] == [number]
+    assert client.deviations.kinds() == []
 
 
 def test_revoking_twice_says_since_when(data: Path, service: Service) -> None:

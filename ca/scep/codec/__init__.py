@@ -6,14 +6,22 @@ Nothing else in the program calls ``ca.pkcs7``.
 from ca.pkcs7 import SignedData
 from ca.scep.codec.cert_rep import encode_cert_rep
 from ca.scep.codec.client import Expectation, decode_cert_rep, decode_crl_rep, encode_request
-from ca.scep.codec.distribution import decode_ca_certificates, encode_ca_certificates, encode_ca_chain
+from ca.scep.codec.distribution import (
+    PKI_MESSAGE,
+    ca_certificates_type,
+    decode_ca_certificates,
+    encode_ca_certificates,
+    encode_ca_chain,
+)
 from ca.scep.codec.pki_message import claimed_message_type, decode_pki_message, decode_transaction, load
 from ca.scep.codec.queries import encode_issuer_and_serial_number
 from ca.scep.codec.requests import decode_request, find_addressee
 
 __all__ = [
+    "PKI_MESSAGE",
     "Expectation",
     "SignedData",
+    "ca_certificates_type",
     "claimed_message_type",
     "decode_ca_certificates",
     "decode_cert_rep",
