@@ -204,9 +204,9 @@ def test_an_ec_ca_has_an_ec_responder(world: World) -> None:
     assert signer.serves(authority, world.now)
 
 
-@pytest.mark.parametrize("octets", [1, 16, 32])
+@pytest.mark.parametrize("octets", [1, 16, 32, 33, 64, 128])
 def test_a_nonce_comes_back(world: World, asked: Asked, one: StoredCertificate, octets: int) -> None:
-    """RFC 9654 2.1: of 1 to 32 octets all; and such an answer is for one alone."""
+    """RFC 9654 2.1: of 1 to 128 octets all; and such an answer is for one alone."""
     nonce = bytes(range(octets))
     request = about(world, one.serial, nonce=nonce)
 
@@ -234,7 +234,7 @@ BROKEN: dict[str, Callable[[World], bytes]] = {
     "nothing but names": lambda _: writer.sequence(writer.sequence(writer.explicit(1, b"\x82\x01a"))),
     "version 2": lambda world: many(single(about(world, 5)), head=writer.explicit(0, writer.integer(1))),
     "an empty nonce": lambda world: with_nonce(about(world, 5), b""),
-    "a nonce of 33 octets": lambda world: with_nonce(about(world, 5), bytes(33)),
+    "a nonce of 129 octets": lambda world: with_nonce(about(world, 5), bytes(129)),
     "a nonce that is none": lambda world: with_extension(about(world, 5), oids.NONCE, writer.integer(5)),
     "two nonces": lambda world: many(
         single(about(world, 5)),
@@ -272,7 +272,7 @@ BROKEN: dict[str, Callable[[World], bytes]] = {
 def test_what_is_no_request_is_malformed(
     world: World, asked: Asked, request_of: Callable[[World], bytes]
 ) -> None:
-    """RFC 6960 2.3: malformedRequest, unsigned; a nonce over 32 octets is one (RFC 9654 2.1)."""
+    """RFC 6960 2.3: malformedRequest, unsigned; a nonce over 128 octets is one (RFC 9654 2.1)."""
     assert asked.der(request_of(world)) == MALFORMED
 
 
@@ -497,7 +497,9 @@ def _web(respond: Callable[[bytes], Any]) -> Bottle:
     return web
 
 
-def _call(web: Bottle, method: str, path: str, body: bytes = b"") -> tuple[str, dict[str, str], bytes]:
+def _call(
+    web: Bottle, method: str, path: str, body: bytes = b"", **environment: str
+) -> tuple[str, dict[str, str], bytes]:
     """What the application answers; *path* is as it stands in the request line."""
     found: list[Any] = []
     environ = {
@@ -505,6 +507,7 @@ def _call(web: Bottle, method: str, path: str, body: bytes = b"") -> tuple[str, 
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": BytesIO(body),
+        **environment,
     }
     chunks = web(environ, lambda status, headers, _=None: found.extend((status, dict(headers))))
     return found[0], found[1], b"".join(chunks)
@@ -555,6 +558,25 @@ def test_caches_have_to_ask(world: World, asked: Asked, one: StoredCertificate) 
     assert headers["Expires"] == "Mon, 01 Jun 2026 13:00:00 GMT"
     assert headers["Content-Length"] == str(len(body))
     assert _call(web, "GET", f"/ocsp/{with_one}")[1]["Cache-Control"] == "no-store"
+
+
+def test_a_cache_that_asks_hears_that_nothing_changed(
+    world: World, asked: Asked, one: StoredCertificate
+) -> None:
+    """RFC 9110 13.1.2: no body for who has this very answer, until the certificate is revoked."""
+    web = _web(asked.responder.respond)
+    path = "/ocsp/" + quote(base64.b64encode(about(world, one.serial)).decode(), safe="")
+    etag = _call(web, "GET", path)[1]["Etag"]
+
+    asked_again = _call(web, "GET", path, HTTP_IF_NONE_MATCH=f'"other", W/{etag}')
+    world.now += timedelta(seconds=2)
+    do_revoke(world, one.serial)
+    revoked = _call(web, "GET", path, HTTP_IF_NONE_MATCH=etag)
+
+    assert (asked_again[0], asked_again[2]) == ("304 Not Modified", b"")
+    assert asked_again[1]["Etag"] == etag
+    assert revoked[0] == "200 OK"
+    assert ocsp.load_der_ocsp_response(revoked[2]).certificate_status is ocsp.OCSPCertStatus.REVOKED
 
 
 @pytest.mark.parametrize(
