@@ -72,7 +72,13 @@ class ApprovalDesk:
             if record.renewal_of is not None:
                 self._check_renewal(record, held, content, profile, repository)
             certificate = self.authority.sign_certificate(
-                csr, content, profile, record.transaction_id, now, renewed_from=record.renewal_of
+                csr,
+                content,
+                profile,
+                record.transaction_id,
+                now,
+                renewed_from=record.renewal_of,
+                status=held.status,
             )
         except (BadAlgorithm, BadRequest) as refusal:
             raise DecisionImpossible(f"cannot be issued any more, only rejected: {refusal}") from refusal

@@ -91,13 +91,15 @@ class HeldContent:
     """What has to be kept of a request to decide on it later.
 
     *csr* and *signer* are DER as received. It waits until *decide_by*, and is forgotten, however it
-    ended, at *forget_at*.
+    ended, at *forget_at*. *status* are the extensions that say where the certificate's status is told,
+    as the server that took the request knew it; who approves may not.
     """
 
     csr: bytes
     signer: bytes
     decide_by: datetime
     forget_at: datetime
+    status: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

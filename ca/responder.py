@@ -1,7 +1,7 @@
 """One pkiMessage in, one CertRep out: the road a request takes, and the transaction around it."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Protocol, assert_never
@@ -173,7 +173,7 @@ class Responder:
         profile, remote = exchange.profile.name, exchange.peer.remote
         content = self.queue.admit(request, profile, remote, repository, exchange.received_at)
         exchange.held(exchange.subject)
-        repository.add_held(exchange.record(), content)
+        repository.add_held(exchange.record(), replace(content, status=self.authority.status))
         return Pending()
 
     def _poll(

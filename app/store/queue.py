@@ -48,7 +48,7 @@ def add_held(
     key = added.inserted_primary_key
     mac = select(_challenge.c.mac).where(_challenge.c.id == values["challenge_id"]).scalar_subquery()
     row = {"request_id": key[0] if key else None, "csr": content.csr, "signer": content.signer}
-    connection.execute(insert(_held).values(**row, challenge_mac=mac))
+    connection.execute(insert(_held).values(**row, challenge_mac=mac, status=content.status or None))
 
 
 def add_same(connection: Connection, values: dict[str, object], root: int) -> None:
@@ -61,14 +61,18 @@ def add_same(connection: Connection, values: dict[str, object], root: int) -> No
 
 def find_request(connection: Connection, request_id: int, now: datetime) -> QueuedRequest | None:
     """The request of that number, with what was kept of it."""
-    query = select(_request, _held.c.csr, _held.c.signer, _held.c.decided_at)
+    query = select(
+        _request, _held.c.csr, _held.c.signer, _held.c.decided_at, _held.c.status.label("status_extensions")
+    )
     query = query.outerjoin(_held, _held.c.request_id == _request.c.id)
     row = connection.execute(query.where(_request.c.id == request_id, _FIRST)).one_or_none()
     if row is None:
         return None
     content = None
     if row.csr is not None and row.forget_at is not None:
-        content = HeldContent(row.csr, row.signer, _time(row.decide_by), _time(row.forget_at))
+        content = HeldContent(
+            row.csr, row.signer, _time(row.decide_by), _time(row.forget_at), row.status_extensions or b""
+        )
     return _queued(row, now, content, None if row.decided_at is None else _time(row.decided_at))
 
 

@@ -109,4 +109,6 @@ held = Table(
     # Of the challenge password that was spent on it, whose number may be another's by now.
     Column("challenge_mac", LargeBinary),
     Column("decided_at", BigInteger),
+    # The DER of the extensions that tell where the certificate's status is to be had; NULL: not known.
+    Column("status", LargeBinary),
 )
