@@ -13,6 +13,7 @@ from app.http.answers import PlainBottle
 from app.http.ocsp import OcspEndpoint
 from app.http.public import PublicPages
 from app.http.revocation import CrlPage
+from app.http.rounds import do_elsewhere
 from app.http.scep import ScepEndpoint
 from app.ocsp_signer import OcspSignerFile
 from app.registration import RegistrationAuthority
@@ -127,6 +128,7 @@ def build_web(
         chain=tuple(one.der for one in (ca.certificate, *ca.chain)),
         queue=config.build_queue(),
         crl_lifetime=crl_lifetime(config),
+        elsewhere=do_elsewhere,
     )
 
     def served() -> tuple[Certificate, ...]:

@@ -1,14 +1,17 @@
 """One pkiMessage in, one CertRep out: the road a request takes, and the transaction around it."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from time import perf_counter
 from typing import Protocol, assert_never
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
+from ca.algorithms.password import sealing_key
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
 from ca.errors import BadCertId, OperationNotOffered, RequestRejected, ScepError
@@ -30,6 +33,7 @@ from ca.scep.messages import (
     Failure,
     MessageType,
     Outcome,
+    Password,
     Pending,
     PkiMessage,
     PollRequest,
@@ -73,12 +77,18 @@ class Identities(Protocol):
         """Those that count at *now*: the one that GetCACert shows, then others that still open."""
 
 
+def _here(work: Callable[[], object]) -> None:
+    """Do it at once, where nobody else waits."""
+    work()
+
+
 @dataclass(frozen=True, slots=True)
 class Responder:
     """Answers pkiMessages (RFC 8894 3.2, 3.3) for one CA.
 
     *chain* is what stands above an issued certificate, for profiles that send it along; *queue* is
-    for those whose certificates a person approves.
+    for those whose certificates a person approves. *elsewhere* does what takes long, and lets others
+    be answered meanwhile.
     """
 
     authority: Authority
@@ -89,6 +99,7 @@ class Responder:
     chain: tuple[bytes, ...]
     queue: Queue = field(default_factory=Queue)
     crl_lifetime: timedelta = CRL_LIFETIME
+    elsewhere: Callable[[Callable[[], object]], None] = _here
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -111,7 +122,11 @@ class Responder:
             reply.identity = identity = _addressed(message, identities)
             request = codec.decode_request(message, identity.key, identity.certificate, profile.crypto)
             recipient = find_recipient(request)
-            body = reply.to(transaction, self._answer(request, exchange), recipient, request.cipher)
+            outcome = self._answer(request, exchange)
+            if isinstance(outcome, Success) and isinstance(recipient, Password):
+                # A tenth of a second, and kept for the reply.
+                self.elsewhere(partial(sealing_key, recipient.text))
+            body = reply.to(transaction, outcome, recipient, request.cipher)
         except ScepError as refusal:
             # The one place where a refusal becomes a CertRep FAILURE.
             exchange.message_type = codec.claimed_message_type(signed)

@@ -1,6 +1,7 @@
 """Clients without an RSA key: their replies come under the challenge password (RFC 8894 3.1)."""
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ca.algorithms import ciphers
 from ca.algorithms.ciphers import AES_128_CBC, AES_128_GCM, Cipher
 from ca.algorithms.digests import SHA512
 from ca.algorithms.keys import PrivateKey
-from ca.algorithms.password import ITERATIONS
+from ca.algorithms.password import ITERATIONS, sealing_key
 from ca.asn1 import writer
 from ca.deviations import Deviations
 from ca.errors import FailInfo, InvalidReply
@@ -134,6 +135,25 @@ def test_a_lost_reply_is_sent_again(client: Modern) -> None:
     assert first == again
     assert world.uses_left() == [0]
     world.store.close()
+
+
+def test_what_takes_long_is_done_elsewhere(world: World, client: Modern, device: Device) -> None:
+    """Once the password was found good, and for nobody else: others of the round wait for it otherwise."""
+    done: list[object] = []
+
+    def elsewhere(work: Callable[[], object]) -> None:
+        done.append(work())
+
+    world.responder = replace(world.responder, elsewhere=elsewhere)
+    world.enrol(device)
+    client.ask(world, "open sesam")
+    before = list(done)
+
+    issued = client.ask(world)
+
+    assert isinstance(issued, Success)
+    assert before == []
+    assert done == [sealing_key(SECRET)]
 
 
 def test_a_poll_is_told_to_send_the_request_again(world: World, client: Modern) -> None:
