@@ -28,7 +28,7 @@ from ca.errors import FailInfo, StoreUnavailable
 from ca.issuing.authority import Authority
 from ca.issuing.key_store import encode_private_key
 from ca.issuing.reasons import Reason
-from ca.issuing.root import encode_pem
+from ca.issuing.root import encode_pem, make_ca_certificate
 from ca.issuing.status import RevocationStatus
 from ca.ocsp import oids
 from ca.ocsp.request import MAX_CERTIFICATES
@@ -36,7 +36,9 @@ from ca.ocsp.responder import ANSWER_LIFETIME, OcspResponder
 from ca.ocsp.signer import RENEW_BEFORE, VALIDITY, make_signer
 from ca.ports import StoredCertificate
 from ca.scep.messages import Failure, MessageType
+from ca.x509.certificate import Certificate
 from ca.x509.extensions import Extension
+from ca.x509.name import Name
 from tests.forging_csr import install
 from tests.test_revocation import do_revoke, issue
 from tests.test_unit_ca_material import ca_certificate
@@ -458,12 +460,19 @@ SPOILT: dict[str, Callable[[bytes, World], bytes]] = {
     "another key": lambda pem, _: pem.partition(b"-----BEGIN PRIVATE")[0] + encode_private_key(rsa_key(3)),
     "the CA's certificate": lambda _, world: encode_pem(world.ca) + encode_private_key(world.key),
     "another CA's": lambda _, world: _of_another_ca(world),
+    "another CA's of the same name": lambda _, world: _of_another_ca(world, "CN=Test CA"),
+    "a device's": lambda _, world: encode_pem(_of_a_device(world)) + encode_private_key(rsa_key(1)),
 }
 
 
-def _of_another_ca(world: World) -> bytes:
-    signer = make_signer(Authority(ca_certificate(rsa_key(3)), rsa_key(3)), world.now)
+def _of_another_ca(world: World, subject: str = "CN=Other CA") -> bytes:
+    other = Certificate.load(make_ca_certificate(Name.from_text(subject), rsa_key(3), 10, world.now))
+    signer = make_signer(Authority(other, rsa_key(3)), world.now)
     return encode_pem(signer.certificate) + encode_private_key(signer.key)
+
+
+def _of_a_device(world: World) -> Certificate:
+    return Certificate.load(issue(world).der)
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
@@ -472,13 +481,27 @@ def test_a_responder_that_is_of_no_use_is_replaced(
 ) -> None:
     """Clients would refuse what it signs."""
     path = tmp_path / "ocsp.pem"
-    before = _good(path, world)
-    path.write_bytes(spoil(before, world))
+    spoilt = spoil(_good(path, world), world)
+    path.write_bytes(spoilt)
 
     signer = OcspSignerFile(path, world.responder.authority).current(world.now)
 
     assert signer.serves(world.responder.authority, world.now)
     assert path.read_bytes() == encode_pem(signer.certificate) + encode_private_key(signer.key)
+    assert path.read_bytes() != spoilt
+
+
+def test_a_clock_that_was_wrong_leaves_no_responder_of_the_future(world: World, tmp_path: Path) -> None:
+    """What was made while the clock was ahead is refused by clients until its time comes."""
+    path, authority = tmp_path / "ocsp.pem", world.responder.authority
+    ahead = world.now + timedelta(days=400)
+    running = OcspSignerFile(path, authority)
+    assert running.current(ahead).certificate.not_valid_before > world.now
+
+    for one in (running, OcspSignerFile(path, authority)):
+        signer = one.current(world.now)
+
+        assert signer.certificate.not_valid_before <= world.now < signer.certificate.not_valid_after
 
 
 def test_a_folder_that_cannot_be_written_is_told(world: World, tmp_path: Path) -> None:
