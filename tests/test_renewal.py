@@ -115,8 +115,10 @@ def test_a_replayed_renewal_gets_the_same_certificate(world: World) -> None:
     assert len(world.issued()) == 2
 
 
-def test_a_device_renews_under_its_old_transaction_id(world: World) -> None:
-    """What certmonger does: it keeps its transactionID for life."""
+@pytest.mark.parametrize("renewal_days", [30, 0])
+def test_a_device_renews_under_its_old_transaction_id(world: World, renewal_days: int) -> None:
+    """What certmonger does: it keeps its transactionID for life, and its first request is no obstacle."""
+    world.profile = replace(world.profile, renewal_days=renewal_days)
     old = _enrolled(world)
     world.now = DUE
     device = _renewing(old, key=1)
