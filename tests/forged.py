@@ -70,6 +70,7 @@ class Forgery:
     """
 
     certificates: tuple[bytes, ...] = field(default_factory=lambda: (issue(),))
+    crls: tuple[bytes, ...] = ()
     signer: Certificate = CA
     key: rsa.RSAPrivateKey = CA_KEY
     message_type: str | None = "3"
@@ -100,7 +101,8 @@ class Forgery:
             attributes[oids.RECIPIENT_NONCE] = writer.octet_string(nonce)
         content = self.content
         if content == b"envelope":
-            content = encrypt([message.signer], degenerate(self.certificates), self.cipher or request.cipher)
+            inner = degenerate(self.certificates, self.crls)
+            content = encrypt([message.signer], inner, self.cipher or request.cipher)
         return sign(self.signer, self.key, content, attributes=attributes, digest=self.digest)
 
 

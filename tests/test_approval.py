@@ -205,9 +205,9 @@ def test_a_rejection_is_forgotten_in_time(device: Device) -> None:
     world.store.close()
 
 
-def test_what_was_forgotten_leaves_only_history(device: Device) -> None:
+def test_what_was_forgotten_leaves_only_history(device: Device, tmp_path: Path) -> None:
     """The CSR and its keys go, the lines that say what happened stay."""
-    world = by_hand(World())
+    world = by_hand(World(f"sqlite:///{tmp_path}/scepbox.db"))
     other = Device("other", rsa_key(2))
     world.enrol(device)
     world.enrol(device, transaction_id="again")
@@ -223,7 +223,21 @@ def test_what_was_forgotten_leaves_only_history(device: Device) -> None:
     assert done is not None
     assert (late.status, late.content, done.status, done.content) == ("refused", None, "issued", None)
     assert isinstance(poll(world, other, "t2"), Success)
+    with closing(sqlite3.connect(tmp_path / "scepbox.db")) as database:
+        # The one that came last.
+        assert database.execute("SELECT count(*) FROM held").fetchone() == (1,)
     world.store.close()
+
+
+def test_what_is_decided_stays_decided(world: World, device: Device) -> None:
+    """The UPDATE itself refuses, whatever was read before it: of two processes one wins."""
+    world.enrol(device)
+    issued = desk(world).approve(1)
+
+    with pytest.raises(DecisionImpossible, match="decided already"):
+        world.store.transact(lambda repository: repository.settle_refused(1, "no", NOW, NOW))
+
+    assert certificate_of(poll(world, device)).der == issued.der
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,17 @@ REFUSALS: dict[str, tuple[Ask, Answer, str]] = {
     "a CRL later": (get_crl, PENDING, "at once"),
     "another certificate": (get_certificate, Forgery((CA.der,)), "no certificate that was asked for"),
     "a certificate for a CRL": (get_crl, Forgery(), "something else than one CRL"),
+    "two CRLs": (get_crl, Forgery((), (revoking(), revoking())), "something else than one CRL"),
+    "a CRL and a certificate": (
+        get_crl,
+        Forgery((CA.der,), (revoking(),)),
+        "something else than one CRL",
+    ),
+    "another CA's certificate of that number": (
+        get_certificate,
+        Forgery((issue(issuer="Other CA", issuer_key=rsa_key(3)),)),
+        "no certificate that was asked for",
+    ),
     "another CA's CRL": (get_crl, CrlSuccess(revoking("Other CA")), "not of the server's CA"),
     "a CRL by another key": (get_crl, CrlSuccess(revoking(key=rsa_key(3))), "not of the server's CA"),
     "no CRL at all": (get_crl, CrlSuccess(b"\x30\x03\x02\x01\x05"), "cannot be read"),

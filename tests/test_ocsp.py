@@ -31,7 +31,7 @@ from ca.issuing.reasons import Reason
 from ca.issuing.root import encode_pem, make_ca_certificate
 from ca.issuing.status import RevocationStatus
 from ca.ocsp import oids
-from ca.ocsp.request import MAX_CERTIFICATES
+from ca.ocsp.request import MAX_CERTIFICATES, read_request
 from ca.ocsp.responder import ANSWER_LIFETIME, OcspResponder
 from ca.ocsp.signer import RENEW_BEFORE, VALIDITY, make_signer
 from ca.ports import StoredCertificate
@@ -410,6 +410,41 @@ def test_a_revocation_shows_within_a_second(world: World, asked: Asked, one: Sto
     do_revoke(world, one.serial, Reason.removeFromCRL)
     world.now += timedelta(seconds=1)
     assert asked(request).certificate_status is ocsp.OCSPCertStatus.GOOD
+
+
+def test_an_answer_that_a_revocation_overtook_is_not_kept(
+    world: World, one: StoredCertificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests of one round step aside in the midst: it would say good for half an hour."""
+    other, asked, request = issue(world, "other"), Asked(world), about(world, one.serial)
+    transact, calls = world.store.transact, []
+
+    def interrupted(work: Callable[[Any], Any]) -> Any:
+        found = transact(work)
+        calls.append(work)
+        # The first asks for the CRL, the second looks the certificate up.
+        if len(calls) == 2:
+            do_revoke(world, one.serial)
+            world.now += timedelta(seconds=1)
+            asked.der(about(world, other.serial))
+        return found
+
+    monkeypatch.setattr(world.store, "transact", interrupted)
+    overtaken = asked(request)
+
+    assert overtaken.certificate_status is ocsp.OCSPCertStatus.GOOD
+    assert asked(request).certificate_status is ocsp.OCSPCertStatus.REVOKED
+
+
+@pytest.mark.parametrize("half", ["name", "key"])
+def test_half_an_issuer_is_another(world: World, asked: Asked, one: StoredCertificate, half: str) -> None:
+    """RFC 6960 4.1.1: a CA is its name and its key, and either may be another CA's as well."""
+    right, wrong = read_request(about(world, one.serial)).certificates[0], bytes(20)
+    name = wrong if half == "name" else right.issuer_name_hash
+    key = wrong if half == "key" else right.issuer_key_hash
+    request = ocsp.OCSPRequestBuilder().add_certificate_by_hash(name, key, right.serial_number, SHA1)
+
+    assert asked.der(request.build().public_bytes(Encoding.DER)) == UNAUTHORIZED
 
 
 def test_what_is_not_known_is_not_kept(world: World, asked: Asked, one: StoredCertificate) -> None:
