@@ -157,7 +157,7 @@ class DataFolder:
 
     def remove_leftovers(self) -> None:
         """Remove what starts that were killed left behind an hour ago or longer."""
-        for pattern in ("ca.new*", f"{self.secret.name}.new-*", f"{self.ca.name}/ra-*.new-*"):
+        for pattern in ("ca.new*", f"{self.secret.name}.new-*", f"{self.ca.name}/*.new-*"):
             for path in self.path.glob(pattern):
                 with suppress(OSError):
                     if time.time() - path.stat().st_mtime < LEFTOVER_SECONDS:

@@ -106,6 +106,30 @@ def test_revoking_twice_says_since_when(data: Path, service: Service) -> None:
     assert done.err.count("\n") == 1
 
 
+def test_what_it_was_renewed_to_is_told(data: Path, tmp_path: Path) -> None:
+    """Whoever has the stolen key may have renewed with it, and a renewal is a certificate of its own."""
+    (data / "scepbox.toml").write_text("[profiles.default]\nrenewal_days = 0\n")
+    serials, old = [], tmp_path / "ipad-17"
+    with serving("--data", data, *ANY_PORT, log=tmp_path / "log") as service:
+        serials.append(enrol(data, service))
+        for number in (1, 2):
+            new = tmp_path / f"renewed-{number}"
+            signing = ("--renew", old / "cert.pem", "--key", tmp_path / "ipad-17" / "key.pem")
+            did("enroll", service.url, *signing, "--out", new)
+            old = new
+            pem = (new / "cert.pem").read_bytes()
+            serials.append(f"{x509.load_pem_x509_certificate(pem).serial_number:x}")
+
+    first = revoke(data, serials[1], "--reason", "keyCompromise")
+    second = revoke(data, serials[0], "--reason", "keyCompromise")
+
+    for done in (first, second):
+        (note,) = done.err.splitlines()[1:]
+        assert note.startswith("note: it was renewed, and the new one is good until ")
+        assert f"cert revoke {serials[2]} --reason keyCompromise" in note
+    assert revoke(data, serials[2]).err.count("\n") == 1
+
+
 def test_a_hold_is_taken_back(data: Path, service: Service) -> None:
     """The phone was found again."""
     serial = enrol(data, service)

@@ -36,7 +36,7 @@ def show(place: Workplace, as_json: bool) -> None:
     """Show the newest CRL: its number, dates and entries."""
     place.require_ca()
     certificate = load_ca_certificate(place.folder)
-    kept = place.transact(lambda repository: repository.find_crl(issuer_id(certificate)))
+    kept = place.read(lambda repository: repository.find_crl(issuer_id(certificate)))
     if kept is None:
         raise NotDone(f"there is no CRL yet; make one with: {place.folder.command('crl publish')}")
     _require_list(kept)
