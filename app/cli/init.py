@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.cli.context import Refusal, Text, Workplace, read_secret, say, verb
 from app.data_folder import DataFolder, readable_by_others, touch_private
-from app.registration import make_registration, read_registrations
+from app.registration import RegistrationAuthority, make_registration, read_registrations
 from app.store.presence import Presence
 from app.wiring import load_ca_certificate, open_configured_store, utc_now
 from ca.algorithms.keys import PrivateKey
@@ -54,7 +54,8 @@ _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--make-missing",
     is_flag=True,
-    help="Go on with a folder of which a part is lost: make the secret, the database or the CA anew.",
+    help="Go on with a folder of which a part is lost: make the secret, the database or the CA anew; "
+    "with --ra also the RA, where all of its files were taken away.",
 )
 @verb
 def init(
@@ -74,7 +75,7 @@ def init(
         raise Refusal("--import-cert and --import-key belong together")
     place.config  # noqa: B018 - wrong settings are told before anything is made
     if make_missing and place.folder.has_ca and not (subject or import_cert):
-        _make_missing(place)
+        _make_missing(place, ra=ra)
         return
     refuse_overwrite(place.folder)
     try:
@@ -163,16 +164,23 @@ def refuse_overwrite(folder: DataFolder) -> None:
         raise Refusal(f"there is a CA in {folder.path} already; choose another folder with --data")
 
 
-def _make_missing(place: Workplace) -> None:
-    """Make the secret and the database of a CA that is there."""
-    secret = place.folder.secret
+def _make_missing(place: Workplace, *, ra: bool) -> None:
+    """Make the secret and the database of a CA that is there, and with *ra* its registration authority."""
+    folder, secret = place.folder, place.folder.secret
+    if ra and not folder.has_ra:
+        authority = Authority(load_ca_certificate(folder), read_private_key(folder.ca_key))
+        RegistrationAuthority(folder, authority, utc_now())
+        say(f"made {folder.ra_certificate(1)}: devices that were told of another RA have to be told of it")
     if not secret.exists():
         place.folder.make_secret()
         say(f"made {secret}: no challenge password made before is known any more")
     place.folder.load_secret()
     if place.look_at_database() is Presence.ABSENT:
         _make_database(place)
-        say(f"made {place.database_file}: what was issued before can neither be listed nor renewed")
+        say(
+            f"made {place.database_file}: what was issued before can neither be listed, renewed nor revoked, "
+            "and what was revoked is on no CRL any more"
+        )
     tell_ca(place.folder)
     say(f"next: {place.folder.command('serve')}")
 
