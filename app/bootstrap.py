@@ -3,13 +3,16 @@
 Needs the standard library alone, because nothing else may be there yet.
 """
 
+import errno
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 import venv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,12 +32,56 @@ def ensure_environment(root: Path, requirements: Sequence[Path]) -> None:
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     mark = home / "requirements.sha256"
     wanted = hashlib.sha256(b"".join(path.read_bytes() for path in requirements)).hexdigest()
-    installed = mark.read_text().split() if mark.exists() else []
-    if wanted not in installed:
-        _install(home, python, requirements)
-        mark.write_text("\n".join([*installed, wanted]))
+    if wanted not in _installed(mark):
+        with _alone(root):
+            # Whoever was waited for may have done it.
+            installed = _installed(mark)
+            if wanted not in installed:
+                _install(home, python, requirements)
+                mark.write_text("\n".join([*installed, wanted]))
     if not inside:
         _start_again(python)
+
+
+def _installed(mark: Path) -> list[str]:
+    return mark.read_text().split() if mark.exists() else []
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keep other starts out meanwhile: making ``.venv`` begins with removing what is half there.
+
+    The lock is the system's, and ends with the process however that ends.
+    """
+    try:
+        file = (root / ".venv.lock").open("a")
+    except OSError:
+        # Then nothing else can be made there either, which is told when it is tried.
+        yield
+        return
+    with file:
+        if not _lock(file.fileno()):
+            _say("waiting for another start, which makes the virtual environment")
+            while not _lock(file.fileno()):
+                time.sleep(0.2)
+        yield
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file if nobody else has, and say whether it is so."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some network file systems have no locks; there it goes on without.
+        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+    return True
 
 
 def _has_packages() -> bool:

@@ -25,6 +25,8 @@ RA_BITS = 2048
 # How often the folder is looked at, for what another process made and for what is due. Far less
 # than a new certificate takes to settle.
 LOOK = timedelta(minutes=1)
+# A certificate that begins later than so was made by a clock that was wrong, and is none to rely on.
+AHEAD = timedelta(days=1)
 # A key that opens nothing any more is removed; but a clock that is wrong must not cost one.
 KEPT_AFTER_END = timedelta(days=30)
 
@@ -61,13 +63,14 @@ class RegistrationAuthority:
         self._folder = folder
         self._authority = authority
         self._known: dict[int, ScepIdentity] = {}
-        self._next_look = datetime.min.replace(tzinfo=UTC)
+        self._looked_at = datetime.min.replace(tzinfo=UTC)
         self._current = self._refresh(now)
 
     def at(self, now: datetime) -> tuple[ScepIdentity, ...]:
         """Those that count at *now*, the one that GetCACert shows first."""
-        if now >= self._next_look:
-            self._next_look = now + LOOK
+        # A clock that was ahead and has been set right is no reason to look at nothing for years.
+        if not timedelta(0) <= now - self._looked_at < LOOK:
+            self._looked_at = now
             try:
                 self._current = self._refresh(now)
             except (OSError, KeyUnusable, CaUnusable, OperationNotOffered) as error:
@@ -78,9 +81,10 @@ class RegistrationAuthority:
     def _refresh(self, now: datetime) -> tuple[ScepIdentity, ...]:
         self._read(now)
         issuer = self._authority.certificate
-        newest = max(self._known, default=0)
-        if is_renewal_due(self._known[newest].certificate if newest else None, issuer, now):
-            self._renew(newest + 1, now)
+        begun = [n for n, one in self._known.items() if one.certificate.not_valid_before <= now + AHEAD]
+        latest = max(begun or self._known, default=0)
+        if is_renewal_due(self._known[latest].certificate if latest else None, issuer, now):
+            self._renew(max(self._known, default=0) + 1, now)
             self._read(now)
         by_certificate = {one.certificate.der: one for one in self._known.values()}
         newest_first = [self._known[number].certificate for number in sorted(self._known, reverse=True)]

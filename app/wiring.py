@@ -10,6 +10,7 @@ from app.http.answers import PlainBottle
 from app.http.ocsp import OcspEndpoint
 from app.http.public import PublicPages
 from app.http.revocation import CrlPage
+from app.http.rounds import do_elsewhere
 from app.http.scep import ScepEndpoint
 from app.ocsp_signer import OcspSignerFile
 from app.store import ALONE, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
@@ -92,6 +93,7 @@ def build_web(
         queue=config.build_queue(),
         crl_lifetime=lifetime,
         others=others,
+        elsewhere=do_elsewhere,
     )
     statuses = [
         RevocationStatus(one, store, utc_now, lifetime)

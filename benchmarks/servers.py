@@ -78,7 +78,7 @@ def _server(name: str, pid: int, url: str, challenge: str) -> Server:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            answer = Transport(url).get("GetCACert")
+            answer = Transport(url).get("GetCACert").body
             break
         except TransportError as error:
             if time.monotonic() > deadline:

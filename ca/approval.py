@@ -12,6 +12,7 @@ from ca.deviations import Deviations
 from ca.errors import BadAlgorithm, BadRequest, DecisionImpossible, RenewalRefused
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
+from ca.issuing.crl import issuer_id
 from ca.policy.renewal import find_renewed, standing_objection
 from ca.ports import Clock, HeldContent, QueuedRequest, Repository, RequestRecord, Store, StoredCertificate
 from ca.profiles import CertificateContent, Profile
@@ -75,8 +76,16 @@ class ApprovalDesk:
             content = certificate_content(csr, profile)
             if record.renewal_of is not None:
                 self._check_renewal(record, held, content, profile, repository, authority)
+            is_asked = issuer_id(authority.certificate) == held.issuer
             certificate = authority.sign_certificate(
-                csr, content, profile, record.transaction_id, now, renewed_from=record.renewal_of
+                csr,
+                content,
+                profile,
+                record.transaction_id,
+                now,
+                renewed_from=record.renewal_of,
+                # Each CA tells of its own certificates only.
+                status=held.status if is_asked else b"",
             )
         except (BadAlgorithm, BadRequest) as refusal:
             raise DecisionImpossible(f"cannot be issued any more, only rejected: {refusal}") from refusal

@@ -47,6 +47,7 @@ class DeviationKind(StrEnum):
     POST_WITHOUT_OPERATION = "post-without-operation"
     CONTENT_WITHOUT_ENVELOPE = "content-without-envelope"
     POLL_NAMES = "poll-names"
+    MEDIA_TYPE = "media-type"
 
 
 # The clause that each kind departs from.
@@ -85,6 +86,7 @@ REFERENCES: dict[DeviationKind, str] = {
     DeviationKind.POST_WITHOUT_OPERATION: "RFC 8894 4.3",
     DeviationKind.CONTENT_WITHOUT_ENVELOPE: "RFC 8894 3.3.2.2",
     DeviationKind.POLL_NAMES: "RFC 8894 3.3.3",
+    DeviationKind.MEDIA_TYPE: "RFC 8894 4.2.1, 4.3.1",
 }
 
 

@@ -92,7 +92,8 @@ class HeldContent:
 
     *csr* and *signer* are DER as received. It waits until *decide_by*, and is forgotten, however it
     ended, at *forget_at*. *issuer* stands for the CA that was asked, as in a :class:`StoredCrl`; empty
-    where that was not kept.
+    where that was not kept. *status* are the extensions that say where the certificate's status is told,
+    as the server that took the request knew it; who approves may not.
     """
 
     csr: bytes
@@ -100,6 +101,7 @@ class HeldContent:
     decide_by: datetime
     forget_at: datetime
     issuer: str = ""
+    status: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

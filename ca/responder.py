@@ -1,12 +1,15 @@
 """One pkiMessage in, one CertRep out: the road a request takes, and the transaction around it."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from time import perf_counter
 from typing import assert_never
 
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
+from ca.algorithms.password import sealing_key
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
 from ca.errors import BadCertId, OperationNotOffered, RequestRejected, ScepError
@@ -29,6 +32,7 @@ from ca.scep.messages import (
     Failure,
     MessageType,
     Outcome,
+    Password,
     Pending,
     PkiMessage,
     PollRequest,
@@ -49,6 +53,11 @@ CLOCK_SKEW = timedelta(hours=1)
 _NOT_FOUND = "no such certificate is known here, or the query cannot be read"
 
 
+def _here(work: Callable[[], object]) -> None:
+    """Do it at once, where nobody else waits."""
+    work()
+
+
 @dataclass(frozen=True, slots=True)
 class Responder:
     """Answers pkiMessages (RFC 8894 3.2, 3.3) for one CA.
@@ -56,6 +65,7 @@ class Responder:
     *chain* is what stands above an issued certificate, for profiles that send it along; *queue* is
     for those whose certificates a person approves. *others* are the CAs beside this one, the CA of
     today, while it changes: the one that an envelope is for decides who answers (RFC 8894 5.1).
+    *elsewhere* does what takes long, and lets others be answered meanwhile.
     """
 
     authority: Authority
@@ -67,6 +77,7 @@ class Responder:
     queue: Queue = field(default_factory=Queue)
     crl_lifetime: timedelta = CRL_LIFETIME
     others: tuple[OtherCa, ...] = ()
+    elsewhere: Callable[[Callable[[], object]], None] = _here
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -94,6 +105,9 @@ class Responder:
                 exchange.other_ca = str(door.authority.certificate.subject)
             asked = Asked(door.authority, door.issuer, alone=not self.others)
             outcome = self._answer(request, exchange, asked)
+            if isinstance(outcome, Success) and isinstance(recipient, Password):
+                # A tenth of a second, and kept for the reply.
+                self.elsewhere(partial(sealing_key, recipient.text))
             body = reply.to(transaction, outcome, recipient, request.cipher)
         except ScepError as refusal:
             # The one place where a refusal becomes a CertRep FAILURE.
@@ -189,8 +203,9 @@ class Responder:
         profile, remote = exchange.profile.name, exchange.peer.remote
         content = self.queue.admit(request, profile, remote, repository, exchange.received_at)
         exchange.held(exchange.subject)
-        issuer = issuer_id(asked.issuer.certificate)
-        repository.add_held(exchange.record(), replace(content, issuer=issuer))
+        issuer = asked.issuer
+        kept = replace(content, issuer=issuer_id(issuer.certificate), status=issuer.status)
+        repository.add_held(exchange.record(), kept)
         return Pending()
 
     def _poll(

@@ -5,6 +5,7 @@ from hashlib import sha256
 
 from ca.deviations import DeviationKind
 from ca.errors import TransactionInUse
+from ca.issuing.authority import BACKDATE
 from ca.journal import Exchange
 from ca.policy.queue import check_transactions, check_waiting, is_waiting
 from ca.ports import AnsweredRequest, HeldRequest, Repository, StoredCertificate
@@ -133,4 +134,6 @@ def _stands(answer: AnsweredRequest | HeldRequest, exchange: Exchange) -> bool:
         return True
     certificate = answer.certificate
     due = certificate.not_after - timedelta(days=exchange.profile.renewal_days)
-    return exchange.received_at < due or due <= certificate.not_before or not exchange.profile.renewal_days
+    # One that may be renewed from its first moment on, as where both are 30 days, is never due so.
+    always_due = not exchange.profile.renewal_days or due <= certificate.not_before + BACKDATE
+    return always_due or exchange.received_at < due

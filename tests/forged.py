@@ -70,6 +70,7 @@ class Forgery:
     """
 
     certificates: tuple[bytes, ...] = field(default_factory=lambda: (issue(),))
+    crls: tuple[bytes, ...] = ()
     signer: Certificate = CA
     key: rsa.RSAPrivateKey = CA_KEY
     message_type: str | None = "3"
@@ -100,7 +101,8 @@ class Forgery:
             attributes[oids.RECIPIENT_NONCE] = writer.octet_string(nonce)
         content = self.content
         if content == b"envelope":
-            content = encrypt([message.signer], degenerate(self.certificates), self.cipher or request.cipher)
+            inner = degenerate(self.certificates, self.crls)
+            content = encrypt([message.signer], inner, self.cipher or request.cipher)
         return sign(self.signer, self.key, content, attributes=attributes, digest=self.digest)
 
 
@@ -120,6 +122,7 @@ class ForgedServer:
 
     capabilities: bytes | int = CAPABILITIES
     capabilities_type: str = "text/plain"
+    reply_type: str = "application/x-pki-message"
     ca: tuple[bytes, str] | int = (CA.der, "application/x-x509-ca-cert")
     opens: tuple[Certificate, rsa.RSAPrivateKey] = (CA, CA_KEY)
     answers: list[Answer] = field(default_factory=lambda: [Forgery()])
@@ -143,7 +146,7 @@ class ForgedServer:
         self.received.append(message)
         self.requests.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return _either(_reply(answer, request), "application/x-pki-message")
+        return _either(_reply(answer, request), self.reply_type)
 
 
 def _reply(answer: Answer, request: Request) -> bytes | int:

@@ -13,6 +13,7 @@ from cryptography import x509
 from ca.algorithms.digests import SHA1
 from ca.algorithms.levels import CryptoLevel
 from ca.errors import DecisionImpossible, FailInfo
+from ca.issuing.addresses import StatusAddresses
 from ca.issuing.authority import Authority
 from ca.issuing.root import make_ca_certificate
 from ca.pkcs7 import SignedData
@@ -71,6 +72,25 @@ def test_a_rejected_device_hears_the_reason(world: World, device: Device) -> Non
     (queued,) = requests(world, "refused")
     assert (queued.record.fail_info, queued.record.reason) == ("badRequest", "not one of ours")
     assert world.issued() == []
+
+
+@pytest.mark.parametrize("own", ["", "http://of.the.settings"])
+def test_the_certificate_says_where_its_status_is_told(world: World, device: Device, own: str) -> None:
+    """RFC 5280 4.2.1.13: the server knew by --base-url; the settings of who approves go before it."""
+
+    def knowing(url: str) -> Authority:
+        known = StatusAddresses(f"{url}/ocsp", f"{url}/ca.cer", f"{url}/crl") if url else None
+        return Authority(world.ca, world.key, known)
+
+    world.responder = replace(world.responder, authority=knowing("http://of.the.server"))
+    world.enrol(device)
+
+    replace(desk(world), authority=knowing(own)).approve(1)
+
+    extensions = x509.load_der_x509_certificate(certificate_of(poll(world, device)).der).extensions
+    (point,) = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert point.full_name == [x509.UniformResourceIdentifier(f"{own or 'http://of.the.server'}/crl")]
+    assert len(extensions.get_extension_for_class(x509.AuthorityInformationAccess).value) == 2
 
 
 def test_a_challenge_is_spent_when_the_request_begins_to_wait(world: World, device: Device) -> None:
@@ -185,9 +205,9 @@ def test_a_rejection_is_forgotten_in_time(device: Device) -> None:
     world.store.close()
 
 
-def test_what_was_forgotten_leaves_only_history(device: Device) -> None:
+def test_what_was_forgotten_leaves_only_history(device: Device, tmp_path: Path) -> None:
     """The CSR and its keys go, the lines that say what happened stay."""
-    world = by_hand(World())
+    world = by_hand(World(f"sqlite:///{tmp_path}/scepbox.db"))
     other = Device("other", rsa_key(2))
     world.enrol(device)
     world.enrol(device, transaction_id="again")
@@ -203,7 +223,21 @@ def test_what_was_forgotten_leaves_only_history(device: Device) -> None:
     assert done is not None
     assert (late.status, late.content, done.status, done.content) == ("refused", None, "issued", None)
     assert isinstance(poll(world, other, "t2"), Success)
+    with closing(sqlite3.connect(tmp_path / "scepbox.db")) as database:
+        # The one that came last.
+        assert database.execute("SELECT count(*) FROM held").fetchone() == (1,)
     world.store.close()
+
+
+def test_what_is_decided_stays_decided(world: World, device: Device) -> None:
+    """The UPDATE itself refuses, whatever was read before it: of two processes one wins."""
+    world.enrol(device)
+    issued = desk(world).approve(1)
+
+    with pytest.raises(DecisionImpossible, match="decided already"):
+        world.store.transact(lambda repository: repository.settle_refused(1, "no", NOW, NOW))
+
+    assert certificate_of(poll(world, device)).der == issued.der
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from ca.scep.codec import decode_ca_certificates
 from ca.scep.messages import MessageType, Outcome, Pending
@@ -36,7 +38,8 @@ def data(tmp_path: Path) -> Path:
 @contextmanager
 def _serving(data: Path, name: str) -> Iterator[Service]:
     log = data.parent / name
-    with serving("--data", data, "--listen", "127.0.0.1:0", "--workers", 2, log=log) as service:
+    options = ("--listen", "127.0.0.1:0", "--workers", 2, "--base-url", "http://pki.example")
+    with serving("--data", data, *options, log=log) as service:
         yield service
 
 
@@ -81,6 +84,10 @@ def test_fifty_polls_and_two_approvals_at_once_give_one_certificate(data: Path, 
     assert codes == [0, 1]
     assert certificates == {serial}
     assert [one.result().out.strip() for one in approvals if one.result().code == 0] == [serial]
+    # What the server alone was told.
+    assert b"http://pki.example/crl" in x509.load_pem_x509_certificate(
+        did("cert", "export", serial, "--data", data).encode()
+    ).public_bytes(serialization.Encoding.DER)
 
 
 def _poll_until_issued(service: Service, device: Device, ca: Certificate) -> str:

@@ -363,3 +363,26 @@ def test_a_virtual_environment_without_pip_is_made_again(tmp_path: Path) -> None
 
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).resolve() == home.resolve()
+
+
+def test_first_starts_at_once_make_one_virtual_environment(tmp_path: Path) -> None:
+    """Two terminals, or a service manager and a person: one makes it, the others wait and use it."""
+    (tmp_path / "requirements.txt").touch()
+    program = "import sys; from pathlib import Path; from app.bootstrap import ensure_environment as ensure\n"
+    program += "ensure(root := Path(sys.argv[1]), [root / 'requirements.txt']); print(sys.prefix)"
+    starts = [
+        subprocess.Popen(
+            [BASE_PYTHON, "-c", program, tmp_path],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**CLEAN, "PYTHONPATH": str(ROOT)},
+        )
+        for _ in range(3)
+    ]
+
+    ended = [one.communicate(timeout=120) for one in starts]
+
+    assert [one.returncode for one in starts] == [0] * 3, ended
+    assert {Path(out.strip()).resolve() for out, _ in ended} == {(tmp_path / ".venv").resolve()}
+    assert sum(said.count("making a virtual environment") for _, said in ended) == 1

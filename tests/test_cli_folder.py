@@ -211,3 +211,21 @@ def test_a_secret_that_others_can_read_is_warned_of(data: Path, tmp_path: Path, 
 
     warnings = [line for line in service.log.splitlines() if line.startswith("warning: ")]
     assert warnings == [f"warning: {data / name} can be read by others: chmod 600 {data / name}"]
+
+
+def test_a_stolen_ra_is_replaced(tmp_path: Path) -> None:
+    """Nobody can revoke it, for what opens messages is in no list; without --ra there would be none."""
+    data = tmp_path / "data"
+    did("init", "--data", data, "--ra")
+    before = (data / "ca" / "ra-1.pem").read_bytes()
+    for path in (data / "ca").glob("ra-*"):
+        path.unlink()
+
+    done = run("init", "--ra", "--make-missing", "--data", data)
+    again = run("init", "--ra", "--make-missing", "--data", data)
+
+    assert (done.code, again.code) == (0, 0)
+    assert done.err.startswith("made ")
+    assert not again.err.startswith("made ")
+    assert (data / "ca" / "ra-1.pem").read_bytes() != before
+    assert "RA: CN=" in done.err

@@ -11,6 +11,8 @@ from urllib.request import Request, urlopen
 import pytest
 from cryptography import x509
 
+from app.client import ClientError, ScepClient, Transport, get_certificate, get_crl
+from app.client.csr import make_identity
 from app.data_folder import DataFolder
 from app.succession import load_ca_certificate
 from ca.issuing.addresses import public_name
@@ -19,7 +21,7 @@ from ca.issuing.root import encode_pem
 from ca.x509.extensions import KeyUsageBit
 from tests.command_line import Done, Service, did, run, serving
 from tests.test_unit_ca_material import CA_KEY, ca_certificate
-from tests.world import NOW
+from tests.world import NOW, name, rsa_key
 
 ANY_PORT = ("--listen", "127.0.0.1:0")
 
@@ -51,6 +53,11 @@ def revoke(data: Path, serial: str, *options: str) -> Done:
     return run("cert", "revoke", serial, *options, "--data", data)
 
 
+def fingerprint(data: Path) -> str:
+    facts: dict[str, str] = json.loads(did("ca", "show", "--json", "--data", data))
+    return facts["sha256"]
+
+
 def shown(data: Path) -> dict[str, Any]:
     facts: dict[str, Any] = json.loads(did("crl", "show", "--json", "--data", data))
     return facts
@@ -73,6 +80,23 @@ def test_revoking_is_seen_everywhere(data: Path, service: Service) -> None:
     assert "keyCompromise" in did("crl", "show", "--data", data)
 
 
+@pytest.mark.proves("R-2.6-a", "R-4.6-a")
+def test_our_client_hears_of_it_by_scep(data: Path, service: Service) -> None:
+    """GetCert gives the certificate until it is revoked, and GetCRL the CRL that says so."""
+    number = int(enrol(data, service), 16)
+    client = ScepClient(Transport(service.url), fingerprint=fingerprint(data), strict=True)
+    asker = make_identity(name("asker"), rsa_key(1))
+    found = get_certificate(client, number, asker)
+    revoke(data, f"{number:x}")
+
+    with pytest.raises(ClientError, match="badCertId: the certificate is revoked"):
+        get_certificate(client, number, asker)
+
+    assert found.serial_number == number
+    assert [one.serial_number for one in get_crl(client, number, asker)] == [number]
+    assert client.deviations.kinds() == []
+
+
 def test_revoking_twice_says_since_when(data: Path, service: Service) -> None:
     """Exit code 1, one line."""
     serial = enrol(data, service)
@@ -83,6 +107,30 @@ def test_revoking_twice_says_since_when(data: Path, service: Service) -> None:
     assert done.code == 1
     assert f"{serial} (CN=ipad-17): it is revoked already (" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_what_it_was_renewed_to_is_told(data: Path, tmp_path: Path) -> None:
+    """Whoever has the stolen key may have renewed with it, and a renewal is a certificate of its own."""
+    (data / "scepbox.toml").write_text("[profiles.default]\nrenewal_days = 0\n")
+    serials, old = [], tmp_path / "ipad-17"
+    with serving("--data", data, *ANY_PORT, log=tmp_path / "log") as service:
+        serials.append(enrol(data, service))
+        for number in (1, 2):
+            new = tmp_path / f"renewed-{number}"
+            signing = ("--renew", old / "cert.pem", "--key", tmp_path / "ipad-17" / "key.pem")
+            did("enroll", service.url, *signing, "--out", new)
+            old = new
+            pem = (new / "cert.pem").read_bytes()
+            serials.append(f"{x509.load_pem_x509_certificate(pem).serial_number:x}")
+
+    first = revoke(data, serials[1], "--reason", "keyCompromise")
+    second = revoke(data, serials[0], "--reason", "keyCompromise")
+
+    for done in (first, second):
+        (note,) = done.err.splitlines()[1:]
+        assert note.startswith("note: it was renewed, and the new one is good until ")
+        assert f"cert revoke {serials[2]} --reason keyCompromise" in note
+    assert revoke(data, serials[2]).err.count("\n") == 1
 
 
 def test_a_hold_is_taken_back(data: Path, service: Service) -> None:

@@ -264,7 +264,37 @@ def test_the_body_of_get_ca_cert_says_what_it_is(server: ForgedServer, body: byt
     """K-08, RFC 8894 4.2.1: servers mix up the two media types, and the bodies cannot be mixed up."""
     server.ca = (body, media_type)
 
-    assert [one.der for one in applicant(server).client.roles.authorities] == [CA.der]
+    client = applicant(server).client
+
+    right = media_type == (ONE if body == CA.der else BUNDLE)
+    assert [one.der for one in client.roles.authorities] == [CA.der]
+    assert client.deviations.kinds() == ([] if right else [DeviationKind.MEDIA_TYPE])
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/x-pki-message; charset=utf-8", "Application/X-PKI-Message"]
+)
+def test_parameters_of_a_media_type_are_let_pass(server: ForgedServer, media_type: str) -> None:
+    """RFC 9110 8.3.1: the case of a media type says nothing, nor do parameters that it does not have."""
+    server.reply_type = media_type
+    candidate = applicant(server)
+
+    candidate.enrol()
+
+    assert candidate.client.deviations.kinds() == []
+
+
+@pytest.mark.parametrize("media_type", ["text/html", "", "application/octet-stream"])
+def test_another_media_type_of_a_reply_is_told(server: ForgedServer, media_type: str) -> None:
+    """RFC 8894 4.3.1: iOS refuses such a reply; it is sound all the same."""
+    server.reply_type = media_type
+    candidate = applicant(server)
+
+    candidate.enrol()
+
+    (deviation,) = candidate.client.deviations
+    assert (deviation.kind, deviation.place) == (DeviationKind.MEDIA_TYPE, "http.PKIOperation")
+    assert media_type in deviation.detail
 
 
 NO_CA = {

@@ -88,6 +88,21 @@ def test_a_renewal_says_so(server: ForgedServer) -> None:
     assert server.received[0].message_type is MessageType.RENEWAL_REQ
 
 
+@pytest.mark.proves("R-2.3-c")
+@pytest.mark.parametrize("capabilities", [b"AES\nPOSTPKIOperation\nSHA-256\n", b"SCEPStandard\n", b"", 404])
+def test_without_a_promise_of_renewal_it_is_a_pkcs_req(
+    server: ForgedServer, capabilities: bytes | int
+) -> None:
+    """RFC 8894 2.3: a server that promises none refuses messageType 17, or takes it for a fault."""
+    server.capabilities = capabilities
+    server.answers = [Pending(), Success(issue())]
+
+    applicant(server).enrol(renewal=True, polls=1)
+
+    kinds = [message.message_type for message in server.received]
+    assert kinds == [MessageType.PKCS_REQ, MessageType.CERT_POLL]
+
+
 @pytest.mark.proves("K-09", "R-3.5.2-i", "R-2.9-b")
 @pytest.mark.parametrize(
     "capabilities",

@@ -169,6 +169,18 @@ def test_any_object_identifier_is_a_purpose(tmp_path: Path, purpose: str) -> Non
     assert load_config(path, {}).build_profiles()[DEFAULT].key_purposes == (purpose,)
 
 
+def test_a_purpose_that_is_said_twice_is_there_once(tmp_path: Path) -> None:
+    """RFC 5280 4.2.1.12: some verifiers refuse a certificate that repeats one; a name is an OID too."""
+    path = write(
+        tmp_path,
+        '[profiles.default]\neku = ["clientAuth", "serverAuth", "1.3.6.1.5.5.7.3.2", "clientAuth"]\n',
+    )
+
+    profile = load_config(path, {}).build_profiles()[DEFAULT]
+
+    assert profile.key_purposes == (oids.KEY_PURPOSES["clientAuth"], oids.KEY_PURPOSES["serverAuth"])
+
+
 def test_a_profile_inherits_from_the_default_one(tmp_path: Path) -> None:
     """What is not said is as in default, and what is said there twice is the profile's own."""
     path = write(

@@ -151,10 +151,10 @@ def test_leftovers_go_after_an_hour_and_nothing_else_does(folder: DataFolder) ->
     assert names(folder) == ["ca.new-young", "ca.old", "scepbox.toml.new-1"]
 
 
-def test_half_a_key_of_the_ra_goes_too(folder: DataFolder) -> None:
+def test_half_a_key_goes_too(folder: DataFolder) -> None:
     """A process that was killed while it wrote one left it behind, under a name that nobody reads."""
     folder.ca.mkdir()
-    for name in ("ra-1.key", "ra-2.key.new-abc", "ra-2.pem.new-abc"):
+    for name in ("ra-1.key", "ra-2.key.new-abc", "ra-2.pem.new-abc", "ocsp.pem.new-abc"):
         (folder.ca / name).write_text("x")
         age(folder.ca / name)
 

@@ -1,5 +1,6 @@
 """A device enrols: what it gets, and what it gets when its reply was lost."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -49,3 +50,37 @@ def test_two_devices_may_use_one_transaction_id(world: World, device: Device) ->
     second = certificate_of(world.enrol(Device("ipad-18", rsa_key(2))))
 
     assert first.serial_number != second.serial_number
+
+
+@pytest.mark.parametrize(
+    ("renewal_days", "days_before_end", "same"),
+    [(30, 31, True), (30, 29, False), (0, 1, True), (365, 1, True), (400, 1, True)],
+)
+def test_a_request_made_again_when_renewal_is_due_is_a_new_one(
+    world: World, device: Device, renewal_days: int, days_before_end: int, same: bool
+) -> None:
+    """Clients that cannot renew ask again with their old request, and the old answer is of no more use.
+
+    Where renewal may be had at any time, nothing tells the one from a lost reply.
+    """
+    world.profile = replace(world.profile, renewal_days=renewal_days)
+    first = certificate_of(world.enrol(device))
+    world.now = first.not_valid_after - timedelta(days=days_before_end)
+
+    second = certificate_of(world.enrol(device))
+
+    assert (second.der == first.der) is same
+
+
+def test_the_same_csr_at_another_profile_is_another_request(world: World, device: Device) -> None:
+    """What one profile grants says nothing about another."""
+    message = device.message(world.ca)
+    first = certificate_of(device.read(world.respond(message), world.ca))
+    world.profile = replace(world.profile, name="vpn")
+    world.add_challenge("vpn", profile="vpn")
+
+    outcome = device.read(world.respond(message), world.ca)
+
+    assert isinstance(outcome, Failure)
+    assert outcome.text == "challenge password not accepted"
+    assert [one.der for one in world.issued()] == [first.der]

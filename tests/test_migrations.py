@@ -13,8 +13,8 @@ from alembic.migration import MigrationContext
 from app.store import open_store, tables
 from app.store.engine import open_engine
 from app.store.migrate import MIGRATIONS
-from ca.scep.messages import Pending
-from tests.waiting import by_hand, requests
+from ca.scep.messages import Pending, Success
+from tests.waiting import by_hand, desk, requests
 from tests.world import Device, World
 
 
@@ -39,6 +39,22 @@ def test_a_database_of_the_first_version_is_brought_along(url: str, device: Devi
     assert world.enrol(device) == Pending()
     assert [one.status for one in requests(world)] == ["refused", "pending"]
     world.store.close()
+
+
+def test_what_waited_before_the_upgrade_is_approved_after(url: str, device: Device) -> None:
+    """Revision 0003 did not keep where the status of the certificate is told."""
+    world = by_hand(World(url))
+    world.enrol(device)
+    world.store.close()
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
+        database.execute("ALTER TABLE held DROP COLUMN status")
+        database.execute("UPDATE alembic_version SET version_num = '0003'")
+
+    upgraded = by_hand(World(url))
+    issued = desk(upgraded).approve(1)
+
+    assert upgraded.enrol(device) == Success(issued.der)
+    upgraded.store.close()
 
 
 def test_the_migrations_make_the_tables_that_the_program_knows(url: str) -> None:

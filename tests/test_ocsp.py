@@ -28,7 +28,7 @@ from ca.errors import FailInfo, StoreUnavailable
 from ca.issuing.authority import Authority
 from ca.issuing.key_store import encode_private_key
 from ca.issuing.reasons import Reason
-from ca.issuing.root import encode_pem
+from ca.issuing.root import encode_pem, make_ca_certificate
 from ca.issuing.status import RevocationStatus
 from ca.ocsp import oids
 from ca.ocsp.request import MAX_CERTIFICATES, read_request
@@ -36,7 +36,9 @@ from ca.ocsp.responder import ANSWER_LIFETIME, OcspResponder, OcspResponders
 from ca.ocsp.signer import RENEW_BEFORE, VALIDITY, make_signer
 from ca.ports import StoredCertificate
 from ca.scep.messages import Failure, MessageType
+from ca.x509.certificate import Certificate
 from ca.x509.extensions import Extension
+from ca.x509.name import Name
 from tests.forging_csr import install
 from tests.test_revocation import do_revoke, issue
 from tests.test_unit_ca_material import ca_certificate
@@ -204,9 +206,9 @@ def test_an_ec_ca_has_an_ec_responder(world: World) -> None:
     assert signer.serves(authority, world.now)
 
 
-@pytest.mark.parametrize("octets", [1, 16, 32])
+@pytest.mark.parametrize("octets", [1, 16, 32, 33, 64, 128])
 def test_a_nonce_comes_back(world: World, asked: Asked, one: StoredCertificate, octets: int) -> None:
-    """RFC 9654 2.1: of 1 to 32 octets all; and such an answer is for one alone."""
+    """RFC 9654 2.1: of 1 to 128 octets all; and such an answer is for one alone."""
     nonce = bytes(range(octets))
     request = about(world, one.serial, nonce=nonce)
 
@@ -234,7 +236,7 @@ BROKEN: dict[str, Callable[[World], bytes]] = {
     "nothing but names": lambda _: writer.sequence(writer.sequence(writer.explicit(1, b"\x82\x01a"))),
     "version 2": lambda world: many(single(about(world, 5)), head=writer.explicit(0, writer.integer(1))),
     "an empty nonce": lambda world: with_nonce(about(world, 5), b""),
-    "a nonce of 33 octets": lambda world: with_nonce(about(world, 5), bytes(33)),
+    "a nonce of 129 octets": lambda world: with_nonce(about(world, 5), bytes(129)),
     "a nonce that is none": lambda world: with_extension(about(world, 5), oids.NONCE, writer.integer(5)),
     "two nonces": lambda world: many(
         single(about(world, 5)),
@@ -272,7 +274,7 @@ BROKEN: dict[str, Callable[[World], bytes]] = {
 def test_what_is_no_request_is_malformed(
     world: World, asked: Asked, request_of: Callable[[World], bytes]
 ) -> None:
-    """RFC 6960 2.3: malformedRequest, unsigned; a nonce over 32 octets is one (RFC 9654 2.1)."""
+    """RFC 6960 2.3: malformedRequest, unsigned; a nonce over 128 octets is one (RFC 9654 2.1)."""
     assert asked.der(request_of(world)) == MALFORMED
 
 
@@ -410,6 +412,41 @@ def test_a_revocation_shows_within_a_second(world: World, asked: Asked, one: Sto
     assert asked(request).certificate_status is ocsp.OCSPCertStatus.GOOD
 
 
+def test_an_answer_that_a_revocation_overtook_is_not_kept(
+    world: World, one: StoredCertificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests of one round step aside in the midst: it would say good for half an hour."""
+    other, asked, request = issue(world, "other"), Asked(world), about(world, one.serial)
+    transact, calls = world.store.transact, []
+
+    def interrupted(work: Callable[[Any], Any]) -> Any:
+        found = transact(work)
+        calls.append(work)
+        # The first asks for the CRL, the second looks the certificate up.
+        if len(calls) == 2:
+            do_revoke(world, one.serial)
+            world.now += timedelta(seconds=1)
+            asked.der(about(world, other.serial))
+        return found
+
+    monkeypatch.setattr(world.store, "transact", interrupted)
+    overtaken = asked(request)
+
+    assert overtaken.certificate_status is ocsp.OCSPCertStatus.GOOD
+    assert asked(request).certificate_status is ocsp.OCSPCertStatus.REVOKED
+
+
+@pytest.mark.parametrize("half", ["name", "key"])
+def test_half_an_issuer_is_another(world: World, asked: Asked, one: StoredCertificate, half: str) -> None:
+    """RFC 6960 4.1.1: a CA is its name and its key, and either may be another CA's as well."""
+    right, wrong = read_request(about(world, one.serial)).certificates[0], bytes(20)
+    name = wrong if half == "name" else right.issuer_name_hash
+    key = wrong if half == "key" else right.issuer_key_hash
+    request = ocsp.OCSPRequestBuilder().add_certificate_by_hash(name, key, right.serial_number, SHA1)
+
+    assert asked.der(request.build().public_bytes(Encoding.DER)) == UNAUTHORIZED
+
+
 def test_what_is_not_known_is_not_kept(world: World, asked: Asked, one: StoredCertificate) -> None:
     """It may be issued in a moment."""
     first = asked.responder.respond(about(world, 5))
@@ -459,12 +496,19 @@ SPOILT: dict[str, Callable[[bytes, World], bytes]] = {
     "another key": lambda pem, _: pem.partition(b"-----BEGIN PRIVATE")[0] + encode_private_key(rsa_key(3)),
     "the CA's certificate": lambda _, world: encode_pem(world.ca) + encode_private_key(world.key),
     "another CA's": lambda _, world: _of_another_ca(world),
+    "another CA's of the same name": lambda _, world: _of_another_ca(world, "CN=Test CA"),
+    "a device's": lambda _, world: encode_pem(_of_a_device(world)) + encode_private_key(rsa_key(1)),
 }
 
 
-def _of_another_ca(world: World) -> bytes:
-    signer = make_signer(Authority(ca_certificate(rsa_key(3)), rsa_key(3)), world.now)
+def _of_another_ca(world: World, subject: str = "CN=Other CA") -> bytes:
+    other = Certificate.load(make_ca_certificate(Name.from_text(subject), rsa_key(3), 10, world.now))
+    signer = make_signer(Authority(other, rsa_key(3)), world.now)
     return encode_pem(signer.certificate) + encode_private_key(signer.key)
+
+
+def _of_a_device(world: World) -> Certificate:
+    return Certificate.load(issue(world).der)
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
@@ -473,13 +517,27 @@ def test_a_responder_that_is_of_no_use_is_replaced(
 ) -> None:
     """Clients would refuse what it signs."""
     path = tmp_path / "ocsp.pem"
-    before = _good(path, world)
-    path.write_bytes(spoil(before, world))
+    spoilt = spoil(_good(path, world), world)
+    path.write_bytes(spoilt)
 
     signer = OcspSignerFile(path, world.responder.authority).current(world.now)
 
     assert signer.serves(world.responder.authority, world.now)
     assert path.read_bytes() == encode_pem(signer.certificate) + encode_private_key(signer.key)
+    assert path.read_bytes() != spoilt
+
+
+def test_a_clock_that_was_wrong_leaves_no_responder_of_the_future(world: World, tmp_path: Path) -> None:
+    """What was made while the clock was ahead is refused by clients until its time comes."""
+    path, authority = tmp_path / "ocsp.pem", world.responder.authority
+    ahead = world.now + timedelta(days=400)
+    running = OcspSignerFile(path, authority)
+    assert running.current(ahead).certificate.not_valid_before > world.now
+
+    for one in (running, OcspSignerFile(path, authority)):
+        signer = one.current(world.now)
+
+        assert signer.certificate.not_valid_before <= world.now < signer.certificate.not_valid_after
 
 
 def test_a_folder_that_cannot_be_written_is_told(world: World, tmp_path: Path) -> None:
@@ -498,7 +556,9 @@ def _web(respond: Callable[[bytes], Any]) -> Bottle:
     return web
 
 
-def _call(web: Bottle, method: str, path: str, body: bytes = b"") -> tuple[str, dict[str, str], bytes]:
+def _call(
+    web: Bottle, method: str, path: str, body: bytes = b"", **environment: str
+) -> tuple[str, dict[str, str], bytes]:
     """What the application answers; *path* is as it stands in the request line."""
     found: list[Any] = []
     environ = {
@@ -506,6 +566,7 @@ def _call(web: Bottle, method: str, path: str, body: bytes = b"") -> tuple[str, 
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": BytesIO(body),
+        **environment,
     }
     chunks = web(environ, lambda status, headers, _=None: found.extend((status, dict(headers))))
     return found[0], found[1], b"".join(chunks)
@@ -556,6 +617,25 @@ def test_caches_have_to_ask(world: World, asked: Asked, one: StoredCertificate) 
     assert headers["Expires"] == "Mon, 01 Jun 2026 13:00:00 GMT"
     assert headers["Content-Length"] == str(len(body))
     assert _call(web, "GET", f"/ocsp/{with_one}")[1]["Cache-Control"] == "no-store"
+
+
+def test_a_cache_that_asks_hears_that_nothing_changed(
+    world: World, asked: Asked, one: StoredCertificate
+) -> None:
+    """RFC 9110 13.1.2: no body for who has this very answer, until the certificate is revoked."""
+    web = _web(asked.responder.respond)
+    path = "/ocsp/" + quote(base64.b64encode(about(world, one.serial)).decode(), safe="")
+    etag = _call(web, "GET", path)[1]["Etag"]
+
+    asked_again = _call(web, "GET", path, HTTP_IF_NONE_MATCH=f'"other", W/{etag}')
+    world.now += timedelta(seconds=2)
+    do_revoke(world, one.serial)
+    revoked = _call(web, "GET", path, HTTP_IF_NONE_MATCH=etag)
+
+    assert (asked_again[0], asked_again[2]) == ("304 Not Modified", b"")
+    assert asked_again[1]["Etag"] == etag
+    assert revoked[0] == "200 OK"
+    assert ocsp.load_der_ocsp_response(revoked[2]).certificate_status is ocsp.OCSPCertStatus.REVOKED
 
 
 @pytest.mark.parametrize(

@@ -305,6 +305,30 @@ def test_a_clock_that_goes_back_makes_no_ra(folder: CaFolder) -> None:
     assert folder.ra_numbers() == [1]
 
 
+def test_a_clock_that_was_years_ahead_leaves_no_gap(rsa_world: RaWorld) -> None:
+    """What it made is not valid for years, and what there is ends before."""
+    for ahead in (timedelta(days=3000), timedelta(0), RA_VALIDITY - OVERLAP, timedelta(days=800)):
+        rsa_world.now = NOW + ahead + SETTLING
+        # Twice, for what is made is shown once it has settled.
+        _ = rsa_world.shown
+        rsa_world.now += SETTLING
+
+        shown = rsa_world.shown
+
+        assert shown.not_valid_before <= rsa_world.now < shown.not_valid_after
+
+
+def test_a_process_whose_clock_was_ahead_finds_what_another_made(folder: CaFolder) -> None:
+    """It looks every minute, also after its clock was set back."""
+    authority = authority_of(rsa_key(0))
+    one = RegistrationAuthority(folder, authority, NOW)
+    one.at(NOW + timedelta(days=300))
+    due = NOW + RA_VALIDITY - OVERLAP + LOOK
+    RegistrationAuthority(folder, authority, due)
+
+    assert [len(one.at(NOW + timedelta(days=300))), len(one.at(NOW + timedelta(days=299)))] == [1, 2]
+
+
 def test_when_all_have_ended_the_newest_has_to_do() -> None:
     """A server whose folder could not be written for years says something all the same."""
     authority = authority_of(rsa_key(0))

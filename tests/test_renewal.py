@@ -13,9 +13,13 @@ from cryptography import x509
 
 from ca.algorithms.digests import SHA1
 from ca.algorithms.levels import CryptoLevel
+from ca.deviations import Deviations
 from ca.errors import FailInfo
+from ca.issuing.authority import Authority
+from ca.issuing.content import certificate_content
 from ca.scep.messages import Failure, MessageType, Outcome
 from ca.x509.certificate import Certificate
+from ca.x509.request import UnprovenRequest
 from tests.conformance.marks import cases
 from tests.forging_csr import ask, issue, spki_of
 from tests.world import NOW, SECRET, Device, World, certificate_of, name, rsa_key, self_signed
@@ -115,8 +119,10 @@ def test_a_replayed_renewal_gets_the_same_certificate(world: World) -> None:
     assert len(world.issued()) == 2
 
 
-def test_a_device_renews_under_its_old_transaction_id(world: World) -> None:
-    """What certmonger does: it keeps its transactionID for life."""
+@pytest.mark.parametrize("renewal_days", [30, 0])
+def test_a_device_renews_under_its_old_transaction_id(world: World, renewal_days: int) -> None:
+    """What certmonger does: it keeps its transactionID for life, and its first request is no obstacle."""
+    world.profile = replace(world.profile, renewal_days=renewal_days)
     old = _enrolled(world)
     world.now = DUE
     device = _renewing(old, key=1)
@@ -124,6 +130,22 @@ def test_a_device_renews_under_its_old_transaction_id(world: World) -> None:
     new = certificate_of(ask(world, device, device.csr(None), RENEWAL, "t1"))
 
     assert new.serial_number != old.serial_number
+
+
+def test_a_certificate_that_our_key_did_not_sign_renews_nothing(world: World) -> None:
+    """Though it lies in the database, name and number and all: whoever may write there is not the CA."""
+    forger = Authority(world.ca, rsa_key(3))
+    device = Device()
+    request = UnprovenRequest(device.csr(None), Deviations()).read(CryptoLevel.MODERN, Deviations())
+    content = certificate_content(request, world.profile)
+    forged = forger.sign_certificate(request, content, world.profile, "t0", NOW)
+    world.store.transact(lambda repository: repository.add_certificate(forged))
+    world.now = DUE
+
+    outcome = _renew(world, _renewing(Certificate.load(forged.der)))
+
+    assert isinstance(outcome, Failure)
+    assert outcome.text == "the certificate that signed this renewal does not verify"
 
 
 def test_a_renewed_certificate_renews_again(world: World) -> None:

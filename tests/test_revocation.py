@@ -25,12 +25,13 @@ from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused, revoke
 from ca.issuing.status import RevocationStatus
 from ca.ports import StoredCertificate, StoredCrl
-from ca.scep.messages import Failure, MessageType
+from ca.scep.messages import Failure, MessageType, Success
 from ca.x509.certificate import Certificate
 from ca.x509.extensions import KeyUsageBit
 from tests.forging_csr import install
 from tests.test_certificates import CA_NAMES, _ca
 from tests.test_unit_ca_material import ca_certificate
+from tests.waiting import names
 from tests.world import NOW, Device, World, certificate_of, rsa_key
 
 
@@ -294,6 +295,24 @@ def test_a_renewal_heeds_it_at_once(world: World, message_type: MessageType) -> 
 
     assert isinstance(outcome, Failure)
     assert outcome == Failure(FailInfo.BAD_REQUEST, "the certificate that signed this renewal is revoked")
+
+
+@pytest.mark.parametrize("message_type", [MessageType.PKCS_REQ, MessageType.CERT_POLL])
+def test_nobody_gets_it_again(message_type: MessageType) -> None:
+    """RFC 8894 7.4: the same request has the same answer, as long as that is good."""
+    world, device = World(uses=1), Device()
+    one = issue(world)
+    payload = device.csr() if message_type is MessageType.PKCS_REQ else names(world, device)
+    again = device.message(world.ca, payload, transaction_id="ipad-17", message_type=message_type)
+    before = device.read(world.respond(again), world.ca, "ipad-17")
+    do_revoke(world, one.serial, Reason.keyCompromise)
+
+    after = device.read(world.respond(again), world.ca, "ipad-17")
+
+    assert before == Success(one.der)
+    assert isinstance(after, Failure)
+    assert [stored.serial for stored in world.issued()] == [one.serial]
+    world.store.close()
 
 
 def test_each_ca_lists_its_own(world: World) -> None:

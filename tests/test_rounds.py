@@ -1,6 +1,8 @@
 """Requests that are there at once: they run together, share a commit, and do not mix."""
 
 import re
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from functools import partial
@@ -11,7 +13,7 @@ import pytest
 from bottle import request
 from sqlalchemy import Engine, event
 
-from app.http.rounds import MOST_AT_ONCE, Rounds, let_others_catch_up
+from app.http.rounds import MOST_AT_ONCE, Rounds, do_elsewhere, let_others_catch_up
 from app.store import Sharing, SqlStore, open_store
 from ca.deviations import Deviations
 from ca.errors import ChallengeRejected
@@ -144,3 +146,85 @@ def test_requests_behind_each_other_on_one_connection_are_answered_in_order() ->
         while len(bodies := re.findall(rb"\r\n\r\n(\d)", received)) < 5:
             received += connection.recv(10_000)
     assert bodies == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_who_is_elsewhere_keeps_nobody_waiting() -> None:
+    """A tenth of a second of arithmetic for one device is none of the others' business."""
+    go_on, woken, served = threading.Event(), threading.Event(), []
+    rounds = Rounds(woken.set)
+
+    def slow() -> None:
+        do_elsewhere(lambda: go_on.wait(30))
+        served.append("slow")
+
+    rounds.add(slow)
+    rounds.add(lambda: served.append("quick"))
+    rounds.run()
+    meanwhile, idle = list(served), not rounds
+    rounds.add(lambda: served.append("later"))
+    rounds.run()
+    go_on.set()
+
+    assert (meanwhile, idle) == (["quick"], True)
+    assert woken.wait(30)
+    assert rounds
+    rounds.run()
+    assert served == ["quick", "later", "slow"]
+    assert not rounds
+
+
+def test_what_breaks_elsewhere_breaks_its_own_task(caplog: pytest.LogCaptureFixture) -> None:
+    """Told in the log, as what breaks in a round is."""
+    woken = threading.Event()
+    rounds, served = Rounds(woken.set), []
+    rounds.add(lambda: do_elsewhere(lambda: 1 // 0))
+    rounds.run()
+
+    assert woken.wait(30)
+    rounds.run()
+    rounds.add(lambda: served.append("served"))
+    rounds.run()
+
+    assert served == ["served"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_outside_of_a_round_it_is_done_at_once() -> None:
+    """In a test, or a program that serves nobody."""
+    done: list[int] = []
+
+    do_elsewhere(lambda: done.append(threading.get_ident()))
+
+    assert done == [threading.get_ident()]
+
+
+def test_a_server_answers_others_meanwhile() -> None:
+    """And then whoever waited, unless he has left, with what he asked for."""
+    go_on = threading.Event()
+
+    def report(message: bytes, _profile: Profile, _peer: Peer, _deviations: Deviations) -> bytes:
+        if message == b"s":
+            do_elsewhere(lambda: go_on.wait(30))
+        return message + str(request.environ["HTTP_X_NAME"]).encode()
+
+    def send(connection: socket.socket, what: bytes) -> None:
+        connection.sendall(POST + b"X-Name: %b\r\nContent-Length: 1\r\n\r\n%b" % (what.upper(), what))
+
+    with serving(web_of(report)) as served, served.connect() as slow, served.connect() as quick:
+        with served.connect() as leaving:
+            send(leaving, b"s")
+        send(slow, b"s")
+        send(quick, b"q")
+        first = _body(quick)
+        go_on.set()
+
+        assert (first, _body(slow)) == (b"qQ", b"sS")
+        send(quick, b"q")
+        assert _body(quick) == b"qQ"
+
+
+def _body(connection: socket.socket) -> bytes:
+    with closing(HTTPResponse(connection)) as response:
+        response.begin()
+        body: bytes = response.read()
+    return body

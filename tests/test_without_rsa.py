@@ -1,6 +1,7 @@
 """Clients without an RSA key: their replies come under the challenge password (RFC 8894 3.1)."""
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ca.algorithms import ciphers
 from ca.algorithms.ciphers import AES_128_CBC, AES_128_GCM, Cipher
 from ca.algorithms.digests import SHA512
 from ca.algorithms.keys import PrivateKey
-from ca.algorithms.password import ITERATIONS
+from ca.algorithms.password import ITERATIONS, sealing_key
 from ca.asn1 import writer
 from ca.deviations import Deviations
 from ca.errors import FailInfo, InvalidReply
@@ -23,11 +24,12 @@ from ca.issuing.key_store import generate_key
 from ca.pkcs7 import EnvelopedData, SignedData, degenerate, encrypt_with_password, sign
 from ca.scep import codec
 from ca.scep.codec import attributes, encode_cert_rep
-from ca.scep.messages import Failure, MessageType, Outcome, Password, PkiStatus, Success, Transaction
+from ca.scep.messages import Failure, MessageType, Outcome, Password, Pending, PkiStatus, Success, Transaction
 from ca.scep.oids import MESSAGE_TYPE, PKI_STATUS, RECIPIENT_NONCE, SENDER_NONCE, TRANSACTION_ID
 from ca.x509.certificate import Certificate
 from tests.command_line import did, run, serving
 from tests.interop import peers
+from tests.waiting import by_hand, desk
 from tests.world import NONCE, NOW, SECRET, Device, World, captured_log, certificate_of, name, rsa_key
 
 KINDS = ("ec:p256", "ec:p384", "ed25519")
@@ -136,6 +138,25 @@ def test_a_lost_reply_is_sent_again(client: Modern) -> None:
     world.store.close()
 
 
+def test_what_takes_long_is_done_elsewhere(world: World, client: Modern, device: Device) -> None:
+    """Once the password was found good, and for nobody else: others of the round wait for it otherwise."""
+    done: list[object] = []
+
+    def elsewhere(work: Callable[[], object]) -> None:
+        done.append(work())
+
+    world.responder = replace(world.responder, elsewhere=elsewhere)
+    world.enrol(device)
+    client.ask(world, "open sesam")
+    before = list(done)
+
+    issued = client.ask(world)
+
+    assert isinstance(issued, Success)
+    assert before == []
+    assert done == [sealing_key(SECRET)]
+
+
 def test_a_poll_is_told_to_send_the_request_again(world: World, client: Modern) -> None:
     """RFC 8894 3.3.3: a CertPoll carries no password; the request does, and gets the same answer."""
     first = client.ask(world)
@@ -146,8 +167,34 @@ def test_a_poll_is_told_to_send_the_request_again(world: World, client: Modern) 
     assert isinstance(outcome, Failure)
     assert outcome.fail_info is FailInfo.BAD_ALG
     assert "again" in outcome.text
-    assert client.ask(world) != first
+    assert client.ask(world) == first
     assert isinstance(first, Success)
+
+
+@pytest.mark.parametrize("message_type", [MessageType.GET_CERT, MessageType.GET_CRL])
+def test_a_query_is_told_to_come_with_another_key(
+    world: World, client: Modern, message_type: MessageType
+) -> None:
+    """RFC 8894 3.1: it has neither a password nor anything to send again."""
+    outcome = client.read(world, world.respond(client.message(world, b"", message_type)))
+
+    assert isinstance(outcome, Failure)
+    assert outcome.fail_info is FailInfo.BAD_ALG
+    assert outcome.text.endswith("ask with an RSA key")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_was_pending_goes_on_with_his_key(kind: str) -> None:
+    """RFC 8894 5.2: the same request made again, in another process, is known and costs nothing."""
+    world, key = by_hand(World(uses=1)), generate_key(kind)
+    waiting = Modern(key).ask(world)
+    desk(world).approve(1)
+
+    certificate = certificate_of(Modern(key).ask(world))
+
+    assert waiting == Pending()
+    assert [one.der for one in world.issued()] == [certificate.der]
+    world.store.close()
 
 
 def renewing(world: World, client: Modern) -> Certificate:

@@ -8,12 +8,13 @@ from cryptography.hazmat.primitives import serialization
 
 from app.cli.challenge import Duration, end_of, rfc3339
 from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, say, verb
+from app.store import SqlRepository
 from app.succession import load_succession
 from app.wiring import crl_lifetime, utc_now
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused
 from ca.issuing.revocation import revoke as revoke_certificate
-from ca.ports import Repository, StoredCertificate
+from ca.ports import StoredCertificate
 from ca.x509.certificate import Certificate
 
 
@@ -100,17 +101,22 @@ def revoke(place: Workplace, serial: str, reason: str) -> None:
     cas, _ = load_succession(place.folder, utc_now())
     authorities, lifetime = [one.authority for one in cas.all()], crl_lifetime(place.config)
 
-    def work(repository: Repository) -> None:
+    def work(repository: SqlRepository) -> list[StoredCertificate]:
         # Looked up again: what was found may have been revoked in the meantime.
-        found = repository.find_certificate(stored.serial) or stored
-        revoke_certificate(found, why, authorities, repository, utc_now(), lifetime)
+        found, now = repository.find_certificate(stored.serial) or stored, utc_now()
+        revoke_certificate(found, why, authorities, repository, now, lifetime)
+        return repository.find_renewals(stored.serial, now)
 
     try:
-        place.transact(work)
+        renewals = place.transact(work)
     except RevocationRefused as error:
         raise NotDone(f"{stored.serial} ({stored.subject}): {error}") from error
     did = "released from hold" if why is Reason.removeFromCRL else f"revoked ({why.name})"
     say(f"{did}: {stored.subject}, serial {stored.serial}")
+    if why is not Reason.removeFromCRL:
+        for one in renewals:
+            again = place.folder.command(f"cert revoke {one.serial} --reason {why.name}")
+            say(f"note: it was renewed, and the new one is good until {one.not_after:%Y-%m-%d}: {again}")
 
 
 def _find(place: Workplace, serial: str) -> StoredCertificate:

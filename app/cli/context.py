@@ -93,7 +93,8 @@ class Workplace:
             raise Refusal(
                 f"{self.database_file} is missing or empty, though there is a CA: bring it back from a "
                 f"backup, or go on without it by `{self.folder.command('init --make-missing')}` (what was "
-                "issued can then neither be listed nor renewed, and no challenge password is known)"
+                "issued can then neither be listed, renewed nor revoked, what was revoked is on no CRL any "
+                "more, and no challenge password is known)"
             )
 
     def open_store(self) -> SqlStore:

@@ -47,7 +47,7 @@ def show(place: Workplace, as_json: bool) -> None:
     """Show the newest CRL, of former CAs too: its number, dates and entries."""
     place.require_ca()
     certificate, *others = map(load_ca_certificate, place.folder.cas.all())
-    found = place.transact(
+    found = place.read(
         lambda repository: [repository.find_crl(issuer_id(one)) for one in (certificate, *others)]
     )
     kept = found[0]

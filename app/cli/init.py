@@ -12,12 +12,13 @@ import click
 from app.cli.context import Refusal, Text, Workplace, say, verb
 from app.cli.material import DEFAULT_YEARS, Material, bring_along, check_import, import_options, read_subject
 from app.data_folder import DataFolder, readable_by_others, touch_private
-from app.registration import read_registrations
+from app.registration import RegistrationAuthority, read_registrations
 from app.store.presence import Presence
 from app.succession import load_ca_certificate
 from app.wiring import open_configured_store, utc_now
 from ca.errors import StoreUnavailable
-from ca.issuing.key_store import KEY_TYPES, generate_key
+from ca.issuing.authority import Authority
+from ca.issuing.key_store import KEY_TYPES, generate_key, read_private_key
 from ca.issuing.root import make_ca_certificate
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
@@ -46,7 +47,8 @@ LOCKED_SECONDS = 10
 @click.option(
     "--make-missing",
     is_flag=True,
-    help="Go on with a folder of which a part is lost: make the secret, the database or the CA anew.",
+    help="Go on with a folder of which a part is lost: make the secret, the database or the CA anew; "
+    "with --ra also the RA, where all of its files were taken away.",
 )
 @verb
 def init(
@@ -65,7 +67,7 @@ def init(
     check_import(import_cert, import_key)
     place.config  # noqa: B018 - wrong settings are told before anything is made
     if make_missing and place.folder.has_ca and not (subject or import_cert):
-        _make_missing(place)
+        _make_missing(place, ra=ra)
         return
     refuse_overwrite(place.folder)
     try:
@@ -140,16 +142,22 @@ def refuse_overwrite(folder: DataFolder) -> None:
         raise Refusal(f"there is a CA in {folder.path} already; choose another folder with --data")
 
 
-def _make_missing(place: Workplace) -> None:
-    """Make the secret and the database of a CA that is there."""
-    secret = place.folder.secret
+def _make_missing(place: Workplace, *, ra: bool) -> None:
+    """Make the secret and the database of a CA that is there, and with *ra* its registration authority."""
+    ca, secret = place.folder.current_ca, place.folder.secret
+    if ra and not ca.has_ra:
+        RegistrationAuthority(ca, Authority(load_ca_certificate(ca), read_private_key(ca.key)), utc_now())
+        say(f"made {ca.ra_certificate(1)}: devices that were told of another RA have to be told of it")
     if not secret.exists():
         place.folder.make_secret()
         say(f"made {secret}: no challenge password made before is known any more")
     place.folder.load_secret()
     if place.look_at_database() is Presence.ABSENT:
         _make_database(place)
-        say(f"made {place.database_file}: what was issued before can neither be listed nor renewed")
+        say(
+            f"made {place.database_file}: what was issued before can neither be listed, renewed nor revoked, "
+            "and what was revoked is on no CRL any more"
+        )
     tell_ca(place.folder)
     say(f"next: {place.folder.command('serve')}")
 

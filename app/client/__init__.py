@@ -2,6 +2,16 @@
 
 from app.client.client import Identity, ScepClient
 from app.client.errors import ClientError, Unreachable, Unsettled
+from app.client.queries import get_certificate, get_crl
 from app.client.transport import Transport
 
-__all__ = ["ClientError", "Identity", "ScepClient", "Transport", "Unreachable", "Unsettled"]
+__all__ = [
+    "ClientError",
+    "Identity",
+    "ScepClient",
+    "Transport",
+    "Unreachable",
+    "Unsettled",
+    "get_certificate",
+    "get_crl",
+]

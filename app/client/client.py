@@ -11,16 +11,23 @@ from hashlib import sha256
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.client.errors import ClientError, Unreachable, Unsettled
-from app.client.transport import Transport, TransportError, printable
+from app.client.transport import Answer, Transport, TransportError, printable
 from app.client.trust import Roles, assign_roles, read_fingerprint
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC, Cipher
 from ca.algorithms.digests import SHA1, SHA256, SHA512, Digest
 from ca.algorithms.keys import PrivateKey
 from ca.asn1 import Asn1Error, writer
-from ca.deviations import Deviations
+from ca.deviations import DeviationKind, Deviations
 from ca.errors import InvalidReply
 from ca.scep.capabilities import parse_capabilities
-from ca.scep.codec import Expectation, decode_ca_certificates, decode_cert_rep, encode_request
+from ca.scep.codec import (
+    PKI_MESSAGE,
+    Expectation,
+    ca_certificates_type,
+    decode_ca_certificates,
+    decode_cert_rep,
+    encode_request,
+)
 from ca.scep.codec.attributes import NONCE_OCTETS
 from ca.scep.messages import Failure, MessageType, Pending, Success, Transaction
 from ca.x509.certificate import Certificate
@@ -59,7 +66,7 @@ class ScepClient:
         self._digest = digest
         self._cipher = cipher
         self._post = post
-        self._strict = strict
+        self.strict = strict
         self.deviations = Deviations()
 
     @cached_property
@@ -71,12 +78,13 @@ class ScepClient:
 
         """
         try:
-            keywords = parse_capabilities(self._transport.get("GetCACaps"))
+            # The media type is not asked (RFC 8894 3.5.2).
+            keywords = parse_capabilities(self._transport.get("GetCACaps").body)
         except TransportError as error:
             if not error.status:
-                raise _client_error(error) from error
+                raise client_error(error) from error
             keywords = frozenset()
-        if self._strict and not keywords >= {"AES", "POSTPKIOPERATION", "SHA-256"}:
+        if self.strict and not keywords >= {"AES", "POSTPKIOPERATION", "SHA-256"}:
             raise ClientError("the server does not promise AES, SHA-256 and POST (RFC 8894 2.9)")
         return keywords
 
@@ -89,11 +97,13 @@ class ScepClient:
 
         """
         try:
-            certificates = decode_ca_certificates(self._transport.get("GetCACert"))
+            answer = self._transport.get("GetCACert")
+            certificates = decode_ca_certificates(answer.body)
         except InvalidReply as error:
             raise ClientError(str(error)) from error
         except TransportError as error:
-            raise _client_error(error) from error
+            raise client_error(error) from error
+        self._note_type("GetCACert", answer, ca_certificates_type(answer.body))
         return assign_roles(certificates, self._fingerprint, datetime.now(UTC))
 
     def check_server(self) -> None:
@@ -119,6 +129,9 @@ class ScepClient:
     ) -> Certificate:
         """Send a PKCSReq or RenewalReq, poll while it is pending, and return the certificate.
 
+        A *renewal* is signed by the certificate to renew. A server that does not promise Renewal
+        gets it as a PKCSReq (RFC 8894 2.3), by which most of those renew.
+
         *spki* is the key that the certificate must hold. *challenge_password* is the CSR's: the reply
         to an *identity* without an RSA key is encrypted under it (RFC 8894 3.1). *wait* is called
         before each poll with its number, sleeps as long as it likes, and returns False to give up.
@@ -130,7 +143,8 @@ class ScepClient:
         """
         self.check_server()
         transaction_id = transaction_id or _transaction_id(csr, identity if renewal else None)
-        message_type = MessageType.RENEWAL_REQ if renewal else MessageType.PKCS_REQ
+        promised = renewal and "RENEWAL" in self.capabilities
+        message_type = MessageType.RENEWAL_REQ if promised else MessageType.PKCS_REQ
         ask = partial(self._exchange, transaction_id, spki, identity, challenge_password)
         outcome = ask(message_type, csr)
         polls = 0
@@ -146,8 +160,7 @@ class ScepClient:
                 # A CertPoll does not carry the password that the reply has to be encrypted under.
                 outcome = ask(message_type, csr)
         if isinstance(outcome, Failure):
-            why = f": {printable(outcome.text)}" if outcome.text else ""
-            raise ClientError(f"the server refused with {outcome.fail_info.label}{why}")
+            raise refusal(outcome)
         return self._check_issued(outcome)
 
     def _exchange(
@@ -160,6 +173,26 @@ class ScepClient:
         payload: bytes,
     ) -> Success | Failure | Pending:
         transaction = Transaction(transaction_id, secrets.token_bytes(NONCE_OCTETS))
+        expected = Expectation(transaction, self.roles.signers, spki, self.strict, challenge_password)
+        try:
+            answer = self.send(message_type, payload, transaction, identity)
+            return decode_cert_rep(answer, expected, identity.certificate, identity.key, self.deviations)
+        except InvalidReply as error:
+            raise Unsettled(str(error)) from error
+        except TransportError as error:
+            # With a 4xx the server says that it did not take the message.
+            kind = ClientError if 400 <= error.status < 500 else Unsettled
+            raise kind(str(error)) from error
+
+    def send(
+        self, message_type: MessageType, payload: bytes, transaction: Transaction, identity: Identity
+    ) -> bytes:
+        """Send one message in the server's own terms, and return the body of the reply, unread.
+
+        Raises:
+            TransportError: There was none.
+
+        """
         message = encode_request(
             message_type,
             payload,
@@ -171,16 +204,15 @@ class ScepClient:
             cipher=self._cipher or (AES_128_CBC if "AES" in self.capabilities else DES_EDE3_CBC),
         )
         post = "POSTPKIOPERATION" in self.capabilities if self._post is None else self._post
-        expected = Expectation(transaction, self.roles.signers, spki, self._strict, challenge_password)
-        try:
-            answer = self._transport.operate(message, post=post)
-            return decode_cert_rep(answer, expected, identity.certificate, identity.key, self.deviations)
-        except InvalidReply as error:
-            raise Unsettled(str(error)) from error
-        except TransportError as error:
-            # With a 4xx the server says that it did not take the message.
-            kind = ClientError if 400 <= error.status < 500 else Unsettled
-            raise kind(str(error)) from error
+        answer = self._transport.operate(message, post=post)
+        self._note_type("PKIOperation", answer, PKI_MESSAGE)
+        return answer.body
+
+    def _note_type(self, operation: str, answer: Answer, media_type: str) -> None:
+        """Devices such as iOS look at the media type; here it is told, and the body believed."""
+        if answer.media_type != media_type:
+            detail = f"{printable(answer.media_type[:80]) or 'none'}, not {media_type}"
+            self.deviations.add(DeviationKind.MEDIA_TYPE, f"http.{operation}", detail)
 
     def _check_issued(self, outcome: Success) -> Certificate:
         """That the reply is the CA's or its RA's does not make the certificate the CA's."""
@@ -203,7 +235,14 @@ class ScepClient:
         return SHA1
 
 
-def _client_error(error: TransportError) -> ClientError:
+def refusal(outcome: Failure) -> ClientError:
+    """What to raise for a FAILURE: the failInfo, and the server's own words."""
+    why = f": {printable(outcome.text)}" if outcome.text else ""
+    return ClientError(f"the server refused with {outcome.fail_info.label}{why}")
+
+
+def client_error(error: TransportError) -> ClientError:
+    """What to raise where no answer came and nothing was asked for."""
     return ClientError(str(error)) if error.status else Unreachable(str(error))
 
 

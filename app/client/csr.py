@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from cryptography import x509
+from cryptography.hazmat.backends.openssl import backend
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import AttributeOID
 
 from app.client.client import Identity
@@ -19,7 +20,11 @@ from ca.x509.general_names import GeneralName
 def make_csr(
     subject: x509.Name, names: tuple[GeneralName, ...], key: PrivateKey, challenge_password: str
 ) -> bytes:
-    """A PKCS #10 request in DER, signed over SHA-256; an empty challenge password is left out."""
+    """A PKCS #10 request in DER, signed over SHA-256; an empty challenge password is left out.
+
+    The same request again is the same octets, by which a server knows it (RFC 8894 5.2); so ECDSA
+    does without its random number (RFC 6979).
+    """
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     if names:
         builder = builder.add_extension(
@@ -27,7 +32,9 @@ def make_csr(
         )
     if challenge_password:
         builder = builder.add_attribute(AttributeOID.CHALLENGE_PASSWORD, challenge_password.encode())
-    return builder.sign(key, _hash(key)).public_bytes(serialization.Encoding.DER)
+    deterministic = isinstance(key, ec.EllipticCurvePrivateKey) and backend.ecdsa_deterministic_supported()
+    csr = builder.sign(key, _hash(key), ecdsa_deterministic=deterministic or None)
+    return csr.public_bytes(serialization.Encoding.DER)
 
 
 def make_identity(subject: x509.Name, key: PrivateKey) -> Identity:

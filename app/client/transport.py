@@ -7,6 +7,8 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 
+from ca.scep.codec import PKI_MESSAGE
+
 MAX_ANSWER = 4 * 1024 * 1024
 TIMEOUT_SECONDS = 30
 
@@ -17,6 +19,14 @@ class TransportError(Exception):
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
         self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server sent with status 200; *media_type* in lower case, without parameters."""
+
+    body: bytes
+    media_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,7 @@ class Transport:
         """Refuse what could only fail later, and with less to say about it."""
         _check_address(self.url)
 
-    def get(self, operation: str) -> bytes:
+    def get(self, operation: str) -> Answer:
         """GetCACaps, GetCACert or GetNextCACert.
 
         Raises:
@@ -47,7 +57,7 @@ class Transport:
             query["message"] = self.identifier
         return self._fetch(query, None)
 
-    def operate(self, message: bytes, *, post: bool) -> bytes:
+    def operate(self, message: bytes, *, post: bool) -> Answer:
         """PKIOperation, by POST where the server offers it.
 
         Raises:
@@ -59,15 +69,16 @@ class Transport:
         text = base64.b64encode(message).decode("ascii")
         return self._fetch({"operation": "PKIOperation", "message": text}, None)
 
-    def _fetch(self, query: dict[str, str], body: bytes | None) -> bytes:
+    def _fetch(self, query: dict[str, str], body: bytes | None) -> Answer:
         separator = "&" if "?" in self.url else "?"
         url = f"{self.url}{separator}{urllib.parse.urlencode(query, quote_via=urllib.parse.quote, safe='')}"
         request = urllib.request.Request(url, body, {"User-Agent": "scepbox"})  # noqa: S310 - checked on making
         if body is not None:
-            request.add_header("Content-Type", "application/x-pki-message")
+            request.add_header("Content-Type", PKI_MESSAGE)
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
                 content = bytes(answer.read(MAX_ANSWER + 1))
+                media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         except urllib.error.HTTPError as error:
             line = error.read(200).decode("utf-8", "replace").strip().splitlines()
             said = f": {printable(line[0])}" if line else ""
@@ -77,7 +88,7 @@ class Transport:
             raise TransportError(f"no answer from {self.url}: {reason}") from error
         if len(content) > MAX_ANSWER:
             raise TransportError("the server's answer is too long")
-        return content
+        return Answer(content, media_type)
 
 
 def _check_address(url: str) -> None:

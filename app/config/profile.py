@@ -36,7 +36,8 @@ class ProfileSection(Section):
                 raise ValueError(f"{name!r} is neither a dotted OID nor one of {known}") from None
             if oids.KEY_PURPOSES.get(name, name) in (oids.OCSP_SIGNING, oids.ANY_EXTENDED_KEY_USAGE):
                 raise ValueError(f"{name!r} is never given to a device")
-        return names
+        # A certificate has each once, by whichever of its names (RFC 5280 4.2.1.12).
+        return list({oids.KEY_PURPOSES.get(name, name): name for name in names}.values())
 
 
 def build_profile(name: str, sections: Mapping[str, ProfileSection], crypto: CryptoLevel) -> Profile:

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bottle import Bottle, HTTPError, HTTPResponse, request
 
@@ -19,6 +19,19 @@ def reply(body: bytes, media_type: str, *, store: bool = True) -> HTTPResponse:
     if not store:
         headers["Cache-Control"] = "no-store"
     return HTTPResponse(body, 200, headers)
+
+
+def cacheable(body: bytes, media_type: str, headers: Mapping[str, str]) -> HTTPResponse:
+    """A reply that caches may keep, under the ETag in *headers*; a 304 to who has this very one."""
+    given = request.environ.get("HTTP_IF_NONE_MATCH", "")
+    # A weak tag is as good here, and an asterisk stands for any (RFC 9110 13.1.2).
+    tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
+    if tags & {"*", headers["ETag"]}:
+        return HTTPResponse(b"", 304, dict(headers))
+    response = reply(body, media_type)
+    for name, value in headers.items():
+        response.set_header(name, value)
+    return response
 
 
 def refuse(status: int, why: str, **headers: str) -> HTTPResponse:

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from bottle import Bottle, HTTPResponse, request
 
-from app.http.answers import guarded, refuse, reply
+from app.http.answers import cacheable, guarded, refuse, reply
 from app.http.revocation import http_date
 from ca.errors import StoreUnavailable
 from ca.ocsp.errors import OcspRefusal, ResponseStatus
@@ -60,10 +60,7 @@ class OcspEndpoint:
             "Last-Modified": http_date(answer.produced_at),
             "Expires": http_date(answer.until),
         }
-        response = reply(answer.der, _MEDIA_TYPE)
-        for name, value in headers.items():
-            response.set_header(name, value)
-        return response
+        return cacheable(answer.der, _MEDIA_TYPE, headers)
 
 
 def decode_path(text: str) -> bytes:

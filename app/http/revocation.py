@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import format_datetime
 
-from bottle import Bottle, HTTPResponse, request
+from bottle import Bottle, HTTPResponse
 
-from app.http.answers import guarded, refuse, reply
+from app.http.answers import cacheable, guarded, refuse
 from ca.ports import StoredCrl
 
 
@@ -42,22 +42,10 @@ def http_date(time: datetime) -> str:
 def _answer(crl: StoredCrl) -> HTTPResponse:
     if not crl.der:
         return refuse(404, "this CA may not sign CRLs: its certificate lacks cRLSign; OCSP is at /ocsp")
-    etag = f'"{crl.number}"'
     # Caches may keep it and have to ask each time: a revocation is not to wait for them.
     headers = {
         "Cache-Control": "public, no-cache",
-        "ETag": etag,
+        "ETag": f'"{crl.number}"',
         "Last-Modified": http_date(crl.this_update),
     }
-    if etag in _known_tags():
-        return HTTPResponse(b"", 304, headers)
-    answer = reply(crl.der, "application/pkix-crl")
-    for name, value in headers.items():
-        answer.set_header(name, value)
-    return answer
-
-
-def _known_tags() -> list[str]:
-    """What If-None-Match has; a weak tag is as good here (RFC 9110 13.1.2)."""
-    given = request.environ.get("HTTP_IF_NONE_MATCH", "")
-    return [tag.strip().removeprefix("W/") for tag in given.split(",")]
+    return cacheable(crl.der, "application/pkix-crl", headers)

@@ -3,11 +3,14 @@
 Each runs in a greenlet of its own. Where one is about to commit it steps aside for the rest of its
 round (:func:`let_others_catch_up`), so that the store finds the work of all of them waiting. Threads
 would do the same at a third more CPU: each enrolment would be handed over four times.
+
+What computes for long and has nothing to do with the others leaves its round (:func:`do_elsewhere`).
 """
 
 import logging
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from bottle import request
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -15,12 +18,18 @@ from greenlet import GreenletExit, getcurrent, greenlet
 log = logging.getLogger(__name__)
 # More would keep the first ones waiting and gain nothing: a commit shared by so many costs next to nothing.
 MOST_AT_ONCE = 16
+# One thread a process: who makes it compute for long waits for his like, and not the others for him.
+_ELSEWHERE = ThreadPoolExecutor(1, "elsewhere")
 
 
 class Rounds:
-    """The tasks that wait, and the loop that serves them."""
+    """The tasks that wait, and the loop that serves them.
 
-    def __init__(self) -> None:
+    *wake* is called, from another thread, when a task that had left can come back into a round.
+    """
+
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        self.wake = wake
         self._waiting: deque[Callable[[], None]] = deque()
         self._runners: list[_Runner] = []
 
@@ -29,16 +38,19 @@ class Rounds:
         self._waiting.append(task)
 
     def __bool__(self) -> bool:
-        return bool(self._waiting)
+        """Whether there is anything to do now."""
+        return bool(self._waiting) or any(runner.is_parked for runner in self._runners)
 
     def run(self) -> None:
-        """Serve one round to its end."""
+        """Serve one round to its end, or until all that is left of it is elsewhere."""
         count = min(len(self._waiting), MOST_AT_ONCE)
-        while len(self._runners) < count:
-            self._runners.append(_Runner())
-        for runner in self._runners[:count]:
+        free = [runner for runner in self._runners if runner.task is None]
+        while len(free) < count:
+            free.append(_Runner(self))
+            self._runners.append(free[-1])
+        for runner in free[:count]:
             runner.serve(self._waiting.popleft())
-        while parked := [runner for runner in self._runners if runner.task]:
+        while parked := [runner for runner in self._runners if runner.is_parked]:
             for runner in parked:
                 runner.switch()
 
@@ -53,10 +65,38 @@ def let_others_catch_up() -> None:
         request.bind(environ)
 
 
+def do_elsewhere(work: Callable[[], object]) -> None:
+    """Have *work* done in another thread, and be out of the round meanwhile; outside a round do it here.
+
+    It must be such that lets other threads run, and that no transaction is open around it.
+    """
+    runner = getcurrent()
+    if not isinstance(runner, _Runner) or runner.parent is None:
+        work()
+        return
+    environ = request.environ
+    runner.away = _ELSEWHERE.submit(work)
+    runner.away.add_done_callback(lambda _: runner.rounds.wake())
+    runner.parent.switch()
+    request.bind(environ)
+    done, runner.away = runner.away, None
+    done.result()
+
+
 class _Runner(greenlet):
     """Serves one task after the other: each new greenlet has the system map memory for it."""
 
     task: Callable[[], None] | None = None
+    away: Future[object] | None = None
+
+    def __init__(self, rounds: Rounds) -> None:
+        super().__init__()
+        self.rounds = rounds
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether its task stepped aside and can go on."""
+        return self.task is not None and (self.away is None or self.away.done())
 
     def serve(self, task: Callable[[], None]) -> None:
         """Begin with *task*, and return when it is done or has stepped aside."""

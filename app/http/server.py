@@ -11,6 +11,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 from wsgiref.types import WSGIApplication
 
@@ -256,7 +257,7 @@ class WebServer:
         )
         # As an argument it draws a warning that it may go away.
         adjustments.send_bytes = _SEND_OCTETS
-        self._rounds = Rounds()
+        self._rounds = Rounds(self._wake)
         self._listeners = [
             _Listener(
                 web,
@@ -318,6 +319,11 @@ class WebServer:
         """Ask :meth:`run` to end. May be called by a signal handler or from another thread."""
         if not self._stopping:
             self._stopping = True
+            self._wake()
+
+    def _wake(self) -> None:
+        """Have the loop look at what there is to do. May be called from another thread."""
+        with suppress(OSError):  # Closed: the loop has ended.
             self._listeners[0].trigger.pull_trigger()
 
     def _channels(self) -> list[_Channel]:

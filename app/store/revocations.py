@@ -10,6 +10,7 @@ from app.store.rows import to_certificate, to_seconds, to_time
 from ca.ports import StoredCertificate, StoredCrl
 
 _cert, _crl = tables.certificate, tables.crl
+MAX_RENEWALS = 100
 
 # Asked for twice a second by each process that is asked for the CRL or by OCSP.
 _FIND_CRL = Prepared(
@@ -39,6 +40,19 @@ class RevocationStatements:
     def _mark(self, serial: str, at: int | None, reason: str | None, condition: ColumnElement[bool]) -> bool:
         statement = update(_cert).where(_cert.c.serial == serial, condition)
         return self._connection.execute(statement.values(revoked_at=at, reason=reason)).rowcount == 1
+
+    def find_renewals(self, serial: str, now: datetime) -> list[StoredCertificate]:
+        """Certificates that are good at *now* and that a certificate led to, by one renewal or many."""
+        parents, found = [serial], []
+        # An UPDATE of somebody's own could make a circle; no device renews so often.
+        for _ in range(MAX_RENEWALS):
+            query = select(_cert).where(_cert.c.renewed_from.in_(parents)).order_by(_cert.c.not_before)
+            children = [to_certificate(row) for row in self._connection.execute(query)]
+            if not children:
+                break
+            found += children
+            parents = [one.serial for one in children]
+        return [one for one in found if one.revoked_at is None and now <= one.not_after]
 
     def list_revoked(self, since: datetime | None) -> list[StoredCertificate]:
         """Revoked certificates, the first revoked in front.

@@ -111,4 +111,6 @@ held = Table(
     Column("decided_at", BigInteger),
     # Which CA was asked, as crl.issuer has it; NULL for those of an earlier version.
     Column("issuer", Text),
+    # The DER of the extensions that tell where the certificate's status is to be had; NULL: not known.
+    Column("status", LargeBinary),
 )

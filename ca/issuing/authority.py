@@ -60,7 +60,8 @@ class Authority:
         self.authority_key_identifier = aki.encode()
         self._not_before = certificate.not_valid_before
         self._fixed_extensions = _NOT_A_CA + self.authority_key_identifier
-        self._status = b"" if addresses is None else addresses.encode()
+        # The DER of the extensions that say so.
+        self.status = b"" if addresses is None else addresses.encode()
 
     @property
     def may_sign_crls(self) -> bool:
@@ -92,9 +93,11 @@ class Authority:
         now: datetime,
         *,
         renewed_from: str | None = None,
+        status: bytes = b"",
     ) -> StoredCertificate:
         """Issue a certificate for the key of *csr*.
 
+        *status* is where its status is told if this authority does not know (see :meth:`certify`).
         It starts some minutes before *now* and ends with the profile's validity or with this CA,
         whichever is first.
 
@@ -104,7 +107,7 @@ class Authority:
         """
         lasting = timedelta(days=profile.validity_days)
         extensions = _extensions(csr, content)
-        made = self.certify(content.subject.der, csr.spki, extensions, now, lasting, self._status)
+        made = self.certify(content.subject.der, csr.spki, extensions, now, lasting, self.status or status)
         return StoredCertificate(
             serial=f"{made.serial:x}",
             der=made.der,

@@ -14,8 +14,8 @@ from ca.x509.extensions import Extension, read_extensions
 
 MAX_REQUEST_OCTETS = 8192
 MAX_CERTIFICATES = 32
-# RFC 9654 2.1: of 1 to 32 octets a responder takes them all.
-MAX_NONCE_OCTETS = 32
+# RFC 9654 2.1 raised the 32 of RFC 8954, for algorithms whose nonces are longer.
+MAX_NONCE_OCTETS = 128
 MAX_SERIAL_OCTETS = 64
 
 

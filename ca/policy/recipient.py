@@ -3,7 +3,14 @@
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.errors import BadAlgorithm
-from ca.scep.messages import EnrolmentRequest, Password, Recipient, Request
+from ca.scep.messages import (
+    CertificateQuery,
+    EnrolmentRequest,
+    Password,
+    PollRequest,
+    Recipient,
+    Request,
+)
 
 
 def find_recipient(request: Request) -> Recipient:
@@ -16,7 +23,9 @@ def find_recipient(request: Request) -> Recipient:
     signer = request.message.signer
     if isinstance(signer.public_key(), rsa.RSAPublicKey):
         return signer
-    if not isinstance(request, EnrolmentRequest):
+    if isinstance(request, CertificateQuery):
+        raise BadAlgorithm("no reply can be encrypted to a key that is not RSA: ask with an RSA key")
+    if isinstance(request, PollRequest):
         raise BadAlgorithm(
             "no reply can be encrypted to a key that is not RSA: send the request itself again, "
             "with its challenge password"

@@ -8,6 +8,8 @@ from ca.scep.codec.cert_rep import encode_cert_rep
 from ca.scep.codec.client import Expectation, decode_cert_rep, decode_crl_rep, encode_request
 from ca.scep.codec.distribution import (
     NEXT_CERTIFICATES,
+    PKI_MESSAGE,
+    ca_certificates_type,
     decode_ca_certificates,
     encode_ca_certificates,
     encode_ca_chain,
@@ -19,8 +21,10 @@ from ca.scep.codec.requests import decode_request, find_addressee
 
 __all__ = [
     "NEXT_CERTIFICATES",
+    "PKI_MESSAGE",
     "Expectation",
     "SignedData",
+    "ca_certificates_type",
     "claimed_message_type",
     "decode_ca_certificates",
     "decode_cert_rep",

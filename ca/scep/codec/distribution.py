@@ -1,11 +1,14 @@
-"""The answers to GetCACert (RFC 8894 4.2.1), one certificate or several, and to GetNextCACert (4.7.1)."""
+"""The answers to GetCACert (RFC 8894 4.2.1), one certificate or several, and to GetNextCACert (4.7.1).
+
+And the media types of the answers (RFC 8894 6.1 to 6.4).
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ca.asn1 import Asn1Error, read
+from ca.asn1 import Asn1Error, read, tags
 from ca.deviations import Deviations
 from ca.errors import BadMessageCheck, InvalidReply, MalformedMessage
 from ca.pkcs7 import SignedData, degenerate, sign
@@ -14,6 +17,7 @@ from ca.x509.certificate import Certificate
 ONE_CERTIFICATE = "application/x-x509-ca-cert"
 SEVERAL_CERTIFICATES = "application/x-x509-ca-ra-cert"
 NEXT_CERTIFICATES = "application/x-x509-next-ca-cert"
+PKI_MESSAGE = "application/x-pki-message"
 
 
 def encode_ca_certificates(certificates: Sequence[Certificate]) -> tuple[str, bytes]:
@@ -50,9 +54,7 @@ def decode_ca_certificates(body: bytes) -> tuple[Certificate, ...]:
 
     """
     try:
-        first = read(body, "GetCACert", Deviations()).sequence(1)[0]
-        # A ContentInfo begins with an OBJECT IDENTIFIER, a Certificate with a SEQUENCE.
-        if first.tag == 0x30:
+        if _is_certificate(body):
             return (Certificate.load(body),)
         certificates = tuple(SignedData.load(body, "GetCACert").certificates)
     except (Asn1Error, BadMessageCheck, MalformedMessage) as error:
@@ -60,3 +62,18 @@ def decode_ca_certificates(body: bytes) -> tuple[Certificate, ...]:
     if not certificates:
         raise InvalidReply("GetCACert answered a bundle without certificates")
     return certificates
+
+
+def ca_certificates_type(body: bytes) -> str:
+    """The media type that the body of a GetCACert answer should have come with.
+
+    Raises:
+        Asn1Error: It is nothing that :func:`decode_ca_certificates` reads.
+
+    """
+    return ONE_CERTIFICATE if _is_certificate(body) else SEVERAL_CERTIFICATES
+
+
+def _is_certificate(body: bytes) -> bool:
+    """A ContentInfo begins with an OBJECT IDENTIFIER, a Certificate with a SEQUENCE."""
+    return read(body, "GetCACert", Deviations()).sequence(1)[0].tag == tags.SEQUENCE
