@@ -41,16 +41,16 @@ def test_a_database_of_the_first_version_is_brought_along(url: str, device: Devi
     world.store.close()
 
 
-def test_what_waited_before_the_upgrade_is_approved_after(url: str, device: Device) -> None:
-    """Revision 0003 did not keep where the status of the certificate is told."""
+def test_what_waited_before_the_upgrade_is_approved_after(url: str, tmp_path: Path, device: Device) -> None:
+    """Revision 0003 kept neither which CA was asked nor where the status of the certificate is told."""
     world = by_hand(World(url))
     world.enrol(device)
     world.store.close()
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
-        database.execute("ALTER TABLE held DROP COLUMN status")
-        database.execute("UPDATE alembic_version SET version_num = '0003'")
+    former = f"sqlite:///{tmp_path}/former.db"
+    _make_at("0003", former)
+    _copy(url, former)
 
-    upgraded = by_hand(World(url))
+    upgraded = by_hand(World(former))
     issued = desk(upgraded).approve(1)
 
     assert upgraded.enrol(device) == Success(issued.der)
@@ -77,3 +77,15 @@ def _make_at(revision: str, url: str) -> None:
         config.attributes["connection"] = connection
         upgrade(config, revision)
     engine.dispose()
+
+
+def _copy(source: str, target: str) -> None:
+    """Give an earlier version's database what it has columns for."""
+    path = source.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(target.removeprefix("sqlite:///"))) as database, database:
+        database.execute("ATTACH ? AS source", [path])
+        tables = "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name <> 'alembic_version'"
+        for (table,) in database.execute(tables).fetchall():
+            columns = ", ".join(row[1] for row in database.execute(f"PRAGMA main.table_info({table})"))
+            rows = f"SELECT {columns} FROM source.{table}"
+            database.execute(f"INSERT OR REPLACE INTO main.{table} ({columns}) {rows}")
