@@ -16,6 +16,11 @@
     - SubjectRefused
     - ChallengeRejected
     - RenewalRefused
+    - KeyRefused                            of a type, a size or a use that the profile does not certify
+    - TooManyActive                         the subject has as many certificates as its profile allows
+    - ValidatorDenied                       a validator said no
+    - ValidatorUnavailable                  a validator gave no verdict: nothing is issued without one
+    - LintRefused                           the certificate would break a rule of X.509
   x BadCertId              badCertId        no such certificate or transaction
 * MalformedMessage         HTTP 400: too broken to name a transaction to answer
 * DecisionImpossible       a person's decision that cannot be carried out
@@ -145,6 +150,32 @@ class ChallengeRejected(BadRequest):
 
 class RenewalRefused(BadRequest):
     """The certificate that signed the renewal does not authorise it."""
+
+
+class KeyRefused(BadRequest):
+    """The key is of a type or size that the profile does not certify, or in use where it may not be."""
+
+
+class TooManyActive(BadRequest):
+    """The subject has as many certificates in force as its profile allows."""
+
+
+class ValidatorDenied(BadRequest):
+    """A validator decided against the request; its reason is told to the device."""
+
+
+class ValidatorUnavailable(BadRequest):
+    """A validator could not be asked, was too slow, or answered what is no verdict.
+
+    One text for all of these: which it was is in the log.
+    """
+
+    def __init__(self, *, detail: str = "") -> None:
+        super().__init__("the request cannot be checked at the moment; try again later", detail=detail)
+
+
+class LintRefused(BadRequest):
+    """What would be issued breaks a rule of X.509, and the profile does not let that pass."""
 
 
 class BadCertId(ScepError):

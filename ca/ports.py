@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias, TypeVar
 
+from ca.profiles import NO_GRANTS, Grants
+
 T = TypeVar("T")
 Clock: TypeAlias = Callable[[], datetime]
 
@@ -32,6 +34,9 @@ class StoredCertificate:
     renewed_from: str | None = None
     revoked_at: datetime | None = None
     reason: str | None = None
+    # Its subjectKeyIdentifier, and what stands for its subject in its profile (see policy.limits).
+    key_id: bytes = b""
+    subject_key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,8 @@ class HeldContent:
     *csr* and *signer* are DER as received. It waits until *decide_by*, and is forgotten, however it
     ended, at *forget_at*. *issuer* stands for the CA that was asked, as in a :class:`StoredCrl`; empty
     where that was not kept. *status* are the extensions that say where the certificate's status is told,
-    as the server that took the request knew it; who approves may not.
+    as the server that took the request knew it; who approves may not. *grants* are what a challenge
+    password or a validator vouched for, as :meth:`ca.profiles.Grants.to_json` writes them.
     """
 
     csr: bytes
@@ -102,6 +108,7 @@ class HeldContent:
     forget_at: datetime
     issuer: str = ""
     status: bytes = b""
+    grants: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +142,53 @@ class StoredCrl:
 
 @dataclass(frozen=True, slots=True)
 class SpentChallenge:
-    """A challenge password that was just used: the names it is bound to, none for any."""
+    """A challenge password that was just used: the names it is bound to, none for any.
+
+    *sid* is the Windows security identifier that it vouches for. One that is *guessable* was brought
+    by a person, and not drawn by chance: guesses at it are counted.
+    """
 
     id: int
     subject: str | None
     subject_alt_names: tuple[str, ...] | None
+    sid: str | None = None
+    guessable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One decision, for the audit log: who decided what about whom, and by which rule.
+
+    *actor* is ``device ADDRESS``, ``operator NAME`` or ``server``; *action* what was decided, such as
+    ``enrol`` or ``revoke``; *target* whom it concerns, a subject or a number; *outcome* how, such as
+    ``issued`` or ``refused``; *rule* what decided it, such as ``challenge 12`` or ``profile.max_active``;
+    *detail* whatever else an auditor asks for. No secret in any.
+    """
+
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    outcome: str
+    rule: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a validator is told after a decision that it had a part in, kept until it was told.
+
+    *kind* is ``issued`` or ``failed``; *csr* and *certificate* are DER, the latter empty where none was
+    issued; *reason* is why not.
+    """
+
+    validator: str
+    kind: str
+    profile: str
+    transaction_id: str
+    csr: bytes
+    certificate: bytes = b""
+    reason: str = ""
 
 
 class Repository(Protocol):
@@ -157,8 +206,8 @@ class Repository(Protocol):
     def find_certificate(self, serial: str) -> StoredCertificate | None:
         """The certificate of that serial number."""
 
-    def spend_challenge(self, mac: bytes, profile: str, now: datetime) -> SpentChallenge:
-        """Use up the challenge password of that MAC.
+    def spend_challenge(self, mac: bytes, profile: str, subject: str, now: datetime) -> SpentChallenge:
+        """Use up the challenge password of that MAC, for *subject*, which is noted beside it.
 
         Raises:
             ChallengeRejected: It is unknown, used, expired, or of another profile.
@@ -170,6 +219,18 @@ class Repository(Protocol):
 
     def add_request(self, request: RequestRecord) -> None:
         """Keep a request, however it ended."""
+
+    def add_audit(self, entry: AuditEntry) -> None:
+        """Write the next entry of the audit log."""
+
+    def add_notification(self, notification: Notification, at: datetime) -> None:
+        """Keep what a validator has to be told, until it was."""
+
+    def find_active(self, subject_key: bytes, now: datetime) -> list[StoredCertificate]:
+        """Certificates of that subject and profile that are neither revoked nor expired, oldest first."""
+
+    def find_by_key(self, key_id: bytes, now: datetime) -> list[StoredCertificate]:
+        """Certificates of that public key that are neither revoked nor expired, oldest first."""
 
     def count_pending(self, profile: str, remote: str, now: datetime) -> tuple[int, int]:
         """How many requests of a profile wait for a person, and how many of them are of one peer."""
@@ -225,6 +286,77 @@ class Repository(Protocol):
 
     def put_crl(self, crl: StoredCrl) -> None:
         """Keep a CRL in the place of its issuer's last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """What a validator is told of a request. *csr* and *signer* are DER, times UTC.
+
+    *subject_alt_names* are as ``dns:host``; *key_type* as ``rsa:2048``; *renewal_of* is the serial number
+    of the certificate that a renewal is signed with, empty for a first enrolment.
+    """
+
+    profile: str
+    transaction_id: str
+    message_type: str
+    csr: bytes
+    signer: bytes
+    signer_chain: tuple[bytes, ...]
+    challenge_password: str | None
+    subject: str
+    subject_alt_names: tuple[str, ...]
+    key_type: str
+    renewal_of: str
+    remote: str
+    client: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A validator says yes. *grants* are the names it vouches for; *note* says why, for the audit log."""
+
+    grants: Grants = NO_GRANTS
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A validator says no. *reason* is told to the device, *detail* to the log alone."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A validator leaves it to a person. *note* says why."""
+
+    grants: Grants = NO_GRANTS
+    note: str = ""
+
+
+Verdict: TypeAlias = Allowed | Denied | Deferred
+
+
+class Validator(Protocol):
+    """Somebody else who decides on requests, instead of a challenge password or besides it."""
+
+    @property
+    def name(self) -> str:
+        """What the settings call it."""
+
+    @property
+    def wants_notifications(self) -> bool:
+        """Whether it is told what came of the requests that it allowed."""
+
+    def decide(self, applicant: Applicant) -> Verdict:
+        """Decide. May take as long as the validator's time limit, and runs outside of any transaction.
+
+        Raises:
+            ValidatorUnavailable: It gave no verdict in time, or none that can be understood.
+
+        """
 
 
 class Store(Protocol):

@@ -9,7 +9,7 @@ from ca.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # The revision this program was written for; the newest file in migrations/versions.
-HEAD = "0005"
+HEAD = "0006"
 
 
 def migrate(engine: Engine) -> None:

@@ -53,6 +53,7 @@ def add_held(
         "signer": content.signer,
         "issuer": content.issuer,
         "status": content.status or None,
+        "grants": content.grants or None,
     }
     connection.execute(insert(_held).values(**row, challenge_mac=mac))
 
@@ -68,7 +69,8 @@ def add_same(connection: Connection, values: dict[str, object], root: int) -> No
 def find_request(connection: Connection, request_id: int, now: datetime) -> QueuedRequest | None:
     """The request of that number, with what was kept of it."""
     status = _held.c.status.label("status_extensions")
-    query = select(_request, _held.c.csr, _held.c.signer, _held.c.decided_at, _held.c.issuer, status)
+    kept = (_held.c.csr, _held.c.signer, _held.c.decided_at, _held.c.issuer, status, _held.c.grants)
+    query = select(_request, *kept)
     query = query.outerjoin(_held, _held.c.request_id == _request.c.id)
     row = connection.execute(query.where(_request.c.id == request_id, _FIRST)).one_or_none()
     if row is None:
@@ -76,7 +78,9 @@ def find_request(connection: Connection, request_id: int, now: datetime) -> Queu
     content = None
     if row.csr is not None and row.forget_at is not None:
         times = _time(row.decide_by), _time(row.forget_at)
-        content = HeldContent(row.csr, row.signer, *times, row.issuer or "", row.status_extensions or b"")
+        content = HeldContent(
+            row.csr, row.signer, *times, row.issuer or "", row.status_extensions or b"", row.grants or ""
+        )
     return _queued(row, now, content, None if row.decided_at is None else _time(row.decided_at))
 
 

@@ -16,6 +16,9 @@ class NewChallenge:
     subject: str | None = None
     subject_alt_names: tuple[str, ...] | None = None
     note: str = ""
+    sid: str | None = None
+    # Whether a person chose the secret, so that it may be guessed.
+    guessable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

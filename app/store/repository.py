@@ -2,11 +2,26 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from app.store import queue, tables
+from app.store.audit import add_audit
 from app.store.prepared import Prepared
 from app.store.records import Challenge, NewChallenge
 from app.store.revocations import RevocationStatements
@@ -16,8 +31,10 @@ from app.store.rows import to_time as _time
 from ca.errors import ChallengeRejected, FailInfo
 from ca.ports import (
     AnsweredRequest,
+    AuditEntry,
     HeldContent,
     HeldRequest,
+    Notification,
     QueuedRequest,
     RequestRecord,
     SpentChallenge,
@@ -29,6 +46,7 @@ MAX_REFUSALS = 100_000
 PRUNE_EVERY = 1_000
 
 _cert, _challenge, _request = tables.certificate, tables.challenge, tables.request
+_notification = tables.notification
 
 _FIND_ANSWERED = Prepared(
     select(
@@ -62,7 +80,7 @@ _FIND_CHALLENGE = Prepared(select(_challenge).where(_challenge.c.mac == bindpara
 _SPEND_CHALLENGE = Prepared(
     update(_challenge)
     .where(_challenge.c.id == bindparam("challenge"), _challenge.c.uses_left > 0)
-    .values(uses_left=_challenge.c.uses_left - 1)
+    .values(uses_left=_challenge.c.uses_left - 1, used_at=bindparam("now"), used_by=bindparam("for_whom"))
 )
 _ADD_CERTIFICATE = Prepared(
     insert(_cert), [column.name for column in _cert.c if column.name not in ("revoked_at", "reason")]
@@ -76,6 +94,10 @@ _ADD_REQUEST = Prepared(
 
 class SqlRepository(RevocationStatements):
     """The store inside one transaction (see :class:`ca.ports.Repository`)."""
+
+    def __init__(self, connection: Connection, audit_key: bytes = b"") -> None:
+        super().__init__(connection)
+        self._audit_key = audit_key
 
     def find_answered(
         self, request_key: bytes, transaction_key: bytes, now: datetime
@@ -99,7 +121,7 @@ class SqlRepository(RevocationStatements):
         rows = _FIND_CERTIFICATE.rows(self._connection, {"serial": serial})
         return _certificate(rows[0]) if rows else None
 
-    def spend_challenge(self, mac: bytes, profile: str, now: datetime) -> SpentChallenge:
+    def spend_challenge(self, mac: bytes, profile: str, subject: str, now: datetime) -> SpentChallenge:
         """Use up a challenge password (see :class:`ca.ports.Repository`).
 
         One UPDATE decides: of two requests that race for the last use, one sees a row count of one.
@@ -113,12 +135,13 @@ class SqlRepository(RevocationStatements):
         if row.expires_at is not None and row.expires_at <= _seconds(now):
             raise ChallengeRejected(detail=f"challenge {row.id} has expired")
         if row.uses_left is not None:
-            spent = _SPEND_CHALLENGE.run(self._connection, {"challenge": row.id})
-            if spent.rowcount != 1:
+            use = {"challenge": row.id, "now": _seconds(now), "for_whom": subject}
+            if _SPEND_CHALLENGE.run(self._connection, use).rowcount != 1:
                 # RFC 8894 7.3: someone presents it who should not know it, or a device is confused.
-                raise ChallengeRejected(detail=f"challenge {row.id} was used already: a possible breach")
+                used = f"challenge {row.id} was used already{_use(row)}: a possible breach"
+                raise ChallengeRejected(detail=used)
         names = None if row.subject_alt_names is None else tuple(json.loads(row.subject_alt_names))
-        return SpentChallenge(row.id, row.subject, names)
+        return SpentChallenge(row.id, row.subject, names, row.sid, bool(row.guessable))
 
     def add_certificate(self, certificate: StoredCertificate) -> None:
         """Keep an issued certificate."""
@@ -134,6 +157,8 @@ class SqlRepository(RevocationStatements):
                 "not_after": _seconds(certificate.not_after),
                 "transaction_id": certificate.transaction_id,
                 "renewed_from": certificate.renewed_from,
+                "key_id": certificate.key_id,
+                "subject_key": certificate.subject_key,
             },
         )
 
@@ -150,6 +175,28 @@ class SqlRepository(RevocationStatements):
         oldest_kept = self._connection.scalar(newest.offset(MAX_REFUSALS).limit(1))
         if oldest_kept is not None:
             self._connection.execute(delete(_request).where(refused, _request.c.id <= oldest_kept))
+
+    def add_audit(self, entry: AuditEntry) -> None:
+        """Write the next entry of the audit log."""
+        add_audit(self._connection, self._audit_key, entry)
+
+    def add_notification(self, notification: Notification, at: datetime) -> None:
+        """Keep what a validator has to be told, until it was."""
+        values = {**asdict(notification), "created_at": _seconds(at), "next_at": _seconds(at)}
+        self._connection.execute(insert(_notification), values)
+
+    def find_active(self, subject_key: bytes, now: datetime) -> list[StoredCertificate]:
+        """Certificates of that subject and profile that are neither revoked nor expired, oldest first."""
+        return self._in_force(_cert.c.subject_key == subject_key, now)
+
+    def find_by_key(self, key_id: bytes, now: datetime) -> list[StoredCertificate]:
+        """Certificates of that public key that are neither revoked nor expired, oldest first."""
+        return self._in_force(_cert.c.key_id == key_id, now)
+
+    def _in_force(self, condition: ColumnElement[bool], now: datetime) -> list[StoredCertificate]:
+        alive = and_(_cert.c.revoked_at.is_(None), _cert.c.not_after > _seconds(now))
+        query = select(_cert).where(condition, alive).order_by(_cert.c.not_before, _cert.c.serial)
+        return list(map(_certificate, self._connection.execute(query)))
 
     def count_pending(self, profile: str, remote: str, now: datetime) -> tuple[int, int]:
         """How many requests of a profile wait for a person, and how many of them are of one peer."""
@@ -200,6 +247,8 @@ class SqlRepository(RevocationStatements):
                 "subject_alt_names": None if names is None else json.dumps(names),
                 "note": challenge.note,
                 "created_at": _seconds(challenge.created_at),
+                "sid": challenge.sid,
+                "guessable": int(challenge.guessable),
             },
         )
         key = result.inserted_primary_key
@@ -264,6 +313,11 @@ class SqlRepository(RevocationStatements):
     def is_alive(self) -> bool:
         """Whether the database answers."""
         return self._connection.scalar(select(literal(1))) == 1
+
+
+def _use(row: Any) -> str:
+    """By whom and when a challenge password was used, as far as it was noted."""
+    return f" by {row.used_by} on {_time(row.used_at):%Y-%m-%d at %H:%M} UTC" if row.used_at else ""
 
 
 def _request_values(request: RequestRecord) -> dict[str, object]:

@@ -31,4 +31,6 @@ def to_certificate(row: Any) -> StoredCertificate:
         renewed_from=row.renewed_from,
         revoked_at=None if row.revoked_at is None else to_time(row.revoked_at),
         reason=row.reason,
+        key_id=row.key_id or b"",
+        subject_key=row.subject_key or b"",
     )

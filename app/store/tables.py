@@ -24,6 +24,10 @@ certificate = Table(
     Column("renewed_from", Text),
     Column("revoked_at", BigInteger),
     Column("reason", Text),
+    # The subjectKeyIdentifier, and a hash of profile and subject. Their indexes are made when a profile
+    # asks for them, so that nobody else pays for them.
+    Column("key_id", LargeBinary),
+    Column("subject_key", LargeBinary),
 )
 Index("ix_certificate_not_after", certificate.c.not_after)
 # Of revoked ones alone, so that issuing does not pay for it.
@@ -64,6 +68,13 @@ challenge = Table(
     Column("subject_alt_names", Text),
     Column("note", Text, nullable=False, server_default=""),
     Column("created_at", BigInteger, nullable=False),
+    # The Windows security identifier that it vouches for.
+    Column("sid", Text),
+    # 1 where a person brought the secret: guesses at it are counted.
+    Column("guessable", Integer, nullable=False, server_default="1"),
+    # When, and for which subject, a use of it was taken last; of those with a limit alone.
+    Column("used_at", BigInteger),
+    Column("used_by", Text),
 )
 
 request = Table(
@@ -113,4 +124,40 @@ held = Table(
     Column("issuer", Text),
     # The DER of the extensions that tell where the certificate's status is to be had; NULL: not known.
     Column("status", LargeBinary),
+    # What a challenge password or a validator vouched for, as JSON; NULL for nothing.
+    Column("grants", Text),
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    # Without gaps, from 1.
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    # HMAC-SHA-256 over the entry and the chain of the one before it.
+    Column("chain", LargeBinary, nullable=False),
+)
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("validator", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("transaction_id", Text, nullable=False),
+    Column("csr", LargeBinary, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    # When it is tried next: whoever tries it moves this on first, so that no two do at once.
+    Column("next_at", BigInteger, nullable=False),
+)
+Index("ix_notification_next_at", notification.c.next_at)

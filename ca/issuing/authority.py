@@ -15,7 +15,7 @@ from ca.asn1 import tags, writer
 from ca.errors import OperationNotOffered
 from ca.issuing.addresses import StatusAddresses
 from ca.ports import StoredCertificate
-from ca.profiles import CertificateContent, Profile
+from ca.profiles import CertificateContent, Profile, subject_key
 from ca.x509 import oids
 from ca.x509.certificate import Certificate, key_identifier
 from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage
@@ -106,7 +106,8 @@ class Authority:
 
         """
         lasting = timedelta(days=profile.validity_days)
-        extensions = _extensions(csr, content)
+        key_id = key_identifier(csr.spki)
+        extensions = _extensions(key_id, content)
         made = self.certify(content.subject.der, csr.spki, extensions, now, lasting, self.status or status)
         return StoredCertificate(
             serial=f"{made.serial:x}",
@@ -118,6 +119,8 @@ class Authority:
             not_after=made.not_after,
             transaction_id=transaction_id,
             renewed_from=renewed_from,
+            key_id=key_id,
+            subject_key=subject_key(profile.name, content.subject),
         )
 
     def certify(
@@ -160,8 +163,8 @@ class Authority:
         return Certified(serial, der, not_before, not_after)
 
 
-def _extensions(csr: CertificationRequest, content: CertificateContent) -> list[Extension]:
-    identifier = writer.octet_string(key_identifier(csr.spki))
+def _extensions(key_id: bytes, content: CertificateContent) -> list[Extension]:
+    identifier = writer.octet_string(key_id)
     purposes = writer.sequence(*map(writer.oid, content.key_purposes))
     extensions = [
         Extension(oids.SUBJECT_KEY_IDENTIFIER, False, identifier),

@@ -86,6 +86,8 @@ class EnrolmentPolicy:
         challenge_password = request.csr.challenge_password
         if challenge_password is None:
             raise ChallengeRejected(detail="the CSR has no challengePassword")
-        challenge = repository.spend_challenge(self.challenge_key.mac(challenge_password), profile.name, now)
+        challenge = repository.spend_challenge(
+            self.challenge_key.mac(challenge_password), profile.name, str(content.subject), now
+        )
         check_bounds(challenge, content)
         return challenge.id

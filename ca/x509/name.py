@@ -129,6 +129,10 @@ class Name:
         """Whether both name the same (RFC 5280 7.1: case and inner space do not count)."""
         return self.der == other.der or self._folded() == other._folded()
 
+    def folded_text(self) -> str:
+        """Text that is the same for all names that :meth:`matches` takes for one."""
+        return "\n".join("+".join(sorted(f"{oid}={value}" for oid, value in rdn)) for rdn in self._folded())
+
     def _folded(self) -> list[frozenset[tuple[str, str]]]:
         return [frozenset((part.oid, _fold(part.value)) for part in rdn) for rdn in self.rdns]
 
