@@ -13,12 +13,14 @@ sys.path.insert(0, str(ROOT))
 PEERS = {
     "openssl": ["openssl"],
     "scepclient": ["scep"],
-    "pki": ["strongswan-pki", "libstrongswan-extra-plugins"],
+    "pki": ["strongswan-pki"],
     "certmonger": ["certmonger"],
     "ruby": ["ruby"],
     "node": ["nodejs"],
     "npm": ["npm"],
 }
+# What these programs load, which may be missing where they are not: EC, and HTTP.
+PLUGINS = ["libstrongswan-standard-plugins", "libstrongswan-extra-plugins"]
 FORGE = ROOT / "tests" / "interop" / "forge"
 
 
@@ -56,6 +58,8 @@ def _check_style() -> None:
 def _install_peers() -> None:
     """Install the missing peers where this is a Debian that lets us; else their tests say so."""
     missing = [package for program, names in PEERS.items() if not shutil.which(program) for package in names]
+    if shutil.which("dpkg-query"):
+        missing += [package for package in PLUGINS if not _is_installed(package)]
     if not missing:
         return
     if not Path("/etc/debian_version").exists() or os.geteuid() != 0:
@@ -68,6 +72,11 @@ def _install_peers() -> None:
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
     ):
         subprocess.run(command, check=False, stdout=sys.stderr, env=environment)
+
+
+def _is_installed(package: str) -> bool:
+    query = ["dpkg-query", "--show", "--showformat=${Status}", package]
+    return subprocess.run(query, check=False, capture_output=True, text=True).stdout.endswith(" installed")
 
 
 def _install_node_forge() -> None:
