@@ -12,13 +12,29 @@ from ca.deviations import Deviations
 from ca.errors import BadAlgorithm, BadRequest, DecisionImpossible, RenewalRefused
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
-from ca.issuing.crl import issuer_id
+from ca.issuing.crl import CRL_LIFETIME, issuer_id
+from ca.issuing.draft import check_lint
+from ca.issuing.reasons import Reason
+from ca.issuing.revocation import revoke
+from ca.policy.active import find_surplus
+from ca.policy.keys import check_key
 from ca.policy.renewal import find_renewed, standing_objection
-from ca.ports import Clock, HeldContent, QueuedRequest, Repository, RequestRecord, Store, StoredCertificate
-from ca.profiles import CertificateContent, Profile
+from ca.policy.renewal_names import renewal_grants
+from ca.ports import (
+    Clock,
+    HeldContent,
+    Linter,
+    Notification,
+    QueuedRequest,
+    Repository,
+    RequestRecord,
+    Store,
+    StoredCertificate,
+)
+from ca.profiles import CertificateContent, Grants, Profile
 from ca.succession import OtherCa, find_asked, moves_on
 from ca.x509.certificate import Certificate
-from ca.x509.request import UnprovenRequest
+from ca.x509.request import CertificationRequest, UnprovenRequest
 
 MAX_REASON = 200
 
@@ -28,7 +44,8 @@ class ApprovalDesk:
     """Where a person approves and rejects, in whatever process.
 
     *memory* is how long a refusal is told to a device that asks again; *others* are the CAs beside
-    the one of today. A request gets its certificate from the CA that it was sent to.
+    the one of today. A request gets its certificate from the CA that it was sent to. *notified* are the
+    validators that are told what came of the requests that they had a part in.
     """
 
     authority: Authority
@@ -37,6 +54,9 @@ class ApprovalDesk:
     profiles: Mapping[str, Profile]
     memory: timedelta
     others: tuple[OtherCa, ...] = ()
+    notified: frozenset[str] = frozenset()
+    linter: Linter | None = None
+    crl_lifetime: timedelta = CRL_LIFETIME
 
     def approve(self, request_id: int) -> StoredCertificate:
         """Issue what was asked for, once, inside one transaction; the device gets it when it polls.
@@ -73,9 +93,10 @@ class ApprovalDesk:
         try:
             # It was proven on its arrival, but the profile may accept less by now.
             csr = UnprovenRequest(held.csr, Deviations()).read(profile.crypto, Deviations())
-            content = certificate_content(csr, profile)
-            if record.renewal_of is not None:
-                self._check_renewal(record, held, content, profile, repository, authority)
+            check_key(csr, profile.keys)
+            content = self._content(csr, record, held, profile, repository, authority)
+            surplus = find_surplus(content, profile, record.renewal_of, repository, now)
+            check_lint(self.linter, authority, csr, content, profile, now)
             is_asked = issuer_id(authority.certificate) == held.issuer
             certificate = authority.sign_certificate(
                 csr,
@@ -89,14 +110,18 @@ class ApprovalDesk:
             )
         except (BadAlgorithm, BadRequest) as refusal:
             raise DecisionImpossible(f"cannot be issued any more, only rejected: {refusal}") from refusal
+        for one in surplus:
+            revoke(one, Reason.superseded, self._authorities, repository, now, self.crl_lifetime)
         repository.add_certificate(certificate)
         repository.settle_issued(request_id, certificate.serial, now)
+        self._announce(record, held, repository, now, certificate=certificate.der)
         return certificate
 
     def _reject(self, request_id: int, reason: str, repository: Repository) -> int | None:
         now = self.clock()
-        queued, _ = _find_waiting(request_id, repository, now)
+        queued, held = _find_waiting(request_id, repository, now)
         repository.settle_refused(request_id, reason, now, now + self.memory)
+        self._announce(queued.record, held, repository, now, reason=reason)
         return queued.record.challenge_id if repository.restore_challenge(request_id) else None
 
     def _profile(self, name: str) -> Profile:
@@ -104,27 +129,59 @@ class ApprovalDesk:
             raise DecisionImpossible(f"is of profile {name}, which is not in the settings any more")
         return self.profiles[name]
 
-    def _check_renewal(
+    @property
+    def _authorities(self) -> tuple[Authority, ...]:
+        return (self.authority, *(other.authority for other in self.others))
+
+    def _announce(
         self,
         record: RequestRecord,
         held: HeldContent,
-        content: CertificateContent,
+        repository: Repository,
+        now: datetime,
+        *,
+        certificate: bytes = b"",
+        reason: str = "",
+    ) -> None:
+        """Have the validator that left it to a person told what that decided."""
+        validator = self._profile(record.profile).validator if record.profile in self.profiles else ""
+        if validator in self.notified:
+            kind = "issued" if certificate else "failed"
+            told = Notification(
+                validator, kind, record.profile, record.transaction_id, held.csr, certificate, reason
+            )
+            repository.add_notification(told, now)
+
+    def _content(
+        self,
+        csr: CertificationRequest,
+        record: RequestRecord,
+        held: HeldContent,
         profile: Profile,
         repository: Repository,
         authority: Authority,
-    ) -> None:
-        """A renewal asked for in time stays one, however long a person takes, but not once revoked."""
+    ) -> CertificateContent:
+        """What the certificate holds, by the profile of today and what was vouched for then.
+
+        A renewal asked for in time stays one, however long a person takes, but not once revoked.
+        """
+        if record.renewal_of is None:
+            return certificate_content(csr, profile, Grants.from_json(held.grants))
         signer = Certificate.load(held.signer)
-        issuers = [one.certificate for one in (self.authority, *(other.authority for other in self.others))]
+        issuers = [one.certificate for one in self._authorities]
         renewed = find_renewed(signer, issuers, repository)
         if renewed is None:
             raise RenewalRefused("the certificate that signed this renewal is not of this CA")
+        content = certificate_content(csr, profile, renewal_grants(csr, renewed, profile))
         moves = moves_on(renewed.der, authority, self.authority, self.others)
         objection = standing_objection(
             signer, renewed, issuers, content, profile, record.received_at, moves=moves
         )
         if objection is not None:
             raise objection
+        if profile.renewal_same_names:
+            return content
+        return certificate_content(csr, profile, Grants.from_json(held.grants))
 
 
 def check_reason(reason: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ca.deviations import Deviations
 from ca.errors import ScepError
-from ca.ports import Peer, RequestRecord, StoredCertificate
+from ca.ports import Notification, Peer, RequestRecord, StoredCertificate
 from ca.profiles import Profile
 from ca.scep.messages import Transaction
 
@@ -34,8 +34,16 @@ class Exchange:
     detail: str = ""
     dropped: tuple[str, ...] = ()
     keys: tuple[bytes, bytes] = field(default=(b"", b""))
-    # Whether another CA of this server has granted the very request already.
-    granted_before: bool = False
+    # The certificate by which another CA of this server has granted the very request already.
+    granted_before: StoredCertificate | None = None
+    # The validator that allowed it, and what that noted.
+    validator: str = ""
+    note: str = ""
+    # The CSR, where that validator is told what comes of it.
+    announced: bytes = b""
+    # What the linter objects to, and the serial numbers of what was revoked to make room.
+    lint: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
     # The CA that the message is for, where that is not the one of today.
     other_ca: str = ""
 
@@ -49,6 +57,22 @@ class Exchange:
         """Note that a person decides, now or at an earlier arrival of the same request."""
         self.status = "pending"
         self.subject = subject
+
+    def superseded(self, serial: str) -> None:
+        """Note a certificate that is revoked to make room for the one that is issued."""
+        self.revoked = (*self.revoked, serial)
+
+    def notification(self, certificate: bytes = b"") -> Notification:
+        """What the validator that allowed it is told: the certificate, or why there is none."""
+        return Notification(
+            validator=self.validator,
+            kind="issued" if certificate else "failed",
+            profile=self.profile.name,
+            transaction_id=self.transaction.transaction_id,
+            csr=self.announced,
+            certificate=certificate,
+            reason="" if certificate else self.reason,
+        )
 
     def refused(self, refusal: ScepError) -> None:
         """Note why it ends without one."""
@@ -92,6 +116,10 @@ class Exchange:
             renewed_from=self.renewal_of,
             other_ca=self.other_ca,
             challenge=self.challenge_id,
+            validator=self.validator,
+            note=self.note,
+            lint=",".join(self.lint),
+            revoked=",".join(self.revoked),
             dropped=",".join(self.dropped),
             deviations=",".join(self.deviations.kinds()),
             peer=self.peer.remote,

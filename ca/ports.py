@@ -359,6 +359,13 @@ class Validator(Protocol):
         """
 
 
+class Linter(Protocol):
+    """Judges certificates before they are issued."""
+
+    def objections(self, certificate: bytes) -> list[str]:
+        """What is wrong with a DER certificate, whatever its signature; nothing where it is sound."""
+
+
 class Store(Protocol):
     """Where the outcomes are kept."""
 

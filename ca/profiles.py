@@ -149,8 +149,9 @@ class Profile:
 class Grants:
     """What a challenge password or a validator vouches for, in the place of the request's own wishes.
 
-    *subject* is RFC 4514 text, *subject_alt_names* as ``dns:host``; None says nothing of it. *sid* is a
-    Windows security identifier, such as ``S-1-5-21-1-2-3-1104``; empty is none. *sid_as_requested*
+    *subject* is RFC 4514 text, *subject_alt_names* as ``dns:host``; None says nothing of it. *settled* names
+    are those of a certificate that was issued already, to which no template is applied once more. *sid* is
+    a Windows security identifier, such as ``S-1-5-21-1-2-3-1104``; empty is none. *sid_as_requested*
     vouches for whichever the request asks for.
     """
 
@@ -158,6 +159,7 @@ class Grants:
     subject_alt_names: tuple[str, ...] | None = None
     sid: str = ""
     sid_as_requested: bool = False
+    settled: bool = False
 
     def over(self, other: "Grants") -> "Grants":
         """Both together; where both say something, this one counts."""
@@ -167,6 +169,7 @@ class Grants:
             other.subject_alt_names if names is None else names,
             self.sid or other.sid,
             self.sid_as_requested or other.sid_as_requested,
+            other.settled if self.subject is None else self.settled,
         )
 
     def to_json(self) -> str:
@@ -177,6 +180,7 @@ class Grants:
             "subject_alt_names": None if names is None else list(names),
             "sid": self.sid or None,
             "sid_as_requested": self.sid_as_requested or None,
+            "settled": self.settled or None,
         }
         said = {key: value for key, value in said.items() if value is not None}
         return json.dumps(said) if said else ""
@@ -191,6 +195,7 @@ class Grants:
             None if names is None else tuple(names),
             said.get("sid", ""),
             said.get("sid_as_requested", False),
+            said.get("settled", False),
         )
 
 

@@ -1,8 +1,8 @@
 """One pkiMessage in, one CertRep out: the road a request takes, and the transaction around it."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
@@ -12,18 +12,17 @@ from ca.algorithms.ciphers import AES_128_CBC, Cipher
 from ca.algorithms.password import sealing_key
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
+from ca.enrolment import Enrolments
 from ca.errors import BadCertId, OperationNotOffered, RequestRejected, ScepError
 from ca.identity import Identities, ScepIdentity
 from ca.issuing.authority import Authority
-from ca.issuing.content import certificate_content
-from ca.issuing.crl import CRL_LIFETIME, current_crl, issuer_id
+from ca.issuing.crl import CRL_LIFETIME, current_crl
 from ca.journal import Exchange
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.queue import Queue
-from ca.policy.recipient import check_own_key, find_recipient
-from ca.policy.renewal import find_renewed
-from ca.ports import Clock, Peer, Repository, Store, StoredCertificate, StoredCrl
-from ca.profiles import CertificateContent, Profile
+from ca.policy.recipient import find_recipient
+from ca.ports import Clock, Linter, Peer, Repository, Store, StoredCertificate, StoredCrl, Validator
+from ca.profiles import Profile
 from ca.scep import codec
 from ca.scep.messages import (
     CertificateQuery,
@@ -41,8 +40,8 @@ from ca.scep.messages import (
     Success,
     Transaction,
 )
-from ca.succession import Asked, OtherCa, find_door, find_issuer, moves_on, open_doors
-from ca.transactions import answer_again, choose_polled, earlier_answer, note_names, transaction_key
+from ca.succession import Asked, OtherCa, find_door, find_issuer, open_doors
+from ca.transactions import answer_again, choose_polled, note_names, transaction_key
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +64,8 @@ class Responder:
     *chain* is what stands above an issued certificate, for profiles that send it along; *queue* is
     for those whose certificates a person approves. *others* are the CAs beside this one, the CA of
     today, while it changes: the one that an envelope is for decides who answers (RFC 8894 5.1).
-    *elsewhere* does what takes long, and lets others be answered meanwhile.
+    *elsewhere* does what takes long, and lets others be answered meanwhile; *consult* does so for what
+    waits, which is asking *validators*, by the names that profiles call them.
     """
 
     authority: Authority
@@ -78,6 +78,9 @@ class Responder:
     crl_lifetime: timedelta = CRL_LIFETIME
     others: tuple[OtherCa, ...] = ()
     elsewhere: Callable[[Callable[[], object]], None] = _here
+    validators: Mapping[str, Validator] = field(default_factory=dict)
+    linter: Linter | None = None
+    consult: Callable[[Callable[[], object]], None] = _here
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -115,7 +118,7 @@ class Responder:
             exchange.refused(refusal)
             if not isinstance(refusal, RequestRejected):
                 # That one is on record, and a device may ask for it every few seconds.
-                self.store.transact(lambda repository: repository.add_request(exchange.record()))
+                self.store.transact(partial(_keep_refusal, exchange))
             body = reply.to(transaction, Failure(refusal.fail_info, str(refusal)))
         log.info(exchange.line((perf_counter() - started) * 1000))
         return body
@@ -128,7 +131,7 @@ class Responder:
         match request:
             case EnrolmentRequest():
                 _note_signer(request, exchange)
-                answer = self.store.transact(lambda store: self._enrol(request, exchange, store, asked))
+                answer = self._enrolments.answer(request, exchange, asked)
             case PollRequest():
                 answer = self.store.transact(lambda store: self._poll(request, exchange, store, asked))
             case CertificateQuery():
@@ -146,67 +149,20 @@ class Responder:
         theirs = (one.chain for one in self.others if one.authority.has_issued(der))
         return Success(der, next(theirs, self.chain))
 
-    def _enrol(
-        self, request: EnrolmentRequest, exchange: Exchange, repository: Repository, asked: Asked
-    ) -> StoredCertificate | Pending:
-        """Issue, once, inside one transaction, or keep the request for who decides on it."""
-        profile, now = exchange.profile, exchange.received_at
-        renewed = find_renewed(request.signer, self.policy.issuers, repository)
-        if renewed is not None:
-            earlier = earlier_answer(request, exchange, renewed.serial, repository, asked)
-            if earlier is not None:
-                return earlier
-        content = certificate_content(request.csr, profile)
-        exchange.dropped = content.dropped
-        moves = renewed is not None and moves_on(renewed.der, asked.issuer, self.authority, self.others)
-        basis = self.policy.renewal_basis(request, renewed, content, profile, now, moves=moves)
-        if basis is None:
-            check_own_key(request)
-            earlier = earlier_answer(request, exchange, None, repository, asked)
-            if earlier is not None:
-                return earlier
-        if exchange.granted_before:
-            return self._issue(request, content, exchange, repository, asked, basis)
-        if basis is None or request.needs_challenge:
-            exchange.challenge_id = self.policy.spend_challenge(request, content, profile, repository, now)
-        if profile.manual_approval:
-            return self._hold(request, exchange, repository, asked)
-        return self._issue(request, content, exchange, repository, asked, basis)
-
-    def _issue(
-        self,
-        request: EnrolmentRequest,
-        content: CertificateContent,
-        exchange: Exchange,
-        repository: Repository,
-        asked: Asked,
-        basis: str | None,
-    ) -> StoredCertificate:
-        """Issue what is granted, by the CA that is asked, and keep it."""
-        certificate = asked.issuer.sign_certificate(
-            request.csr,
-            content,
-            exchange.profile,
-            exchange.transaction.transaction_id,
-            exchange.received_at,
-            renewed_from=basis,
+    @property
+    def _enrolments(self) -> Enrolments:
+        return Enrolments(
+            self.authority,
+            self.policy,
+            self.store,
+            self.queue,
+            self.others,
+            self.crl_lifetime,
+            self.validators,
+            self.linter,
+            self.consult,
+            self.elsewhere,
         )
-        repository.add_certificate(certificate)
-        exchange.issued(certificate)
-        repository.add_request(exchange.record())
-        return certificate
-
-    def _hold(
-        self, request: EnrolmentRequest, exchange: Exchange, repository: Repository, asked: Asked
-    ) -> Pending:
-        """Keep a request that is granted but for a person's word. Its challenge password stays spent."""
-        profile, remote = exchange.profile.name, exchange.peer.remote
-        content = self.queue.admit(request, profile, remote, repository, exchange.received_at)
-        exchange.held(exchange.subject)
-        issuer = asked.issuer
-        kept = replace(content, issuer=issuer_id(issuer.certificate), status=issuer.status)
-        repository.add_held(exchange.record(), kept)
-        return Pending()
 
     def _poll(
         self, request: PollRequest, exchange: Exchange, repository: Repository, asked: Asked
@@ -281,6 +237,13 @@ class _Reply:
             cipher=level.reply_cipher(cipher),
             empty_content=self.profile.empty_content,
         )
+
+
+def _keep_refusal(exchange: Exchange, repository: Repository) -> None:
+    repository.add_request(exchange.record())
+    if exchange.announced:
+        # The validator had allowed it, and waits for a certificate.
+        repository.add_notification(exchange.notification(), exchange.received_at)
 
 
 def _check_offered(message: PkiMessage, profile: Profile) -> None:

@@ -48,7 +48,14 @@ def earlier_answer(
         answer = answer_again(same[0], exchange)
         _keep_transaction(request, exchange, same, repository)
         return answer
-    exchange.granted_before = any(answer.request_key == request_key for answer in answers)
+    exchange.granted_before = next(
+        (
+            answer.certificate
+            for answer in answers
+            if isinstance(answer, AnsweredRequest) and answer.request_key == request_key
+        ),
+        None,
+    )
     # certmonger renews under the transactionID of old: a renewal is a transaction of its own.
     if any(_occupies(answer, exchange) for answer in own if answer.renewal_of == renewal_of):
         raise TransactionInUse

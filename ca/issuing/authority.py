@@ -14,6 +14,7 @@ from ca.algorithms.signatures import certificate_identifier, fitting_digest, sig
 from ca.asn1 import tags, writer
 from ca.errors import OperationNotOffered
 from ca.issuing.addresses import StatusAddresses
+from ca.issuing.sid import sid_extension
 from ca.ports import StoredCertificate
 from ca.profiles import CertificateContent, Profile, subject_key
 from ca.x509 import oids
@@ -63,6 +64,12 @@ class Authority:
         # The DER of the extensions that say so.
         self.status = b"" if addresses is None else addresses.encode()
 
+    def with_key(self, key: PrivateKey) -> "Authority":
+        """The same CA with another key, whose signatures nobody will believe."""
+        other = Authority(self.certificate, key)
+        other.status = self.status
+        return other
+
     @property
     def may_sign_crls(self) -> bool:
         """Whether the CA's keyUsage allows it (RFC 5280 4.2.1.3)."""
@@ -98,14 +105,20 @@ class Authority:
         """Issue a certificate for the key of *csr*.
 
         *status* is where its status is told if this authority does not know (see :meth:`certify`).
-        It starts some minutes before *now* and ends with the profile's validity or with this CA,
-        whichever is first.
+        It starts some minutes before *now* and ends with the profile's validity, on its last day or with
+        this CA, whichever is first.
 
         Raises:
-            OperationNotOffered: The CA certificate itself has expired.
+            OperationNotOffered: The CA certificate itself has expired, or the profile's last day is over.
 
         """
         lasting = timedelta(days=profile.validity_days)
+        if profile.valid_until is not None:
+            lasting = min(lasting, profile.valid_until - now.replace(microsecond=0))
+            if lasting <= timedelta():
+                raise OperationNotOffered(
+                    f"the certificates of this profile ended on {profile.valid_until:%Y-%m-%d}"
+                )
         key_id = key_identifier(csr.spki)
         extensions = _extensions(key_id, content)
         made = self.certify(content.subject.der, csr.spki, extensions, now, lasting, self.status or status)
@@ -175,6 +188,8 @@ def _extensions(key_id: bytes, content: CertificateContent) -> list[Extension]:
         names = encode_general_names(content.subject_alt_names)
         # RFC 5280 4.2.1.6: critical where the subject is empty.
         extensions.append(Extension(oids.SUBJECT_ALT_NAME, not content.subject, names))
+    if content.sid:
+        extensions.append(sid_extension(content.sid))
     return extensions
 
 

@@ -4,15 +4,17 @@ Extensions in a CSR are wishes. What would make a certificate more than a client
 outright; what is merely not given is dropped and named, so that the log can say so.
 """
 
-import unicodedata
 from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from ca.algorithms.keys import PublicKey
 from ca.asn1 import Asn1Error
-from ca.errors import BadCsr, SubjectRefused, WishRefused
-from ca.profiles import CertificateContent, Profile
+from ca.errors import BadCsr, KeyRefused, SubjectRefused, WishRefused
+from ca.issuing.alternative_names import decide_alternative_names
+from ca.issuing.sid import decide_sid, find_sids
+from ca.issuing.subject import decide_subject
+from ca.profiles import NO_GRANTS, CertificateContent, Grants, Profile, SidForm
 from ca.x509 import oids
 from ca.x509.extensions import (
     Extension,
@@ -21,54 +23,91 @@ from ca.x509.extensions import (
     read_key_purposes,
     read_key_usage,
 )
-from ca.x509.general_names import GeneralName, read_general_names
-from ca.x509.name import Name
+from ca.x509.general_names import GeneralName, is_sid_uri, read_general_names, sid_uri
 from ca.x509.request import CertificationRequest
 
-MAX_SUBJECT_ALT_NAMES = 100
-MAX_NAME_CHARACTERS = 255
-# Control and format characters, halves of characters, and what ends a line or paragraph.
-_NEVER_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_SID_TAG = "tag:microsoft.com,2022-09-14:sid:"
-_GRANTABLE_KINDS = ("dns", "email", "uri", "ip", "upn")
 _CA_BITS = frozenset({KeyUsageBit.keyCertSign, KeyUsageBit.cRLSign})
 _NEVER_ON_REQUEST = frozenset({oids.OCSP_SIGNING, oids.ANY_EXTENDED_KEY_USAGE})
 
 
-def certificate_content(csr: CertificationRequest, profile: Profile) -> CertificateContent:
-    """Weigh every wish of *csr*.
+def certificate_content(
+    csr: CertificationRequest, profile: Profile, grants: Grants = NO_GRANTS
+) -> CertificateContent:
+    """Weigh every wish of *csr*; *grants* are what others vouch for in its place.
 
     Raises:
         BadCsr: An extension cannot be read.
-        WishRefused: It asks for what no client gets.
+        WishRefused: It asks for what no client gets, or for what nobody vouches for.
         SubjectRefused: Its names cannot be certified.
+        KeyRefused: Its key can do nothing that the profile allows.
+
+    """
+    wishes = check_wishes(csr)
+    try:
+        asked = _requested_names(wishes)
+        sid = decide_sid(find_sids(wishes, asked), grants)
+        subject, foreign = decide_subject(csr.subject, profile.subject, grants)
+        others = [name for name in asked if not is_sid_uri(name)]
+        names, more_foreign = decide_alternative_names(others, profile.san, grants)
+        if not subject and not names:
+            raise SubjectRefused("the CSR names nobody: subject and subjectAltName are empty")
+        usage, dropped_usage = _key_usage(wishes, csr.public_key, profile)
+        purposes, dropped_purposes = _key_purposes(wishes, profile)
+    except Asn1Error as error:
+        raise BadCsr(f"a requested extension cannot be read: {error}") from error
+    dropped = (*foreign, *more_foreign, *dropped_usage, *dropped_purposes, *_dropped(wishes))
+    if sid and SidForm.URI in profile.sid:
+        names = (*names, sid_uri(sid))
+    return CertificateContent(
+        subject, names, usage, purposes, dropped, sid if SidForm.EXTENSION in profile.sid else ""
+    )
+
+
+def check_wishes(csr: CertificationRequest) -> Mapping[str, Extension]:
+    """The extensions that *csr* asks for, once it is clear that no client's are beyond any profile.
+
+    Raises:
+        BadCsr: One cannot be read.
+        WishRefused: It asks for what no client gets.
 
     """
     wishes = {extension.oid: extension for extension in csr.extensions}
     try:
         _refuse_authority(wishes)
-        names = _subject_alt_names(wishes)
-        _check_names(csr.subject, names)
-        purposes, dropped_purposes = _key_purposes(wishes, profile)
-        return CertificateContent(
-            subject=csr.subject,
-            subject_alt_names=names,
-            key_usage=_key_usage(wishes, csr.public_key),
-            key_purposes=purposes,
-            dropped=(*dropped_purposes, *_dropped(wishes)),
-        )
+    except Asn1Error as error:
+        raise BadCsr(f"a requested extension cannot be read: {error}") from error
+    return wishes
+
+
+def requested_names(csr: CertificationRequest) -> tuple[GeneralName, ...]:
+    """The alternative names that *csr* asks for.
+
+    Raises:
+        BadCsr: They cannot be read.
+
+    """
+    try:
+        return _requested_names({extension.oid: extension for extension in csr.extensions})
     except Asn1Error as error:
         raise BadCsr(f"a requested extension cannot be read: {error}") from error
 
 
 # The extensions that are read here. All others are dropped, or refused where they are critical.
-_WEIGHED = frozenset({oids.BASIC_CONSTRAINTS, oids.KEY_USAGE, oids.EXTENDED_KEY_USAGE, oids.SUBJECT_ALT_NAME})
+_WEIGHED = frozenset(
+    {
+        oids.BASIC_CONSTRAINTS,
+        oids.KEY_USAGE,
+        oids.EXTENDED_KEY_USAGE,
+        oids.SUBJECT_ALT_NAME,
+        oids.MICROSOFT_SID,
+    }
+)
 # Written anew for every certificate, whatever the CSR says, so dropping them is no news.
 _OURS = frozenset({oids.SUBJECT_KEY_IDENTIFIER, oids.AUTHORITY_KEY_IDENTIFIER})
 
 
 def _refuse_authority(wishes: Mapping[str, Extension]) -> None:
-    """RFC 5280 4.2: nobody becomes a CA, a responder or another Windows account by asking."""
+    """RFC 5280 4.2: nobody becomes a CA or a responder by asking."""
     if oids.BASIC_CONSTRAINTS in wishes and read_ca_flag(wishes[oids.BASIC_CONSTRAINTS].value):
         raise WishRefused("the CSR asks for a CA certificate")
     if oids.KEY_USAGE in wishes and read_key_usage(wishes[oids.KEY_USAGE].value) & _CA_BITS:
@@ -77,54 +116,42 @@ def _refuse_authority(wishes: Mapping[str, Extension]) -> None:
         purposes = read_key_purposes(wishes[oids.EXTENDED_KEY_USAGE].value)
         if _NEVER_ON_REQUEST & set(purposes):
             raise WishRefused("the CSR asks for an extendedKeyUsage that is never given on request")
-    if oids.MICROSOFT_SID in wishes:
-        raise WishRefused("the CSR asks for a Windows security identifier")
     for wish in wishes.values():
         # RFC 5280 4.2: who does not know a critical extension must not act on it.
         if wish.critical and wish.oid not in _WEIGHED | _OURS:
             raise WishRefused(f"the CSR asks for an unknown critical extension, {wish.oid}")
 
 
-def _subject_alt_names(wishes: Mapping[str, Extension]) -> tuple[GeneralName, ...]:
+def _requested_names(wishes: Mapping[str, Extension]) -> tuple[GeneralName, ...]:
     if oids.SUBJECT_ALT_NAME not in wishes:
         return ()
-    names = read_general_names(wishes[oids.SUBJECT_ALT_NAME].value)
-    if len(names) > MAX_SUBJECT_ALT_NAMES:
-        raise SubjectRefused(f"more than {MAX_SUBJECT_ALT_NAMES} subjectAltNames")
-    for name in names:
-        if name.kind not in _GRANTABLE_KINDS:
-            raise SubjectRefused(f"a subjectAltName of kind {name.kind} is not certified here")
-        if name.value.lower().startswith(_SID_TAG):
-            raise WishRefused("the CSR asks for a Windows security identifier")
-    return tuple(dict.fromkeys(names))
+    return read_general_names(wishes[oids.SUBJECT_ALT_NAME].value)
 
 
-def _check_names(subject: Name, names: tuple[GeneralName, ...]) -> None:
-    if not subject and not names:
-        raise SubjectRefused("the CSR names nobody: subject and subjectAltName are empty")
-    values = [attribute.value for attribute in subject.attributes()] + [name.value for name in names]
-    for value in values:
-        if not value.strip() or len(value) > MAX_NAME_CHARACTERS:
-            raise SubjectRefused(f"a name is empty or longer than {MAX_NAME_CHARACTERS} characters")
-        if any(unicodedata.category(character) in _NEVER_IN_NAMES for character in value):
-            raise SubjectRefused("a name holds control characters")
-
-
-def _key_usage(wishes: Mapping[str, Extension], key: PublicKey) -> frozenset[KeyUsageBit]:
+def _key_usage(
+    wishes: Mapping[str, Extension], key: PublicKey, profile: Profile
+) -> tuple[frozenset[KeyUsageBit], tuple[str, ...]]:
     """What was asked for, as far as the key's type allows it (RFC 4055 1.2, RFC 8813 3, RFC 8410 5)."""
     bit = KeyUsageBit
     signing = {bit.digitalSignature, bit.nonRepudiation}
     match key:
         case ec.EllipticCurvePublicKey():
-            allowed, default = signing | {bit.keyAgreement}, {bit.digitalSignature}
+            able, default = signing | {bit.keyAgreement}, {bit.digitalSignature}
         case ed25519.Ed25519PublicKey():
-            allowed, default = signing, {bit.digitalSignature}
+            able, default = signing, {bit.digitalSignature}
         case _:
-            allowed = signing | {bit.keyEncipherment, bit.dataEncipherment}
+            able = signing | {bit.keyEncipherment, bit.dataEncipherment}
             default = {bit.digitalSignature, bit.keyEncipherment}
+    allowed = frozenset(able if profile.key_usage is None else able & profile.key_usage)
+    if not allowed:
+        raise KeyRefused("a key of this type can do nothing that this profile certifies")
+    # Where the ceiling leaves nothing of the default, all that it leaves is what people want.
+    usual = allowed & default or allowed
     if oids.KEY_USAGE not in wishes:
-        return frozenset(default)
-    return frozenset(read_key_usage(wishes[oids.KEY_USAGE].value) & allowed or default)
+        return usual, ()
+    wanted = read_key_usage(wishes[oids.KEY_USAGE].value)
+    beyond = sorted(wanted - allowed) if profile.key_usage is not None else []
+    return wanted & allowed or usual, tuple(f"keyUsage:{one.name}" for one in beyond)
 
 
 def _key_purposes(

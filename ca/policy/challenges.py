@@ -7,8 +7,8 @@ from hashlib import sha256
 
 from ca.errors import ChallengeRejected
 from ca.ports import SpentChallenge
-from ca.profiles import CertificateContent
-from ca.x509.general_names import GeneralName
+from ca.profiles import CertificateContent, Grants, Profile, Source
+from ca.x509.general_names import GeneralName, is_sid_uri
 from ca.x509.name import Name
 
 # 144 random bits, in characters that every string type and every device's keyboard has.
@@ -31,19 +31,31 @@ def new_challenge() -> str:
     return secrets.token_urlsafe(CHALLENGE_OCTETS)
 
 
-def check_bounds(challenge: SpentChallenge, content: CertificateContent) -> None:
+def challenge_grants(challenge: SpentChallenge, profile: Profile) -> Grants:
+    """What a challenge password vouches for: a security identifier, and names where the profile says so."""
+    return Grants(
+        challenge.subject if profile.subject.source is Source.CHALLENGE else None,
+        challenge.subject_alt_names if profile.san.source is Source.CHALLENGE else None,
+        challenge.sid or "",
+    )
+
+
+def check_bounds(challenge: SpentChallenge, requested: Name, content: CertificateContent) -> None:
     """Check that the certificate will name just what the challenge was made for.
 
-    A challenge bound to a subject certifies no subjectAltName beyond those it was bound to.
+    The subject may be bound as the device asks for it or as the profile makes it. A challenge bound to a
+    subject certifies no subjectAltName beyond those it was bound to.
 
     Raises:
         ChallengeRejected: It is for other names.
 
     """
-    if challenge.subject is not None and not Name.from_text(challenge.subject).matches(content.subject):
-        raise ChallengeRejected(detail=f"challenge {challenge.id} is bound to {challenge.subject}")
+    if challenge.subject is not None:
+        bound_to = Name.from_text(challenge.subject)
+        if not (bound_to.matches(content.subject) or bound_to.matches(requested)):
+            raise ChallengeRejected(detail=f"challenge {challenge.id} is bound to {challenge.subject}")
     if challenge.subject is None and challenge.subject_alt_names is None:
         return
     bound = {GeneralName.from_text(text) for text in challenge.subject_alt_names or ()}
-    if set(content.subject_alt_names) - bound:
+    if {name for name in content.subject_alt_names if not is_sid_uri(name)} - bound:
         raise ChallengeRejected(detail=f"challenge {challenge.id} is bound to other subjectAltNames")

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ca.errors import ChallengeRejected, RenewalRefused
-from ca.policy.challenges import ChallengeKey, check_bounds
+from ca.journal import Exchange
+from ca.policy.challenges import ChallengeKey
 from ca.policy.renewal import renewal_objection
-from ca.ports import Repository, StoredCertificate
+from ca.ports import Repository, SpentChallenge, StoredCertificate
 from ca.profiles import CertificateContent, Profile
 from ca.scep.messages import EnrolmentRequest
 from ca.x509.certificate import Certificate
@@ -28,66 +29,67 @@ class EnrolmentPolicy:
         """Every CA of this server."""
         return (self.issuer, *self.others)
 
-    def renewal_basis(
+    def check_not_renewal(self, request: EnrolmentRequest) -> None:
+        """Check that what no certificate of ours signed is an enrolment.
+
+        A self-signed certificate never counts for anything (RFC 8894 2.4).
+
+        Raises:
+            RenewalRefused: It can only be a renewal.
+
+        """
+        if request.is_renewal and not request.signer.is_self_issued:
+            raise RenewalRefused("the renewal is not signed by a certificate of this CA")
+
+    def is_renewal(
         self,
         request: EnrolmentRequest,
-        renewed: StoredCertificate | None,
+        renewed: StoredCertificate,
         content: CertificateContent,
         profile: Profile,
         now: datetime,
         *,
         moves: bool = False,
-    ) -> str | None:
-        """The serial number of the certificate that authorises *request*, None if a challenge must.
+    ) -> bool:
+        """Whether *renewed*, which signed *request*, authorises it; if not, a challenge must.
 
-        *renewed* is the certificate of ours that signed the request, if one did. That counts for
-        PKCSReq as for RenewalReq (macOS, certmonger and sscep renew by PKCSReq). A self-signed
-        certificate never counts for anything (RFC 8894 2.4). It *moves* where another CA is asked than
-        the one that issued what it renews.
+        That counts for PKCSReq as for RenewalReq (macOS, certmonger and sscep renew by PKCSReq). It
+        *moves* where another CA is asked than the one that issued what it renews.
 
         Raises:
             RenewalRefused: It can only be a renewal, and is not one that may be had.
             BadAlgorithm: The same, for the digest of its signature.
 
         """
-        if renewed is None:
-            if request.is_renewal and not request.signer.is_self_issued:
-                raise RenewalRefused("the renewal is not signed by a certificate of this CA")
-            return None
         objection = renewal_objection(request, renewed, self.issuers, content, profile, now, moves=moves)
         if objection is None:
-            return renewed.serial
+            return True
         # An ordinary enrolment may be signed by any certificate, an old one of ours too.
         if request.is_renewal or request.csr.challenge_password is None:
             raise objection
-        return None
+        return False
 
     def spend_challenge(
-        self,
-        request: EnrolmentRequest,
-        content: CertificateContent,
-        profile: Profile,
-        repository: Repository,
-        now: datetime,
-    ) -> int | None:
-        """Use up the challenge password of *request* and return its number. Checked last of all.
+        self, request: EnrolmentRequest, exchange: Exchange, repository: Repository
+    ) -> SpentChallenge | None:
+        """Use up the challenge password of *request*; what is refused after that gives it back.
 
-        None where the profile asks for none, because a person decides on each request.
+        None where the profile asks for none, because a person or a validator decides on each request.
 
         Raises:
-            ChallengeRejected: There is none, it is not good, or it is for other names.
+            ChallengeRejected: There is none, or it is not good.
 
         """
+        profile = exchange.profile
         if not profile.challenge_required:
-            if profile.manual_approval:
+            if profile.manual_approval or profile.validator:
                 return None
-            # Nothing but a challenge or a person authorises a first enrolment: without, nothing does.
+            # Nothing else authorises a first enrolment: without, nothing does.
             raise ChallengeRejected(detail=f"profile {profile.name} takes renewals only")
         challenge_password = request.csr.challenge_password
         if challenge_password is None:
             raise ChallengeRejected(detail="the CSR has no challengePassword")
-        challenge = repository.spend_challenge(
-            self.challenge_key.mac(challenge_password), profile.name, str(content.subject), now
-        )
-        check_bounds(challenge, content)
-        return challenge.id
+        mac, now = self.challenge_key.mac(challenge_password), exchange.received_at
+        challenge = repository.spend_challenge(mac, profile.name, str(request.csr.subject), now)
+        exchange.challenge_id = challenge.id
+        return challenge

@@ -77,6 +77,8 @@ def standing_objection(
         return RenewalRefused("the certificate to renew is of another profile", detail=renewed.profile)
     if profile.renewal_days and now < due and not moves:
         return RenewalRefused(f"it is too early to renew: from {due:%Y-%m-%d} on")
+    if not profile.renewal_same_names:
+        return None
     if not signer.subject.matches(content.subject):
         return RenewalRefused("a renewal keeps the subject of the old certificate")
     if set(signer.subject_alt_names) != set(content.subject_alt_names):

@@ -67,7 +67,10 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class PkiMessage:
-    """A message whose signature holds under its signer's certificate. Nobody is trusted yet."""
+    """A message whose signature holds under its signer's certificate. Nobody is trusted yet.
+
+    *companions* are the further certificates that came along, in no order.
+    """
 
     transaction: Transaction
     message_type: MessageType
@@ -76,6 +79,7 @@ class PkiMessage:
     content: bytes
     signing_time: datetime | None
     deviations: Deviations
+    companions: tuple[Certificate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

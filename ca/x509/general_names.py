@@ -18,6 +18,8 @@ _REGISTERED_ID = 0x88
 _TEXT_KINDS = {_EMAIL: "email", _DNS: "dns", _URI: "uri"}
 _TEXT_TAGS = {kind: tag for tag, kind in _TEXT_KINDS.items()}
 _WRITTEN = ("dns", "email", "uri", "ip", "upn")
+# What Intune writes into the subjectAltName of certificates for Windows accounts.
+SID_URI_HEAD = "tag:microsoft.com,2022-09-14:sid:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,16 @@ class GeneralName:
             value = writer.explicit(0, writer.utf8_string(self.value))
             return writer.encode(_OTHER_NAME, writer.oid(oids.USER_PRINCIPAL_NAME) + value)
         raise ValueError(f"a subjectAltName of kind {self.kind} cannot be written")
+
+
+def is_sid_uri(name: GeneralName) -> bool:
+    """Whether it is a Windows security identifier in the form of a URI (KB5014754)."""
+    return name.kind == "uri" and name.value.lower().startswith(SID_URI_HEAD)
+
+
+def sid_uri(sid: str) -> GeneralName:
+    """The alternative name that says *sid*."""
+    return GeneralName("uri", SID_URI_HEAD + sid)
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Distinguished names (RFC 5280 4.1.2.4): their bytes, their text and when two are the same."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,8 +21,6 @@ _ATTRIBUTE = re.compile(
     rf" *([A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+) *= *({_UNIT}(?: *{_UNIT})*) *([,+]|\Z)"
 )
 _PAIR = re.compile(rb"\\(?:([0-9A-Fa-f]{2})|(.))", re.DOTALL)
-# RFC 4514 2.3: the short names are not case-sensitive.
-_OIDS = {name.casefold(): oid for oid, name in oids.ATTRIBUTE_NAMES.items()}
 # RFC 5280 appendix A.1: PrintableString alone, and IA5String alone.
 _PRINTABLE = frozenset({"2.5.4.5", "2.5.4.6", "2.5.4.46"})
 _IA5 = frozenset({"0.9.2342.19200300.100.1.25", "1.2.840.113549.1.9.1"})
@@ -34,8 +33,13 @@ class Attribute:
     oid: str
     value: str
 
+    @property
+    def label(self) -> str:
+        """Its short name, or the OID where it has none."""
+        return oids.ATTRIBUTE_NAMES.get(self.oid, self.oid)
+
     def __str__(self) -> str:
-        return f"{oids.ATTRIBUTE_NAMES.get(self.oid, self.oid)}={_escape(self.value)}"
+        return f"{self.label}={_escape(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,17 @@ class Name:
             position, separator = found.end(), found[3]
         return _load(writer.sequence(*map(writer.set_of, reversed(rdns))))
 
+    @classmethod
+    def of(cls, rdns: Iterable[Iterable[Attribute]]) -> "Name":
+        """A name put together of attributes, the first RDN first.
+
+        Raises:
+            ValueError: An attribute type is no OID.
+
+        """
+        encoded = ((_encode(one.oid, one.value) for one in rdn) for rdn in rdns)
+        return _load(writer.sequence(*map(writer.set_of, encoded)))
+
     def for_builder(self) -> x509.Name:
         """The same name for the builders of ``cryptography``.
 
@@ -138,10 +153,13 @@ class Name:
 
 
 def _encode_attribute(kind: str, text: str) -> bytes:
-    oid = kind if kind[0].isdigit() else _OIDS.get(kind.casefold())
+    oid = kind if kind[0].isdigit() else oids.ATTRIBUTE_OIDS.get(kind.casefold())
     if oid is None:
         raise ValueError(f"{kind!r} is no attribute type that is known here")
-    value = _unescape(text)
+    return _encode(oid, _unescape(text))
+
+
+def _encode(oid: str, value: str) -> bytes:
     if oid in _PRINTABLE and strings.is_printable(value):
         encoded = writer.printable_string(value)
     elif oid in _IA5 and value.isascii():

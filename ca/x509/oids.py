@@ -13,6 +13,7 @@ AUTHORITY_INFORMATION_ACCESS = "1.3.6.1.5.5.7.1.1"
 OCSP_ACCESS = "1.3.6.1.5.5.7.48.1"
 CA_ISSUERS_ACCESS = "1.3.6.1.5.5.7.48.2"
 MICROSOFT_SID = "1.3.6.1.4.1.311.25.2"
+MICROSOFT_SID_VALUE = "1.3.6.1.4.1.311.25.2.1"
 USER_PRINCIPAL_NAME = "1.3.6.1.4.1.311.20.2.3"
 COMMON_NAME = "2.5.4.3"
 
@@ -55,3 +56,5 @@ ATTRIBUTE_NAMES = {
     "1.2.840.113549.1.9.2": "unstructuredName",
     "1.2.840.113549.1.9.8": "unstructuredAddress",
 }
+# RFC 4514 2.3: the short names are not case-sensitive.
+ATTRIBUTE_OIDS = {name.casefold(): oid for oid, name in ATTRIBUTE_NAMES.items()}

@@ -70,6 +70,7 @@ def decode_pki_message(signed: SignedData, transaction: Transaction, level: Cryp
         signed.data,
         signed.signing_time,
         signed.deviations,
+        tuple(one for one in signed.certificates if one is not signer),
     )
 
 

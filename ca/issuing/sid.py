@@ -1,0 +1,81 @@
+"""Windows security identifiers (KB5014754): where a request asks for one, and where a certificate has it.
+
+A certificate with the identifier of an account is a way into that account, so nobody gets one by asking.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from ca.asn1 import Asn1Error, read, tags, writer
+from ca.deviations import Deviations
+from ca.errors import WishRefused
+from ca.profiles import Grants
+from ca.x509 import oids
+from ca.x509.extensions import Extension
+from ca.x509.general_names import SID_URI_HEAD, GeneralName, is_sid_uri
+
+_SID = re.compile(r"S-1-[0-9]{1,14}(-[0-9]{1,10}){1,15}")
+_OTHER_NAME = 0xA0
+
+
+def check_sid(text: str) -> str:
+    """Return *text* as it is.
+
+    Raises:
+        ValueError: It is no security identifier.
+
+    """
+    if not _SID.fullmatch(text):
+        raise ValueError(f"{text!r} is no security identifier such as S-1-5-21-1-2-3-1104")
+    return text
+
+
+def sid_extension(sid: str) -> Extension:
+    """The extension that says *sid*: a GeneralNames of one otherName ([MS-WCCE] 2.2.2.7.7.4)."""
+    value = writer.explicit(0, writer.octet_string(sid.encode("ascii")))
+    other = writer.encode(_OTHER_NAME, writer.oid(oids.MICROSOFT_SID_VALUE) + value)
+    return Extension(oids.MICROSOFT_SID, False, writer.sequence(other))
+
+
+def find_sids(extensions: Mapping[str, Extension], names: Iterable[GeneralName]) -> frozenset[str]:
+    """Every identifier in a request or a certificate.
+
+    Raises:
+        Asn1Error: The extension is not of its form.
+
+    """
+    found = {name.value[len(SID_URI_HEAD) :] for name in names if is_sid_uri(name)}
+    if oids.MICROSOFT_SID in extensions:
+        found.add(_read_sid_extension(extensions[oids.MICROSOFT_SID].value))
+    return frozenset(found)
+
+
+def decide_sid(requested: frozenset[str], grants: Grants) -> str:
+    """The identifier that is given; empty for none.
+
+    Raises:
+        WishRefused: One is asked for that nobody vouches for.
+
+    """
+    if not requested:
+        return grants.sid
+    if grants.sid:
+        if requested != {grants.sid}:
+            raise WishRefused("the CSR asks for another Windows security identifier than it may have")
+        return grants.sid
+    if not grants.sid_as_requested:
+        raise WishRefused("the CSR asks for a Windows security identifier")
+    if len(requested) > 1 or not all(map(_SID.fullmatch, requested)):
+        raise WishRefused("the CSR asks for Windows security identifiers that contradict each other")
+    return next(iter(requested))
+
+
+def _read_sid_extension(value: bytes) -> str:
+    other = read(value, "security identifier", Deviations()).sequence(1, 1)[0].expect(_OTHER_NAME)
+    kind, inner = other.parts(2, 2)
+    if kind.oid() != oids.MICROSOFT_SID_VALUE:
+        raise Asn1Error("the extension of the security identifier holds something else")
+    try:
+        return inner.expect(tags.CONTEXT_0_CONSTRUCTED).only_child().octets().decode("ascii")
+    except UnicodeDecodeError as error:
+        raise Asn1Error("a security identifier outside of ASCII") from error
