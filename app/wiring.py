@@ -1,5 +1,6 @@
 """The composition root: the only place where both rings are put together."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from bottle import Bottle
@@ -12,6 +13,7 @@ from app.http.public import PublicPages
 from app.http.revocation import CrlPage
 from app.http.rounds import do_elsewhere
 from app.http.scep import ScepEndpoint
+from app.linter import PkiLinter
 from app.ocsp_signer import OcspSignerFile
 from app.store import ALONE, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
 from app.succession import Ca, Succession
@@ -25,6 +27,7 @@ from ca.issuing.status import RevocationStatus
 from ca.ocsp.responder import OcspResponder, OcspResponders
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
+from ca.profiles import Profile
 from ca.responder import Responder
 from ca.scep.codec import encode_ca_certificates, encode_ca_chain
 from ca.succession import OtherCa
@@ -79,6 +82,8 @@ def build_web(
 ) -> Bottle:
     """The application that is served."""
     ca, lifetime = cas.current, crl_lifetime(config)
+    profiles = config.build_profiles()
+    _index(store, profiles.values())
     url = distribution_url(config, base_url)
     authority, others = build_authority(ca, url), build_others(cas, url)
     responder = Responder(
@@ -94,6 +99,7 @@ def build_web(
         crl_lifetime=lifetime,
         others=others,
         elsewhere=do_elsewhere,
+        linter=PkiLinter(),
     )
     statuses = [
         RevocationStatus(one, store, utc_now, lifetime)
@@ -107,7 +113,7 @@ def build_web(
     web.catchall = False
     ScepEndpoint(
         responder.respond,
-        config.build_profiles(),
+        profiles,
         lambda: encode_ca_certificates(ca.served(utc_now())),
         lambda: encode_ca_chain(ca.served(utc_now())),
         next((Announcement(ca.identity, one.served, utc_now).body for one in cas.next), None),
@@ -135,6 +141,8 @@ def build_approval_desk(cas: Succession, config: Config, store: SqlStore) -> App
         config.build_profiles(),
         config.build_queue().memory,
         build_others(cas, url),
+        linter=PkiLinter(),
+        crl_lifetime=crl_lifetime(config),
     )
 
 
@@ -146,6 +154,14 @@ def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing =
 
     """
     return open_store(database_url(folder, config), sharing)
+
+
+def _index(store: SqlStore, profiles: Iterable[Profile]) -> None:
+    """Have certificates found fast by what the profiles ask of them."""
+    by_key = any(not one.keys.shared for one in profiles)
+    by_subject = any(one.max_active for one in profiles)
+    if by_key or by_subject:
+        store.transact(lambda store: store.index_certificates(by_key=by_key, by_subject=by_subject))
 
 
 def _chain(ca: Ca) -> tuple[bytes, ...]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Protocol
 
 from ca.algorithms.levels import CryptoLevel
 from ca.x509 import oids
@@ -49,6 +51,24 @@ class Lint(StrEnum):
     BLOCK = "block"
 
 
+class NamePattern(Protocol):
+    """What a whole name has to fit: a regular expression, or a :class:`NetworkPattern`."""
+
+    def fullmatch(self, string: str, /) -> object:
+        """What is true where *string* fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPattern:
+    """What an IP address fits that lies in *network*."""
+
+    network: IPv4Network | IPv6Network
+
+    def fullmatch(self, string: str, /) -> bool:
+        """Whether the address *string* lies in the network."""
+        return ip_address(string) in self.network
+
+
 class SidForm(StrEnum):
     """Where a vouched Windows security identifier goes (KB5014754)."""
 
@@ -83,7 +103,7 @@ class SanRules:
     """
 
     source: Source = Source.REQUEST
-    allowed: Mapping[str, tuple[re.Pattern[str], ...]] | None = None
+    allowed: Mapping[str, tuple[NamePattern, ...]] | None = None
     required: tuple[str, ...] = ()
     others: Others = Others.REFUSE
     most: int = 100

@@ -17,6 +17,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     update,
 )
 
@@ -309,6 +310,16 @@ class SqlRepository(RevocationStatements):
         if ends_before is not None:
             query = query.where(alive, _cert.c.not_after <= _seconds(ends_before))
         return map(_certificate, self._connection.execute(query))
+
+    def index_certificates(self, *, by_key: bool, by_subject: bool) -> None:
+        """Make the indexes by which certificates are found by key or by subject, unless they are there.
+
+        They are made when a profile asks for it: everybody's enrolments would pay for them.
+        """
+        for wanted, column in ((by_key, "key_id"), (by_subject, "subject_key")):
+            if wanted:
+                name = f"ix_certificate_{column}"
+                self._connection.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON certificate ({column})"))
 
     def is_alive(self) -> bool:
         """Whether the database answers."""

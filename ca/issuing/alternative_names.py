@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from ca.errors import SubjectRefused
 from ca.issuing.spelling import check_spelling
-from ca.profiles import Grants, Others, SanRules, Source
+from ca.profiles import Grants, NamePattern, Others, SanRules, Source
 from ca.x509.general_names import GeneralName
 
 GRANTABLE_KINDS = ("dns", "email", "uri", "ip", "upn")
@@ -52,7 +52,7 @@ def decide_alternative_names(
     return tuple(kept), tuple(dropped)
 
 
-def _objection(name: GeneralName, allowed: Mapping[str, tuple[re.Pattern[str], ...]] | None) -> str:
+def _objection(name: GeneralName, allowed: Mapping[str, tuple[NamePattern, ...]] | None) -> str:
     """Why *name* is not given; empty where it is."""
     if name.kind not in GRANTABLE_KINDS or (allowed is not None and name.kind not in allowed):
         return f"a subjectAltName of kind {name.kind} is not certified here"
