@@ -10,7 +10,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ca.algorithms.digests import SHA256
 from ca.errors import FailInfo
 from ca.issuing.root import make_ca_certificate
 from ca.policy.trusted_signer import TrustedSigner
@@ -18,7 +17,7 @@ from ca.profiles import Profile
 from ca.scep.messages import Failure
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
-from tests.forged import message_with
+from tests.forging import Forgery
 from tests.world import NOW, Device, World, captured_log, certificate_of, der, name, rsa_key, self_signed
 
 REFUSED = Failure(
@@ -91,9 +90,7 @@ def test_the_log_says_who_vouched(world: World) -> None:
 
 STRANGERS: dict[str, Callable[[], Certificate]] = {
     "self-signed": lambda: self_signed("serial-4711", rsa_key(2)),
-    "of the same name, by another key": lambda: _certificate(
-        "serial-4711", rsa_key(2), FACTORY, rsa_key(6)
-    ),
+    "of the same name, by another key": lambda: _certificate("serial-4711", rsa_key(2), FACTORY, rsa_key(6)),
     "out of date": lambda: _certificate("serial-4711", rsa_key(2), ends=NOW - timedelta(days=1)),
     "a CA of the factory": lambda: _certificate("serial-4711", rsa_key(2), is_ca=True),
 }
@@ -126,9 +123,11 @@ def test_certificates_in_between_come_with_the_message(world: World) -> None:
     signer = _certificate("serial-4711", rsa_key(2), line, rsa_key(6))
     device = _device(signer, rsa_key(2))
 
+    with_line = Forgery(device, world.ca, transaction_id="t2")
+    with_line.certificates.append(line.der)
+
     assert world.enrol(device) == REFUSED
-    reply = world.respond(message_with(world, device, (signer, line), "t2"))
-    certificate_of(device.read(reply, world.ca, "t2"))
+    certificate_of(device.read(world.respond(with_line.message()), world.ca, "t2"))
 
 
 def test_several_cas_may_be_trusted(world: World) -> None:
@@ -139,9 +138,24 @@ def test_several_cas_may_be_trusted(world: World) -> None:
     certificate_of(world.enrol(_device(_certificate("serial-4711", rsa_key(2)), rsa_key(2))))
 
 
-def test_what_stands_beside_the_signer_and_is_no_certificate_helps_nobody(world: World) -> None:
-    """The message's bag is a stranger's."""
-    signer = self_signed("serial-4711", rsa_key(2))
+def test_a_signer_that_cannot_be_read_is_refused(world: World, device: Device) -> None:
+    """Its validity may be nonsense, which nothing before the validator had to read."""
+    signer = Certificate.load(_broken_basic_constraints())
 
     assert world.enrol(_device(signer, rsa_key(2))) == REFUSED
-    assert SHA256.name == "sha256"
+
+
+def _broken_basic_constraints() -> bytes:
+    """A certificate of the factory whose basicConstraints are no SEQUENCE."""
+    unsound = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.19"), b"\x04\x00")
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name("serial-4711"))
+        .issuer_name(name("Factory"))
+        .public_key(rsa_key(2).public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=30))
+        .not_valid_after(NOW + timedelta(days=30))
+        .add_extension(unsound, critical=False)
+    )
+    return der(builder.sign(FACTORY_KEY, hashes.SHA256()))

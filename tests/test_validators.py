@@ -104,9 +104,7 @@ def test_a_validator_that_is_not_there_lets_nobody_in(world: World, device: Devi
     assert world.enrol(device) == Failure(FailInfo.BAD_REQUEST, UNAVAILABLE)
 
 
-def test_what_the_validator_leaves_to_a_person_waits(
-    world: World, gate: Gatekeeper, device: Device
-) -> None:
+def test_what_the_validator_leaves_to_a_person_waits(world: World, gate: Gatekeeper, device: Device) -> None:
     """And what it vouched for then is in the certificate that the person grants."""
     _says(gate, Deferred(Grants(subject="CN=ipad-17,O=Example")))
 
@@ -146,9 +144,7 @@ def test_a_renewal_keeps_the_names_that_the_validator_gave(
     assert len(gate.asked) == 1
 
 
-def test_a_profile_may_have_renewals_asked_about_too(
-    world: World, gate: Gatekeeper, device: Device
-) -> None:
+def test_a_profile_may_have_renewals_asked_about_too(world: World, gate: Gatekeeper, device: Device) -> None:
     """A device that was written off must not renew for ever."""
     world.profile = replace(world.profile, validate_renewals=True)
     old = certificate_of(world.enrol(device))
@@ -249,9 +245,7 @@ def test_a_validator_cannot_widen_the_profile(world: World, gate: Gatekeeper, de
     assert world.issued() == []
 
 
-def test_who_wants_to_hear_is_told_of_the_certificate(
-    world: World, gate: Gatekeeper, device: Device
-) -> None:
+def test_who_wants_to_hear_is_told_of_the_certificate(world: World, gate: Gatekeeper, device: Device) -> None:
     """In the very transaction that issues it, so that no crash loses it."""
     gate.wants_notifications = True
     payload = device.csr()

@@ -6,8 +6,9 @@ import unicodedata
 from ca.errors import SubjectRefused
 
 MAX_NAME_CHARACTERS = 255
-# Control and format characters, halves of characters, and what ends a line or paragraph.
-_NEVER_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Control and format characters, halves of characters, what means something to one font alone, and what
+# ends a line or paragraph.
+_NEVER_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 # Letters of these look like each other's: "раyраl" has four that are Cyrillic. Japanese and Korean
 # writing mixes scripts all the time, and looks like none of these (UTS 39 5.2).
 _ALIKE = frozenset(
