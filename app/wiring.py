@@ -1,5 +1,6 @@
 """The composition root: the only place where both rings are put together."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from bottle import Bottle
@@ -13,7 +14,7 @@ from app.http.revocation import CrlPage
 from app.http.rounds import do_elsewhere
 from app.http.scep import ScepEndpoint
 from app.ocsp_signer import OcspSignerFile
-from app.store import ALONE, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
+from app.store import ALONE, AuditKey, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
 from app.succession import Ca, Succession
 from ca.announcement import Announcement
 from ca.approval import ApprovalDesk
@@ -25,9 +26,12 @@ from ca.issuing.status import RevocationStatus
 from ca.ocsp.responder import OcspResponder, OcspResponders
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
+from ca.policy.guesses import UNLIMITED
+from ca.ports import GuessLimit
 from ca.responder import Responder
 from ca.scep.codec import encode_ca_certificates, encode_ca_chain
 from ca.succession import OtherCa
+from ca.tally import RefusalTally
 
 
 def utc_now() -> datetime:
@@ -74,10 +78,24 @@ def build_others(cas: Succession, distribution_url: str) -> tuple[OtherCa, ...]:
     return (*following, *(build(one.ca, one.issues_until) for one in cas.former))
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a process counts for as long as it runs, however often its application is built anew."""
+
+    guesses: GuessLimit = UNLIMITED
+    tally: RefusalTally = field(default_factory=RefusalTally)
+
+
 def build_web(
-    cas: Succession, config: Config, store: SqlStore, challenge_key: ChallengeKey, base_url: str = ""
+    cas: Succession,
+    config: Config,
+    store: SqlStore,
+    challenge_key: ChallengeKey,
+    base_url: str = "",
+    counts: Counts | None = None,
 ) -> Bottle:
     """The application that is served."""
+    counts = counts or Counts()
     ca, lifetime = cas.current, crl_lifetime(config)
     url = distribution_url(config, base_url)
     authority, others = build_authority(ca, url), build_others(cas, url)
@@ -85,7 +103,7 @@ def build_web(
         authority=authority,
         identity=ca.identity,
         policy=EnrolmentPolicy(
-            ca.certificate, challenge_key, tuple(one.authority.certificate for one in others)
+            ca.certificate, challenge_key, tuple(one.authority.certificate for one in others), counts.guesses
         ),
         store=store,
         clock=utc_now,
@@ -94,6 +112,7 @@ def build_web(
         crl_lifetime=lifetime,
         others=others,
         elsewhere=do_elsewhere,
+        tally=counts.tally,
     )
     statuses = [
         RevocationStatus(one, store, utc_now, lifetime)
@@ -125,8 +144,10 @@ def build_web(
     return web
 
 
-def build_approval_desk(cas: Succession, config: Config, store: SqlStore) -> ApprovalDesk:
-    """What ``request approve`` and ``request reject`` decide at."""
+def build_approval_desk(
+    cas: Succession, config: Config, store: SqlStore, actor: str = "operator"
+) -> ApprovalDesk:
+    """What ``request approve`` and ``request reject`` decide at; *actor* is who does."""
     url = distribution_url(config)
     return ApprovalDesk(
         build_authority(cas.current, url),
@@ -135,6 +156,7 @@ def build_approval_desk(cas: Succession, config: Config, store: SqlStore) -> App
         config.build_profiles(),
         config.build_queue().memory,
         build_others(cas, url),
+        actor,
     )
 
 
@@ -143,9 +165,11 @@ def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing =
 
     Raises:
         StoreUnavailable: It cannot be opened.
+        DataFolderError: There is no secret for its audit log.
 
     """
-    return open_store(database_url(folder, config), sharing)
+    key = AuditKey.of_secret(folder.load_secret())
+    return open_store(database_url(folder, config), sharing, audit_key=key)
 
 
 def _chain(ca: Ca) -> tuple[bytes, ...]:

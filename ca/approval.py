@@ -13,8 +13,18 @@ from ca.errors import BadAlgorithm, BadRequest, DecisionImpossible, RenewalRefus
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
 from ca.issuing.crl import issuer_id
+from ca.journal import log_line
 from ca.policy.renewal import find_renewed, standing_objection
-from ca.ports import Clock, HeldContent, QueuedRequest, Repository, RequestRecord, Store, StoredCertificate
+from ca.ports import (
+    AuditEntry,
+    Clock,
+    HeldContent,
+    QueuedRequest,
+    Repository,
+    RequestRecord,
+    Store,
+    StoredCertificate,
+)
 from ca.profiles import CertificateContent, Profile
 from ca.succession import OtherCa, find_asked, moves_on
 from ca.x509.certificate import Certificate
@@ -28,7 +38,8 @@ class ApprovalDesk:
     """Where a person approves and rejects, in whatever process.
 
     *memory* is how long a refusal is told to a device that asks again; *others* are the CAs beside
-    the one of today. A request gets its certificate from the CA that it was sent to.
+    the one of today. A request gets its certificate from the CA that it was sent to. *actor* is who
+    decides, for the audit log.
     """
 
     authority: Authority
@@ -37,6 +48,7 @@ class ApprovalDesk:
     profiles: Mapping[str, Profile]
     memory: timedelta
     others: tuple[OtherCa, ...] = ()
+    actor: str = "operator"
 
     def approve(self, request_id: int) -> StoredCertificate:
         """Issue what was asked for, once, inside one transaction; the device gets it when it polls.
@@ -91,13 +103,29 @@ class ApprovalDesk:
             raise DecisionImpossible(f"cannot be issued any more, only rejected: {refusal}") from refusal
         repository.add_certificate(certificate)
         repository.settle_issued(request_id, certificate.serial, now)
+        detail = log_line(serial=certificate.serial, subject=certificate.subject, profile=profile.name)
+        self._audit("approve", request_id, "issued", detail, repository, now)
         return certificate
 
     def _reject(self, request_id: int, reason: str, repository: Repository) -> int | None:
         now = self.clock()
         queued, _ = _find_waiting(request_id, repository, now)
         repository.settle_refused(request_id, reason, now, now + self.memory)
+        detail = log_line(reason=reason, subject=queued.record.subject, profile=queued.record.profile)
+        self._audit("reject", request_id, "refused", detail, repository, now)
         return queued.record.challenge_id if repository.restore_challenge(request_id) else None
+
+    def _audit(
+        self,
+        action: str,
+        request_id: int,
+        outcome: str,
+        detail: str,
+        repository: Repository,
+        now: datetime,
+    ) -> None:
+        target = f"request {request_id}"
+        repository.add_audit(AuditEntry(now, self.actor, action, target, outcome, "operator", detail))
 
     def _profile(self, name: str) -> Profile:
         if name not in self.profiles:

@@ -12,7 +12,7 @@ from ca.algorithms.ciphers import AES_128_CBC, Cipher
 from ca.algorithms.password import sealing_key
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
-from ca.errors import BadCertId, OperationNotOffered, RequestRejected, ScepError
+from ca.errors import BadCertId, OperationNotOffered, RequestRejected, ScepError, TooManyGuesses
 from ca.identity import Identities, ScepIdentity
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
@@ -42,6 +42,7 @@ from ca.scep.messages import (
     Transaction,
 )
 from ca.succession import Asked, OtherCa, find_door, find_issuer, moves_on, open_doors
+from ca.tally import RefusalTally
 from ca.transactions import answer_again, choose_polled, earlier_answer, note_names, transaction_key
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ class Responder:
     *chain* is what stands above an issued certificate, for profiles that send it along; *queue* is
     for those whose certificates a person approves. *others* are the CAs beside this one, the CA of
     today, while it changes: the one that an envelope is for decides who answers (RFC 8894 5.1).
-    *elsewhere* does what takes long, and lets others be answered meanwhile.
+    *elsewhere* does what takes long, and lets others be answered meanwhile. *tally* keeps refusals from
+    filling the audit log.
     """
 
     authority: Authority
@@ -78,6 +80,7 @@ class Responder:
     crl_lifetime: timedelta = CRL_LIFETIME
     others: tuple[OtherCa, ...] = ()
     elsewhere: Callable[[Callable[[], object]], None] = _here
+    tally: RefusalTally = field(default_factory=RefusalTally)
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -113,12 +116,32 @@ class Responder:
             # The one place where a refusal becomes a CertRep FAILURE.
             exchange.message_type = codec.claimed_message_type(signed)
             exchange.refused(refusal)
-            if not isinstance(refusal, RequestRejected):
-                # That one is on record, and a device may ask for it every few seconds.
-                self.store.transact(lambda repository: repository.add_request(exchange.record()))
+            self._keep_refusal(refusal, exchange)
             body = reply.to(transaction, Failure(refusal.fail_info, str(refusal)))
         log.info(exchange.line((perf_counter() - started) * 1000))
         return body
+
+    def _keep_refusal(self, refusal: ScepError, exchange: Exchange) -> None:
+        match refusal:
+            case RequestRejected():
+                # It is on record, and a device may ask for it every few seconds.
+                return
+            case TooManyGuesses():
+                # A transaction for each would be what the guesses are for.
+                self.tally.leave_out(exchange.audit())
+                return
+
+        def keep(repository: Repository) -> None:
+            repository.add_request(exchange.record())
+            self._audit(exchange, repository)
+
+        self.store.transact(keep)
+
+    def _audit(self, exchange: Exchange, repository: Repository) -> None:
+        """Write a decision on an enrolment into the audit log, in the transaction that makes it."""
+        if exchange.is_decision:
+            for entry in self.tally.admit(exchange.audit()):
+                repository.add_audit(entry)
 
     @property
     def _authorities(self) -> tuple[Authority, ...]:
@@ -166,9 +189,13 @@ class Responder:
             if earlier is not None:
                 return earlier
         if exchange.granted_before:
+            exchange.rule = "granted by another CA of this server"
             return self._issue(request, content, exchange, repository, asked, basis)
         if basis is None or request.needs_challenge:
-            exchange.challenge_id = self.policy.spend_challenge(request, content, profile, repository, now)
+            exchange.challenge_id = self.policy.spend_challenge(
+                request, content, profile, repository, now, exchange.peer.remote
+            )
+        exchange.rule = _rule(exchange.challenge_id, basis)
         if profile.manual_approval:
             return self._hold(request, exchange, repository, asked)
         return self._issue(request, content, exchange, repository, asked, basis)
@@ -194,6 +221,7 @@ class Responder:
         repository.add_certificate(certificate)
         exchange.issued(certificate)
         repository.add_request(exchange.record())
+        self._audit(exchange, repository)
         return certificate
 
     def _hold(
@@ -206,6 +234,7 @@ class Responder:
         issuer = asked.issuer
         kept = replace(content, issuer=issuer_id(issuer.certificate), status=issuer.status)
         repository.add_held(exchange.record(), kept)
+        self._audit(exchange, repository)
         return Pending()
 
     def _poll(
@@ -281,6 +310,13 @@ class _Reply:
             cipher=level.reply_cipher(cipher),
             empty_content=self.profile.empty_content,
         )
+
+
+def _rule(challenge_id: int | None, renewal_of: str | None) -> str:
+    """What granted a request, for the audit log."""
+    if renewal_of is not None:
+        return f"renewal of {renewal_of}"
+    return "approval by hand" if challenge_id is None else f"challenge {challenge_id}"
 
 
 def _check_offered(message: PkiMessage, profile: Profile) -> None:

@@ -1,7 +1,7 @@
 """The repository: every statement that enrolling and administering needs. Commits nothing itself."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -21,14 +21,15 @@ from sqlalchemy import (
 )
 
 from app.store import queue, tables
-from app.store.audit import add_audit
+from app.store.audit import AuditChain, AuditKey, last_entry, list_entries
+from app.store.audit_check import check_audit
 from app.store.prepared import Prepared
-from app.store.records import Challenge, NewChallenge
+from app.store.records import AuditHead, AuditReport, Challenge, NewChallenge, WrittenEntry
 from app.store.revocations import RevocationStatements
 from app.store.rows import to_certificate as _certificate
 from app.store.rows import to_seconds as _seconds
 from app.store.rows import to_time as _time
-from ca.errors import ChallengeRejected, FailInfo
+from ca.errors import ChallengeRejected, ChallengeReused, FailInfo
 from ca.ports import (
     AnsweredRequest,
     AuditEntry,
@@ -95,9 +96,10 @@ _ADD_REQUEST = Prepared(
 class SqlRepository(RevocationStatements):
     """The store inside one transaction (see :class:`ca.ports.Repository`)."""
 
-    def __init__(self, connection: Connection, audit_key: bytes = b"") -> None:
+    def __init__(self, connection: Connection, audit_key: AuditKey) -> None:
         super().__init__(connection)
         self._audit_key = audit_key
+        self.audit_chain = AuditChain(connection, audit_key)
 
     def find_answered(
         self, request_key: bytes, transaction_key: bytes, now: datetime
@@ -121,7 +123,9 @@ class SqlRepository(RevocationStatements):
         rows = _FIND_CERTIFICATE.rows(self._connection, {"serial": serial})
         return _certificate(rows[0]) if rows else None
 
-    def spend_challenge(self, mac: bytes, profile: str, subject: str, now: datetime) -> SpentChallenge:
+    def spend_challenge(
+        self, mac: bytes, profile: str, subject: str, now: datetime, *, guessable: bool = True
+    ) -> SpentChallenge:
         """Use up a challenge password (see :class:`ca.ports.Repository`).
 
         One UPDATE decides: of two requests that race for the last use, one sees a row count of one.
@@ -130,6 +134,9 @@ class SqlRepository(RevocationStatements):
         if not rows:
             raise ChallengeRejected(detail="unknown challenge password")
         row = rows[0]
+        if row.guessable and not guessable:
+            # Before anything else, so that the right one costs no more work than a wrong one.
+            raise ChallengeRejected(detail=f"challenge {row.id}")
         if row.profile != profile:
             raise ChallengeRejected(detail=f"challenge {row.id} is for profile {row.profile}")
         if row.expires_at is not None and row.expires_at <= _seconds(now):
@@ -139,7 +146,7 @@ class SqlRepository(RevocationStatements):
             if _SPEND_CHALLENGE.run(self._connection, use).rowcount != 1:
                 # RFC 8894 7.3: someone presents it who should not know it, or a device is confused.
                 used = f"challenge {row.id} was used already{_use(row)}: a possible breach"
-                raise ChallengeRejected(detail=used)
+                raise ChallengeReused(detail=used)
         names = None if row.subject_alt_names is None else tuple(json.loads(row.subject_alt_names))
         return SpentChallenge(row.id, row.subject, names, row.sid, bool(row.guessable))
 
@@ -178,7 +185,29 @@ class SqlRepository(RevocationStatements):
 
     def add_audit(self, entry: AuditEntry) -> None:
         """Write the next entry of the audit log."""
-        add_audit(self._connection, self._audit_key, entry)
+        self.audit_chain.add(entry)
+
+    def audit_head(self) -> AuditHead:
+        """Where the audit log ends."""
+        return last_entry(self._connection)
+
+    def list_audit(self, since: datetime | None = None, limit: int = 100) -> list[WrittenEntry]:
+        """The newest entries of the audit log, *limit* at most and none before *since*, the newest last.
+
+        Raises:
+            StoreUnavailable: One was changed into something that is no entry.
+
+        """
+        return list_entries(self._connection, since, limit)
+
+    def check_audit(
+        self, known: AuditHead | None = None, on_entry: Callable[[], object] = lambda: None
+    ) -> AuditReport:
+        """Go through the whole audit log, and through whether *known* is still an entry of it.
+
+        *on_entry* is called for each that was looked at.
+        """
+        return check_audit(self._connection, self._audit_key, known, on_entry)
 
     def add_notification(self, notification: Notification, at: datetime) -> None:
         """Keep what a validator has to be told, until it was."""

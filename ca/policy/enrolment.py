@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from ca.errors import ChallengeRejected, RenewalRefused
+from ca.errors import ChallengeRejected, ChallengeReused, RenewalRefused, TooManyGuesses
 from ca.policy.challenges import ChallengeKey, check_bounds
+from ca.policy.guesses import UNLIMITED
 from ca.policy.renewal import renewal_objection
-from ca.ports import Repository, StoredCertificate
+from ca.ports import GuessLimit, Repository, SpentChallenge, StoredCertificate
 from ca.profiles import CertificateContent, Profile
 from ca.scep.messages import EnrolmentRequest
 from ca.x509.certificate import Certificate
@@ -17,11 +18,13 @@ class EnrolmentPolicy:
     """Who may have a certificate from *issuer*.
 
     *others* are further CAs of this server, former ones for one: their certificates renew too.
+    *guesses* counts wrong challenge passwords.
     """
 
     issuer: Certificate
     challenge_key: ChallengeKey
     others: tuple[Certificate, ...] = ()
+    guesses: GuessLimit = UNLIMITED
 
     @property
     def issuers(self) -> tuple[Certificate, ...]:
@@ -69,8 +72,11 @@ class EnrolmentPolicy:
         profile: Profile,
         repository: Repository,
         now: datetime,
+        remote: str,
     ) -> int | None:
-        """Use up the challenge password of *request* and return its number. Checked last of all.
+        """Use up the challenge password of *request*, which came from *remote*, and return its number.
+
+        Checked last of all.
 
         None where the profile asks for none, because a person decides on each request.
 
@@ -86,8 +92,32 @@ class EnrolmentPolicy:
         challenge_password = request.csr.challenge_password
         if challenge_password is None:
             raise ChallengeRejected(detail="the CSR has no challengePassword")
-        challenge = repository.spend_challenge(
-            self.challenge_key.mac(challenge_password), profile.name, str(content.subject), now
-        )
-        check_bounds(challenge, content)
-        return challenge.id
+        return self._spend(challenge_password, content, profile, repository, now, remote).id
+
+    def _spend(
+        self,
+        challenge_password: str,
+        content: CertificateContent,
+        profile: Profile,
+        repository: Repository,
+        now: datetime,
+        remote: str,
+    ) -> SpentChallenge:
+        """Use it up, unless it could be a guess and there were too many of them.
+
+        Every one that is not accepted counts, whatever is wrong with it: who could tell by the count
+        whether a guess hit one that is spent, expired or another's would have learnt something.
+        """
+        exhausted = self.guesses.is_exhausted(remote)
+        mac, subject = self.challenge_key.mac(challenge_password), str(content.subject)
+        try:
+            challenge = repository.spend_challenge(mac, profile.name, subject, now, guessable=not exhausted)
+            check_bounds(challenge, content)
+        except ChallengeRejected as rejection:
+            self.guesses.note_wrong(remote)
+            # Nobody guessed the one that is known to have been good.
+            if not exhausted or isinstance(rejection, ChallengeReused):
+                raise
+            why = "too many wrong guesses from this address or altogether; try again in a minute"
+            raise TooManyGuesses(detail=f"{rejection.detail}; {why}") from rejection
+        return challenge
