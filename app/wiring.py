@@ -86,6 +86,15 @@ class Counts:
     tally: RefusalTally = field(default_factory=RefusalTally)
 
 
+def build_counts(config: Config, processes: int) -> Counts:
+    """What each of so many *processes* counts."""
+    # A quarter of the start of a verb, which needs none of it.
+    from app.guesses import GuessCounter
+
+    said = config.challenge
+    return Counts(GuessCounter(said.guesses_per_minute, said.guesses_overall_per_minute, processes=processes))
+
+
 def build_web(
     cas: Succession,
     config: Config,

@@ -1,9 +1,10 @@
 """The repository: every statement that enrolling and administering needs. Commits nothing itself."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -45,6 +46,8 @@ from ca.ports import (
 # Refusals are anybody's to cause, so only the newest are kept.
 MAX_REFUSALS = 100_000
 PRUNE_EVERY = 1_000
+# A statement has fewer than the least number that any SQLite takes.
+PARAMETERS = 500
 
 _cert, _challenge, _request = tables.certificate, tables.challenge, tables.request
 _notification = tables.notification
@@ -264,24 +267,32 @@ class SqlRepository(RevocationStatements):
         """Keep a new challenge password and return its number; None if there is one with that secret."""
         if _FIND_CHALLENGE.rows(self._connection, {"mac": challenge.mac}):
             return None
-        names = challenge.subject_alt_names
-        result = self._connection.execute(
-            insert(_challenge),
-            {
-                "mac": challenge.mac,
-                "profile": challenge.profile,
-                "uses_left": challenge.uses_left,
-                "expires_at": _seconds(challenge.expires_at) if challenge.expires_at else None,
-                "subject": challenge.subject,
-                "subject_alt_names": None if names is None else json.dumps(names),
-                "note": challenge.note,
-                "created_at": _seconds(challenge.created_at),
-                "sid": challenge.sid,
-                "guessable": int(challenge.guessable),
-            },
-        )
+        result = self._connection.execute(insert(_challenge), _challenge_values(challenge))
         key = result.inserted_primary_key
         return int(key[0]) if key else None
+
+    def add_challenges(self, challenges: Sequence[NewChallenge]) -> list[int]:
+        """Keep new challenge passwords, none of which is there yet, and return their numbers in order.
+
+        Raises:
+            IntegrityError: One of them is there.
+
+        """
+        self._connection.execute(insert(_challenge), [_challenge_values(one) for one in challenges])
+        numbers = self._challenge_numbers(one.mac for one in challenges)
+        return [numbers[one.mac] for one in challenges]
+
+    def find_challenges(self, macs: Iterable[bytes]) -> set[bytes]:
+        """Those of *macs* under which a challenge password is kept."""
+        return set(self._challenge_numbers(macs))
+
+    def _challenge_numbers(self, macs: Iterable[bytes]) -> dict[bytes, int]:
+        columns = select(_challenge.c.mac, _challenge.c.id)
+        return {
+            row.mac: row.id
+            for some in _batched(macs, PARAMETERS)
+            for row in self._connection.execute(columns.where(_challenge.c.mac.in_(some)))
+        }
 
     def list_challenges(self) -> list[Challenge]:
         """All challenge passwords that were not revoked, oldest first, without their secrets."""
@@ -296,6 +307,9 @@ class SqlRepository(RevocationStatements):
                 subject_alt_names=tuple(json.loads(row.subject_alt_names or "[]")),
                 note=row.note,
                 created_at=_time(row.created_at),
+                sid=row.sid,
+                used_at=None if row.used_at is None else _time(row.used_at),
+                used_by=row.used_by or "",
             )
             for row in rows
         ]
@@ -342,6 +356,28 @@ class SqlRepository(RevocationStatements):
     def is_alive(self) -> bool:
         """Whether the database answers."""
         return self._connection.scalar(select(literal(1))) == 1
+
+
+def _challenge_values(challenge: NewChallenge) -> dict[str, object]:
+    names = challenge.subject_alt_names
+    return {
+        "mac": challenge.mac,
+        "profile": challenge.profile,
+        "uses_left": challenge.uses_left,
+        "expires_at": _seconds(challenge.expires_at) if challenge.expires_at else None,
+        "subject": challenge.subject,
+        "subject_alt_names": None if names is None else json.dumps(names),
+        "note": challenge.note,
+        "created_at": _seconds(challenge.created_at),
+        "sid": challenge.sid,
+        "guessable": int(challenge.guessable),
+    }
+
+
+def _batched(values: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    rest = iter(values)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _use(row: Any) -> str:
