@@ -1,6 +1,7 @@
 """The composition root: the only place where both rings are put together."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from bottle import Bottle
@@ -15,7 +16,7 @@ from app.http.rounds import do_elsewhere
 from app.http.scep import ScepEndpoint
 from app.linter import PkiLinter
 from app.ocsp_signer import OcspSignerFile
-from app.store import ALONE, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
+from app.store import ALONE, AuditKey, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
 from app.succession import Ca, Succession
 from ca.announcement import Announcement
 from ca.approval import ApprovalDesk
@@ -27,10 +28,13 @@ from ca.issuing.status import RevocationStatus
 from ca.ocsp.responder import OcspResponder, OcspResponders
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
+from ca.policy.guesses import UNLIMITED
+from ca.ports import GuessLimit
 from ca.profiles import Profile
 from ca.responder import Responder
 from ca.scep.codec import encode_ca_certificates, encode_ca_chain
 from ca.succession import OtherCa
+from ca.tally import RefusalTally
 
 
 def utc_now() -> datetime:
@@ -77,10 +81,33 @@ def build_others(cas: Succession, distribution_url: str) -> tuple[OtherCa, ...]:
     return (*following, *(build(one.ca, one.issues_until) for one in cas.former))
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a process counts for as long as it runs, however often its application is built anew."""
+
+    guesses: GuessLimit = UNLIMITED
+    tally: RefusalTally = field(default_factory=RefusalTally)
+
+
+def build_counts(config: Config, processes: int) -> Counts:
+    """What each of so many *processes* counts."""
+    # A quarter of the start of a verb, which needs none of it.
+    from app.guesses import GuessCounter
+
+    said = config.challenge
+    return Counts(GuessCounter(said.guesses_per_minute, said.guesses_overall_per_minute, processes=processes))
+
+
 def build_web(
-    cas: Succession, config: Config, store: SqlStore, challenge_key: ChallengeKey, base_url: str = ""
+    cas: Succession,
+    config: Config,
+    store: SqlStore,
+    challenge_key: ChallengeKey,
+    base_url: str = "",
+    counts: Counts | None = None,
 ) -> Bottle:
     """The application that is served."""
+    counts = counts or Counts()
     ca, lifetime = cas.current, crl_lifetime(config)
     profiles = config.build_profiles()
     _index(store, profiles.values())
@@ -90,7 +117,7 @@ def build_web(
         authority=authority,
         identity=ca.identity,
         policy=EnrolmentPolicy(
-            ca.certificate, challenge_key, tuple(one.authority.certificate for one in others)
+            ca.certificate, challenge_key, tuple(one.authority.certificate for one in others), counts.guesses
         ),
         store=store,
         clock=utc_now,
@@ -100,6 +127,7 @@ def build_web(
         others=others,
         elsewhere=do_elsewhere,
         linter=PkiLinter(),
+        tally=counts.tally,
     )
     statuses = [
         RevocationStatus(one, store, utc_now, lifetime)
@@ -131,8 +159,10 @@ def build_web(
     return web
 
 
-def build_approval_desk(cas: Succession, config: Config, store: SqlStore) -> ApprovalDesk:
-    """What ``request approve`` and ``request reject`` decide at."""
+def build_approval_desk(
+    cas: Succession, config: Config, store: SqlStore, actor: str = "operator"
+) -> ApprovalDesk:
+    """What ``request approve`` and ``request reject`` decide at; *actor* is who does."""
     url = distribution_url(config)
     return ApprovalDesk(
         build_authority(cas.current, url),
@@ -143,6 +173,7 @@ def build_approval_desk(cas: Succession, config: Config, store: SqlStore) -> App
         build_others(cas, url),
         linter=PkiLinter(),
         crl_lifetime=crl_lifetime(config),
+        actor=actor,
     )
 
 
@@ -151,9 +182,11 @@ def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing =
 
     Raises:
         StoreUnavailable: It cannot be opened.
+        DataFolderError: There is no secret for its audit log.
 
     """
-    return open_store(database_url(folder, config), sharing)
+    key = AuditKey.of_secret(folder.load_secret())
+    return open_store(database_url(folder, config), sharing, audit_key=key)
 
 
 def _index(store: SqlStore, profiles: Iterable[Profile]) -> None:

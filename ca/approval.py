@@ -16,11 +16,13 @@ from ca.issuing.crl import CRL_LIFETIME, issuer_id
 from ca.issuing.draft import check_lint
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import revoke
+from ca.journal import log_line
 from ca.policy.active import find_surplus
 from ca.policy.keys import check_key
 from ca.policy.renewal import find_renewed, standing_objection
 from ca.policy.renewal_names import renewal_grants
 from ca.ports import (
+    AuditEntry,
     Clock,
     HeldContent,
     Linter,
@@ -45,7 +47,8 @@ class ApprovalDesk:
 
     *memory* is how long a refusal is told to a device that asks again; *others* are the CAs beside
     the one of today. A request gets its certificate from the CA that it was sent to. *notified* are the
-    validators that are told what came of the requests that they had a part in.
+    validators that are told what came of the requests that they had a part in. *actor* is who decides,
+    for the audit log.
     """
 
     authority: Authority
@@ -57,6 +60,7 @@ class ApprovalDesk:
     notified: frozenset[str] = frozenset()
     linter: Linter | None = None
     crl_lifetime: timedelta = CRL_LIFETIME
+    actor: str = "operator"
 
     def approve(self, request_id: int) -> StoredCertificate:
         """Issue what was asked for, once, inside one transaction; the device gets it when it polls.
@@ -115,6 +119,8 @@ class ApprovalDesk:
         repository.add_certificate(certificate)
         repository.settle_issued(request_id, certificate.serial, now)
         self._announce(record, held, repository, now, certificate=certificate.der)
+        detail = log_line(serial=certificate.serial, subject=certificate.subject, profile=profile.name)
+        self._audit("approve", request_id, "issued", detail, repository, now)
         return certificate
 
     def _reject(self, request_id: int, reason: str, repository: Repository) -> int | None:
@@ -122,7 +128,21 @@ class ApprovalDesk:
         queued, held = _find_waiting(request_id, repository, now)
         repository.settle_refused(request_id, reason, now, now + self.memory)
         self._announce(queued.record, held, repository, now, reason=reason)
+        detail = log_line(reason=reason, subject=queued.record.subject, profile=queued.record.profile)
+        self._audit("reject", request_id, "refused", detail, repository, now)
         return queued.record.challenge_id if repository.restore_challenge(request_id) else None
+
+    def _audit(
+        self,
+        action: str,
+        request_id: int,
+        outcome: str,
+        detail: str,
+        repository: Repository,
+        now: datetime,
+    ) -> None:
+        target = f"request {request_id}"
+        repository.add_audit(AuditEntry(now, self.actor, action, target, outcome, "operator", detail))
 
     def _profile(self, name: str) -> Profile:
         if name not in self.profiles:

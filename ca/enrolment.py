@@ -19,7 +19,7 @@ from ca.issuing.reasons import Reason
 from ca.issuing.revocation import revoke
 from ca.journal import Exchange
 from ca.policy.active import find_surplus
-from ca.policy.challenges import challenge_grants, check_bounds
+from ca.policy.challenges import challenge_grants
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.keys import check_key, check_key_use
 from ca.policy.queue import Queue
@@ -42,6 +42,7 @@ from ca.ports import (
 from ca.profiles import NO_GRANTS, CertificateContent, Grants, Lint
 from ca.scep.messages import EnrolmentRequest, Pending
 from ca.succession import Asked, OtherCa, moves_on
+from ca.tally import RefusalTally
 from ca.transactions import earlier_answer
 
 
@@ -63,6 +64,7 @@ class Enrolments:
     linter: Linter | None
     consult: Callable[[Callable[[], object]], None]
     elsewhere: Callable[[Callable[[], object]], None]
+    tally: RefusalTally
 
     def answer(
         self, request: EnrolmentRequest, exchange: Exchange, asked: Asked
@@ -112,6 +114,7 @@ class Enrolments:
                 return earlier
         basis = renewed.serial if renewed and renewal else None
         if exchange.granted_before is not None:
+            exchange.rule = "granted by another CA of this server"
             grants = settled_grants(exchange.granted_before)
             content = certificate_content(request.csr, profile, grants)
             return self._issue(request, content, exchange, repository, asked, basis)
@@ -126,9 +129,10 @@ class Enrolments:
             content = renewal
         exchange.dropped = content.dropped
         if challenge is not None:
-            check_bounds(challenge, request.csr.subject, content)
+            self.policy.check_challenge_bounds(challenge, request, content, exchange.peer.remote)
         check_key_use(request, content, profile, repository, now, renews=renewal is not None)
         surplus = find_surplus(content, profile, basis, repository, now)
+        exchange.rule = _rule(basis, challenge, exchange)
         if profile.manual_approval or isinstance(verdict, Deferred):
             return self._hold(request, grants, exchange, repository, asked)
         if profile.lint is not Lint.OFF and found.linted != content:
@@ -240,6 +244,7 @@ class Enrolments:
         repository.add_certificate(certificate)
         exchange.issued(certificate)
         repository.add_request(exchange.record())
+        exchange.write_audit(repository, self.tally)
         if exchange.announced:
             repository.add_notification(exchange.notification(certificate.der), exchange.received_at)
         return certificate
@@ -264,6 +269,7 @@ class Enrolments:
             grants=grants.to_json(),
         )
         repository.add_held(exchange.record(), kept)
+        exchange.write_audit(repository, self.tally)
         return Pending()
 
 
@@ -273,6 +279,16 @@ def _grants(
     """What challenge password and validator vouch for together; the validator knows better."""
     grants = NO_GRANTS if challenge is None else challenge_grants(challenge, exchange.profile)
     return grants if verdict is None else verdict.grants.over(grants)
+
+
+def _rule(basis: str | None, challenge: SpentChallenge | None, exchange: Exchange) -> str:
+    """What granted a request, for the audit log: all that had to say yes."""
+    said = [f"renewal of {basis}"] if basis else []
+    if challenge is not None:
+        said.append(f"challenge {challenge.id}")
+    if exchange.validator:
+        said.append(f"validator {exchange.validator}")
+    return ", ".join(said) or "approval by hand"
 
 
 def _applicant(request: EnrolmentRequest, exchange: Exchange) -> Applicant:

@@ -15,6 +15,8 @@
     - WishRefused                           an extension that is not given to those who ask
     - SubjectRefused
     - ChallengeRejected
+      - ChallengeReused                     a possible breach (RFC 8894 7.3)
+      - TooManyGuesses                      whether it was the right one is not looked at any more
     - RenewalRefused
     - KeyRefused                            of a type, a size or a use that the profile does not certify
     - TooManyActive                         the subject has as many certificates as its profile allows
@@ -146,6 +148,14 @@ class ChallengeRejected(BadRequest):
 
     def __init__(self, *, detail: str = "") -> None:
         super().__init__("challenge password not accepted", detail=detail)
+
+
+class ChallengeReused(ChallengeRejected):
+    """It was used up already: somebody has it who should not, or a device is confused (RFC 8894 7.3)."""
+
+
+class TooManyGuesses(ChallengeRejected):
+    """Where it comes from, or everywhere, too many were wrong. Not worth a place in the database."""
 
 
 class RenewalRefused(BadRequest):

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ca.deviations import Deviations
-from ca.errors import ScepError
-from ca.ports import Notification, Peer, RequestRecord, StoredCertificate
+from ca.errors import ChallengeReused, ScepError
+from ca.ports import AuditEntry, Notification, Peer, Repository, RequestRecord, StoredCertificate
 from ca.profiles import Profile
-from ca.scep.messages import Transaction
+from ca.scep.messages import MessageType, Transaction
+from ca.tally import BREACH, REFUSED, RefusalTally
 
+# A poll or a query is answered by what was decided before.
+_DECIDED = {MessageType.PKCS_REQ.label: "enrol", MessageType.RENEWAL_REQ.label: "renew"}
 _BARE = re.compile(r"[\w.:/+=@*,-]+", re.ASCII)
 
 
@@ -46,6 +49,9 @@ class Exchange:
     revoked: tuple[str, ...] = ()
     # The CA that the message is for, where that is not the one of today.
     other_ca: str = ""
+    # What decided it, as in the audit log.
+    rule: str = ""
+    is_breach: bool = False
 
     def issued(self, certificate: StoredCertificate, *, status: str = "issued") -> None:
         """Note the certificate that the exchange ends with."""
@@ -80,6 +86,42 @@ class Exchange:
         self.fail_info = refusal.fail_info.label
         self.reason = str(refusal)
         self.detail = refusal.detail
+        self.rule = type(refusal).__name__
+        self.is_breach = isinstance(refusal, ChallengeReused)
+
+    @property
+    def is_decision(self) -> bool:
+        """Whether it is an entry of the audit log; one that was told before is none."""
+        return self.message_type in _DECIDED and self.status != "repeated"
+
+    def audit(self) -> AuditEntry:
+        """The entry for the audit log, of an enrolment that was just decided on."""
+        outcome = {"pending": "held", "refused": BREACH if self.is_breach else REFUSED}
+        return AuditEntry(
+            at=self.received_at,
+            actor=f"device {self.peer.remote}",
+            action="renew" if self.renewal_of else _DECIDED.get(self.message_type, "answer"),
+            target=self.subject,
+            outcome=outcome.get(self.status, self.status),
+            rule=self.rule,
+            detail=log_line(
+                serial=self.serial,
+                profile=self.profile.name,
+                transaction_id=self.transaction.transaction_id,
+                fail_info=self.fail_info,
+                reason=self.reason,
+                detail=self.detail,
+                note=self.note,
+                lint=",".join(self.lint),
+                revoked=",".join(self.revoked),
+            ),
+        )
+
+    def write_audit(self, repository: Repository, tally: RefusalTally) -> None:
+        """Write the decision on an enrolment into the audit log, in the transaction that makes it."""
+        if self.is_decision:
+            for entry in tally.admit(self.audit()):
+                repository.add_audit(entry)
 
     def record(self) -> RequestRecord:
         """The record to keep."""

@@ -206,8 +206,12 @@ class Repository(Protocol):
     def find_certificate(self, serial: str) -> StoredCertificate | None:
         """The certificate of that serial number."""
 
-    def spend_challenge(self, mac: bytes, profile: str, subject: str, now: datetime) -> SpentChallenge:
+    def spend_challenge(
+        self, mac: bytes, profile: str, subject: str, now: datetime, *, guessable: bool = True
+    ) -> SpentChallenge:
         """Use up the challenge password of that MAC, for *subject*, which is noted beside it.
+
+        Without *guessable* those that a person brought are as good as none.
 
         Raises:
             ChallengeRejected: It is unknown, used, expired, or of another profile.
@@ -364,6 +368,16 @@ class Linter(Protocol):
 
     def objections(self, certificate: bytes) -> list[str]:
         """What is wrong with a DER certificate, whatever its signature; nothing where it is sound."""
+
+
+class GuessLimit(Protocol):
+    """How many wrong challenge passwords are taken in, from one source and from all together."""
+
+    def note_wrong(self, remote: str) -> None:
+        """Count a wrong one that came from the address *remote*."""
+
+    def is_exhausted(self, remote: str) -> bool:
+        """Whether there were too many, from where *remote* is or from everywhere."""
 
 
 class Store(Protocol):

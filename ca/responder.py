@@ -13,7 +13,7 @@ from ca.algorithms.password import sealing_key
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
 from ca.enrolment import Enrolments
-from ca.errors import BadCertId, OperationNotOffered, RequestRejected, ScepError
+from ca.errors import BadCertId, OperationNotOffered, RequestRejected, ScepError, TooManyGuesses
 from ca.identity import Identities, ScepIdentity
 from ca.issuing.authority import Authority
 from ca.issuing.crl import CRL_LIFETIME, current_crl
@@ -41,6 +41,7 @@ from ca.scep.messages import (
     Transaction,
 )
 from ca.succession import Asked, OtherCa, find_door, find_issuer, open_doors
+from ca.tally import RefusalTally
 from ca.transactions import answer_again, choose_polled, note_names, transaction_key
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ class Responder:
     for those whose certificates a person approves. *others* are the CAs beside this one, the CA of
     today, while it changes: the one that an envelope is for decides who answers (RFC 8894 5.1).
     *elsewhere* does what takes long, and lets others be answered meanwhile; *consult* does so for what
-    waits, which is asking *validators*, by the names that profiles call them.
+    waits, which is asking *validators*, by the names that profiles call them. *tally* keeps refusals from
+    filling the audit log.
     """
 
     authority: Authority
@@ -81,6 +83,7 @@ class Responder:
     validators: Mapping[str, Validator] = field(default_factory=dict)
     linter: Linter | None = None
     consult: Callable[[Callable[[], object]], None] = _here
+    tally: RefusalTally = field(default_factory=RefusalTally)
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -116,12 +119,29 @@ class Responder:
             # The one place where a refusal becomes a CertRep FAILURE.
             exchange.message_type = codec.claimed_message_type(signed)
             exchange.refused(refusal)
-            if not isinstance(refusal, RequestRejected):
-                # That one is on record, and a device may ask for it every few seconds.
-                self.store.transact(partial(_keep_refusal, exchange))
+            self._keep_refusal(refusal, exchange)
             body = reply.to(transaction, Failure(refusal.fail_info, str(refusal)))
         log.info(exchange.line((perf_counter() - started) * 1000))
         return body
+
+    def _keep_refusal(self, refusal: ScepError, exchange: Exchange) -> None:
+        match refusal:
+            case RequestRejected():
+                # It is on record, and a device may ask for it every few seconds.
+                return
+            case TooManyGuesses():
+                # A transaction for each would be what the guesses are for.
+                self.tally.leave_out(exchange.audit())
+                return
+
+        def keep(repository: Repository) -> None:
+            repository.add_request(exchange.record())
+            exchange.write_audit(repository, self.tally)
+            if exchange.announced:
+                # The validator had allowed it, and waits for a certificate.
+                repository.add_notification(exchange.notification(), exchange.received_at)
+
+        self.store.transact(keep)
 
     @property
     def _authorities(self) -> tuple[Authority, ...]:
@@ -162,6 +182,7 @@ class Responder:
             self.linter,
             self.consult,
             self.elsewhere,
+            self.tally,
         )
 
     def _poll(
@@ -237,13 +258,6 @@ class _Reply:
             cipher=level.reply_cipher(cipher),
             empty_content=self.profile.empty_content,
         )
-
-
-def _keep_refusal(exchange: Exchange, repository: Repository) -> None:
-    repository.add_request(exchange.record())
-    if exchange.announced:
-        # The validator had allowed it, and waits for a certificate.
-        repository.add_notification(exchange.notification(), exchange.received_at)
 
 
 def _check_offered(message: PkiMessage, profile: Profile) -> None:

@@ -149,7 +149,7 @@ def _refusals(world: World, count: int) -> None:
     """Fill pages: a refusal is kept with what it said."""
     for number in range(count):
         device = Device(f"ipad-{number}")
-        world.enrol(device, device.csr("wrong"), "x" * 250)
+        world.enrol(device, device.csr("wrong"), "x")
 
 
 @pytest.mark.parametrize("trouble", ["full", "readonly"])
@@ -159,7 +159,9 @@ def test_a_database_that_cannot_write_says_so_and_loses_nothing(
     """RFC 8894 7.4: nothing was issued and nothing spent, so the device may come again (HTTP 503)."""
     world = World(url, uses=1)
     broken, healthy = open_store(url), world.responder
-    message = device.message(world.ca)
+    # Longer than a refusal, so that it finds no place either where that found none.
+    transaction_id = "t" * 250
+    message = device.message(world.ca, transaction_id=transaction_id)
     world.responder = replace(healthy, store=broken)
     with _hampered("PRAGMA query_only = ON" if trouble == "readonly" else _full(url)):
         # What is left of the last page goes to refusals.
@@ -172,7 +174,7 @@ def test_a_database_that_cannot_write_says_so_and_loses_nothing(
     assert world.issued() == []
     assert world.uses_left() == [1]
     world.responder = healthy
-    certificate_of(device.read(world.respond(message), world.ca))
+    certificate_of(device.read(world.respond(message), world.ca, transaction_id))
     assert len(world.issued()) == 1
     world.store.close()
 

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import serialization
 
 from app.cli.challenge import Duration, end_of, rfc3339
 from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, say, verb
+from app.decisions import decision
 from app.store import SqlRepository
 from app.succession import load_succession
 from app.wiring import crl_lifetime, utc_now
@@ -105,6 +106,8 @@ def revoke(place: Workplace, serial: str, reason: str) -> None:
         # Looked up again: what was found may have been revoked in the meantime.
         found, now = repository.find_certificate(stored.serial) or stored, utc_now()
         revoke_certificate(found, why, authorities, repository, now, lifetime)
+        action = "release" if why is Reason.removeFromCRL else "revoke"
+        repository.add_audit(decision(action, f"certificate {found.serial}", why.name, found.subject))
         return repository.find_renewals(stored.serial, now)
 
     try:

@@ -1,10 +1,13 @@
 """``challenge``: making, listing and revoking challenge passwords."""
 
-import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import click
 
+from app import challenge_terms
+from app.challenge_terms import DEFAULT_SPAN, DEFAULT_USES, Terms
 from app.cli.context import (
     NotDone,
     Refusal,
@@ -17,19 +20,19 @@ from app.cli.context import (
     say,
     verb,
 )
-from app.store.records import Challenge, NewChallenge
+from app.client.transport import printable
+from app.decisions import decision
+from app.store import SqlRepository
+from app.store.records import Challenge
 from app.wiring import utc_now
-from ca.policy.challenges import ChallengeKey, new_challenge
+from ca.journal import log_line
+from ca.policy.challenges import ChallengeKey
 from ca.profiles import DEFAULT
-from ca.x509.general_names import GeneralName
-from ca.x509.name import Name
-from ca.x509.request import MAX_CHALLENGE
 
-_DURATION = re.compile(r"([0-9]{1,6})([smhdwy])")
-_USES = re.compile(r"[0-9]{1,9}")
+T = TypeVar("T")
+V = TypeVar("V")
 # What SQLite can number.
 _MAX_ID = 2**63 - 1
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 
 class Duration(click.ParamType[timedelta | None]):
@@ -41,12 +44,10 @@ class Duration(click.ParamType[timedelta | None]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta | None:
         """A span of time; None is for ever."""
-        match = _DURATION.fullmatch(str(value).lower())
-        if str(value).lower() == "forever":
-            return None
-        if match is None or not int(match[1]):
-            self.fail(f"{value!r} is not a duration such as 90m, 12h, 30d or forever", param, ctx)
-        return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+        try:
+            return challenge_terms.read_span(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.group()
@@ -56,14 +57,17 @@ def challenge() -> None:
 
 @challenge.command()
 @click.option("--profile", default=DEFAULT, show_default=True)
-@click.option("--uses", default="1", show_default=True, metavar="N|unlimited")
-@click.option("--valid", type=Duration(), default="1h", show_default=True, metavar="DURATION|forever")
+@click.option("--uses", default=DEFAULT_USES, show_default=True, metavar="N|unlimited")
+@click.option("--valid", type=Duration(), default=DEFAULT_SPAN, show_default=True, metavar="DURATION|forever")
 @click.option("--subject", type=Text(), help="The only subject it certifies, as in CN=ipad-17,O=Example.")
 @click.option(
     "--san",
     multiple=True,
     type=Text(),
     help="A subjectAltName it may certify, as in dns:ipad-17.example.",
+)
+@click.option(
+    "--sid", type=Text(), help="The Windows security identifier that it vouches for, as in S-1-5-21-..."
 )
 @click.option(
     "--secret", metavar="FILE|-", help="Take the password from a file, or - for stdin; else it is made."
@@ -77,6 +81,7 @@ def new(
     valid: timedelta | None,
     subject: str | None,
     san: tuple[str, ...],
+    sid: str | None,
     secret: str | None,
     note: str,
 ) -> None:
@@ -84,29 +89,35 @@ def new(
     place.require_ca()
     if profile not in place.config.build_profiles():
         raise Refusal(f"there is no profile {profile!r} in the settings")
-    if uses != "unlimited" and not (_USES.fullmatch(uses) and int(uses)):
-        raise Refusal(f"--uses {uses!r} is neither a number from 1 to 999999999 nor unlimited")
-    password = new_challenge() if secret is None else read_secret(secret, "new challenge password")
-    if not password or len(password) > MAX_CHALLENGE:
-        raise Refusal(f"a challenge password has 1 to {MAX_CHALLENGE} characters")
-    now = utc_now()
-    record = NewChallenge(
-        mac=ChallengeKey(place.folder.load_secret()).mac(password),
+    terms = Terms(
         profile=profile,
-        uses_left=None if uses == "unlimited" else int(uses),
-        expires_at=end_of(now, valid, "--valid") if valid else None,
-        created_at=now,
-        subject=_subject(subject),
-        subject_alt_names=_names(san) if san else None,
+        uses=_read("--uses ", challenge_terms.read_uses, uses),
+        span=valid,
+        subject=None if subject is None else _read("--subject ", challenge_terms.read_subject, subject),
+        names=tuple(_read("--san: ", challenge_terms.read_name, one) for one in san) or None,
+        sid=None if sid is None else _read("--sid ", challenge_terms.read_sid, sid),
         note=note,
+        secret=""
+        if secret is None
+        else _read("", challenge_terms.read_secret_text, read_secret(secret, "new challenge password")),
     )
-    number = place.transact(lambda repository: repository.add_challenge(record))
-    if number is None:
-        raise NotDone("there is a challenge with this password already; revoke it first (challenge list)")
-    click.echo(password)
+    made = _read("--valid ", lambda now: terms.make(ChallengeKey(place.folder.load_secret()), now), utc_now())
+    record = made.record
     span = f"until {record.expires_at:%Y-%m-%d %H:%M} UTC" if record.expires_at else "for ever"
     times = "any number of times" if record.uses_left is None else _times(record.uses_left)
     where = "/scep" if profile == DEFAULT else f"/scep/{profile}"
+
+    def add(repository: SqlRepository) -> int | None:
+        number = repository.add_challenge(record)
+        if number is not None:
+            detail = f"good {times}, {span}, at {where}" + _bounds(terms)
+            repository.add_audit(decision("challenge new", f"challenge {number}", "made", detail))
+        return number
+
+    number = place.transact(add)
+    if number is None:
+        raise NotDone("there is a challenge with this password already; revoke it first (challenge list)")
+    click.echo(made.secret)
     say(f"challenge {number}: good {times}, {span}, at {where}")
 
 
@@ -128,10 +139,11 @@ def list_(place: Workplace, as_json: bool) -> None:
             f"{one.expires_at:%Y-%m-%d %H:%M}" if one.expires_at else "for ever",
             one.subject or "",
             one.note,
+            f"{one.used_at:%Y-%m-%d %H:%M} by {printable(one.used_by)}" if one.used_at else "",
         ]
         for one in found
     ]
-    print_table(["id", "profile", "uses left", "expires (UTC)", "subject", "note"], rows)
+    print_table(["id", "profile", "uses left", "expires (UTC)", "subject", "note", "last used (UTC)"], rows)
 
 
 @challenge.command()
@@ -140,7 +152,14 @@ def list_(place: Workplace, as_json: bool) -> None:
 def revoke(place: Workplace, challenge_id: int) -> None:
     """Make a challenge password worthless."""
     place.require_ca()
-    if not place.transact(lambda repository: repository.revoke_challenge(challenge_id)):
+
+    def revoke(repository: SqlRepository) -> bool:
+        gone = repository.revoke_challenge(challenge_id)
+        if gone:
+            repository.add_audit(decision("challenge revoke", f"challenge {challenge_id}", "revoked"))
+        return gone
+
+    if not place.transact(revoke):
         raise NotDone(f"there is no challenge {challenge_id}; see: {place.folder.command('challenge list')}")
     say(f"challenge {challenge_id} revoked")
 
@@ -168,30 +187,22 @@ def end_of(start: datetime, span: timedelta, option: str) -> datetime:
         Refusal: No calendar knows that day.
 
     """
+    return _read(f"{option} ", lambda now: challenge_terms.end_of(now, span), start)
+
+
+def _read(option: str, read: Callable[[V], T], value: V) -> T:
+    """What *read* makes of *value*; what it objects to is told of *option*."""
     try:
-        return start + span
-    except OverflowError:
-        raise Refusal(f"{option} reaches beyond the year 9999; use forever") from None
+        return read(value)
+    except ValueError as error:
+        raise Refusal(f"{option}{error}") from None
 
 
 def _times(uses: int) -> str:
     return "once" if uses == 1 else f"{uses} times"
 
 
-def _subject(text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        name = Name.from_text(text)
-    except ValueError:
-        raise Refusal(f"--subject {text!r} is no name such as CN=ipad-17,O=Example") from None
-    if not name:
-        raise Refusal("--subject is empty; leave it out, or give a name such as CN=ipad-17,O=Example")
-    return str(name)
-
-
-def _names(texts: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        return tuple(str(GeneralName.from_text(text)) for text in texts)
-    except ValueError as error:
-        raise Refusal(f"--san: {error}") from None
+def _bounds(terms: Terms) -> str:
+    """What else it is bound to, for the audit log."""
+    bounds = log_line(subject=terms.subject, san=",".join(terms.names or ()), sid=terms.sid, note=terms.note)
+    return f"; {bounds}" if bounds else ""

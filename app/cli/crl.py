@@ -7,6 +7,7 @@ from cryptography import x509
 
 from app.cli.challenge import rfc3339
 from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, say, verb
+from app.decisions import decision
 from app.succession import load_ca_certificate, load_succession
 from app.wiring import crl_lifetime, utc_now
 from ca.issuing.addresses import public_name
@@ -30,7 +31,10 @@ def publish(place: Workplace) -> None:
     lifetime = crl_lifetime(place.config)
 
     def publish_all(repository: Repository) -> list[StoredCrl]:
-        return [publish_crl(one.authority, repository, utc_now(), lifetime) for one in cas.all()]
+        made = [publish_crl(one.authority, repository, utc_now(), lifetime) for one in cas.all()]
+        for one in made:
+            repository.add_audit(decision("publish", f"CRL {one.number}", "published"))
+        return made
 
     today, *others = place.transact(publish_all)
     _require_list(today)

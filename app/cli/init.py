@@ -12,7 +12,9 @@ import click
 from app.cli.context import Refusal, Text, Workplace, say, verb
 from app.cli.material import DEFAULT_YEARS, Material, bring_along, check_import, import_options, read_subject
 from app.data_folder import DataFolder, readable_by_others, touch_private
+from app.decisions import decision
 from app.registration import RegistrationAuthority, read_registrations
+from app.store.audit_check import KEY_MADE_ANEW
 from app.store.presence import Presence
 from app.succession import load_ca_certificate
 from app.wiring import open_configured_store, utc_now
@@ -83,6 +85,7 @@ def init(
         # Somebody else made one meanwhile.
         refuse_overwrite(place.folder)
         raise
+    _audit_ca(place, "imported" if import_cert else "made")
     tell_ca(place.folder)
     say(f"next: {place.folder.command('serve')}")
 
@@ -101,6 +104,7 @@ def prepare(place: Workplace) -> None:
         # Of two first starts at once one is the faster, and its CA is the other's too.
         with suppress(FileExistsError):
             make_ca(folder)
+            _audit_ca(place, "made")
     folder.remove_leftovers()
     folder.load_secret()
     place.require_database()
@@ -142,22 +146,42 @@ def refuse_overwrite(folder: DataFolder) -> None:
         raise Refusal(f"there is a CA in {folder.path} already; choose another folder with --data")
 
 
+def _audit_ca(place: Workplace, how: str) -> None:
+    """Write into the audit log which CA there is now."""
+    made = load_ca_certificate(place.folder.current_ca)
+    _audit(place, str(made.subject), how, f"sha256={made.fingerprint()}")
+
+
+def _audit(place: Workplace, what: str, how: str, detail: str = "") -> None:
+    entry = decision("init", what, how, detail)
+    place.transact(lambda repository: repository.add_audit(entry))
+
+
 def _make_missing(place: Workplace, *, ra: bool) -> None:
     """Make the secret and the database of a CA that is there, and with *ra* its registration authority."""
     ca, secret = place.folder.current_ca, place.folder.secret
+    made = []
     if ra and not ca.has_ra:
         RegistrationAuthority(ca, Authority(load_ca_certificate(ca), read_private_key(ca.key)), utc_now())
+        made.append(("registration authority", "made anew"))
         say(f"made {ca.ra_certificate(1)}: devices that were told of another RA have to be told of it")
     if not secret.exists():
         place.folder.make_secret()
-        say(f"made {secret}: no challenge password made before is known any more")
+        made.append(KEY_MADE_ANEW)
+        say(
+            f"made {secret}: no challenge password made before is known any more, and what the audit log "
+            "says until now can no longer be checked"
+        )
     place.folder.load_secret()
     if place.look_at_database() is Presence.ABSENT:
         _make_database(place)
+        made.append(("database", "made anew"))
         say(
             f"made {place.database_file}: what was issued before can neither be listed, renewed nor revoked, "
             "and what was revoked is on no CRL any more"
         )
+    for what, how in made:
+        _audit(place, what, how)
     tell_ca(place.folder)
     say(f"next: {place.folder.command('serve')}")
 

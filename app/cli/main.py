@@ -12,10 +12,12 @@ from app import VERSION
 from app.cli.ca import ca
 from app.cli.cert import cert
 from app.cli.challenge import challenge
+from app.cli.challenge_import import import_
 from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_json, verb
 from app.cli.crl import crl
 from app.cli.enroll import enroll
 from app.cli.init import init
+from app.cli.log import log
 from app.cli.request import request
 from app.cli.serve import serve
 from app.hints import PROGRAM
@@ -62,7 +64,8 @@ def _openssl() -> str:
     return backend.openssl_version_text().removeprefix("OpenSSL ")
 
 
-for _verb in (init, serve, challenge, request, cert, crl, ca, enroll):
+challenge.add_command(import_)
+for _verb in (init, serve, challenge, request, cert, crl, ca, log, enroll):
     top.add_command(_verb)
 
 

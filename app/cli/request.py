@@ -18,6 +18,7 @@ from app.cli.context import (
     verb,
 )
 from app.client.transport import printable
+from app.decisions import operator
 from app.succession import load_succession
 from app.wiring import build_approval_desk, utc_now
 from ca.algorithms.keys import key_label
@@ -101,7 +102,7 @@ def approve(place: Workplace, request_id: int) -> None:
     cas, _ = load_succession(place.folder, utc_now())
     with closing(place.open_store()) as store:
         try:
-            certificate = build_approval_desk(cas, place.config, store).approve(request_id)
+            certificate = build_approval_desk(cas, place.config, store, operator()).approve(request_id)
         except DecisionImpossible as error:
             raise NotDone(f"request {request_id} {error}; {_see(place)}") from error
     say(f"request {request_id} approved: {certificate.subject}, until {certificate.not_after:%Y-%m-%d}")
@@ -123,7 +124,7 @@ def reject(place: Workplace, request_id: int, reason: str) -> None:
     cas, _ = load_succession(place.folder, utc_now())
     with closing(place.open_store()) as store:
         try:
-            challenge = build_approval_desk(cas, place.config, store).reject(request_id, reason)
+            challenge = build_approval_desk(cas, place.config, store, operator()).reject(request_id, reason)
         except DecisionImpossible as error:
             raise NotDone(f"request {request_id} {error}; {_see(place)}") from error
     say(f"request {request_id} rejected; the device hears: {reason}")

@@ -1,5 +1,7 @@
 """``ca rollover``: making the next CA, making it the CA of today, or giving it up."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import click
 
 from app.cli.context import NotDone, Refusal, Text, Workplace, say, verb
 from app.cli.material import DEFAULT_YEARS, Material, bring_along, check_import, import_options, read_subject
+from app.decisions import decision
 from app.rollover import NoNextCa, abort_next, activate_next, put_next
 from app.succession import load_ca, load_ca_certificate
 from app.wiring import utc_now
@@ -57,12 +60,13 @@ def prepare(
     known = {load_ca_certificate(one).der for one in folders.all()}
     if material.certificate.der in known:
         raise Refusal("that is a CA of this folder already; the next one has another certificate")
-    try:
-        put_next(place.folder, material.files())
-    except FileExistsError:
-        # Somebody else made one meanwhile.
-        _refuse_second(place)
-        raise
+    with _audited(place, "prepare", material.certificate):
+        try:
+            put_next(place.folder, material.files())
+        except FileExistsError:
+            # Somebody else made one meanwhile.
+            _refuse_second(place)
+            raise
     _tell("next CA", material.certificate)
     say("devices can fetch it (GetNextCACert), and enrol with it; nothing else has changed")
     say(f"next: {place.folder.command('ca rollover activate')}")
@@ -80,10 +84,11 @@ def activate(place: Workplace) -> None:
     former = load_ca_certificate(folders.current)
     # What a server could not load must not become the CA that it needs.
     coming, warnings = load_ca(folders.next, now)
-    try:
-        activate_next(place.folder, now)
-    except NoNextCa as error:
-        raise _no_next(place) from error
+    with _audited(place, "activate", coming.certificate):
+        try:
+            activate_next(place.folder, now)
+        except NoNextCa as error:
+            raise _no_next(place) from error
     for warning in warnings:
         say(f"warning: {warning}")
     _tell("CA", coming.certificate)
@@ -103,12 +108,24 @@ def abort(place: Workplace) -> None:
     if not folders.has_next:
         raise _no_next(place)
     given_up = load_ca_certificate(folders.next)
-    try:
-        abort_next(place.folder)
-    except NoNextCa as error:
-        raise _no_next(place) from error
+    with _audited(place, "abort", given_up):
+        try:
+            abort_next(place.folder)
+        except NoNextCa as error:
+            raise _no_next(place) from error
     say(f"given up: {given_up.subject}, SHA-256 fingerprint {given_up.fingerprint()}")
     say(f"it is kept in {folders.place_of_aborted}, for what it may have issued")
+
+
+@contextmanager
+def _audited(place: Workplace, action: str, certificate: Certificate) -> Iterator[None]:
+    """Write what is done meanwhile into the audit log, once it is; where that cannot be, nothing is done."""
+    with closing(place.open_store()) as store:
+        yield
+        done = decision(
+            f"rollover {action}", str(certificate.subject), "done", f"sha256={certificate.fingerprint()}"
+        )
+        store.transact(lambda repository: repository.add_audit(done))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """``serve``: makes what is missing, listens, says when it is ready, and ends when told to."""
 
 import gc
+import logging
 import socket
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import click
@@ -21,12 +23,16 @@ from app.http.rounds import let_others_catch_up
 from app.http.server import WebServer, bind
 from app.logs import set_up_logs
 from app.rollover import CaWatch
-from app.store import Sharing, SqlStore
+from app.store import Sharing, SqlRepository, SqlStore
 from app.succession import load_succession
-from app.wiring import build_web, open_configured_store, utc_now
+from app.wiring import build_counts, build_web, open_configured_store, utc_now
 from app.workers import Share, make_turn, run_workers, settle_workers
+from ca.errors import StoreUnavailable
+from ca.journal import log_line
 from ca.policy.challenges import ChallengeKey
+from ca.tally import RefusalTally
 
+log = logging.getLogger(__name__)
 # Everybody waits with who waits for the database; the other way round, a minute of 503 is no loss.
 BUSY_SECONDS = 3.0
 
@@ -66,12 +72,13 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     store = open_configured_store(place.folder, config, sharing)
     url = _check_base_url(base_url) or config.server.base_url or ""
     key = ChallengeKey(place.folder.load_secret())
+    counts = build_counts(config, count)
 
     def build() -> Bottle:
         cas, warnings = load_succession(place.folder, utc_now())
         for warning in warnings:
             say(f"warning: {warning}")
-        return build_web(cas, config, store, key, url)
+        return build_web(cas, config, store, key, url, counts)
 
     # The command line may change the CA meanwhile.
     web = LiveApplication(build, CaWatch(place.folder))
@@ -81,6 +88,7 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     _calm_collector()
     for other in sockets[1:]:
         say(f"also: {_url(other)}/scep")
+    _log_head(store)
     # A database must not be open across a fork: each worker opens it for itself.
     store.close()
     limits = _limits(config)
@@ -88,9 +96,11 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     def make_worker(share: Share) -> _Worker:
         # While there is a file to be had for it.
         store.open()
-        return _Worker(WebServer(web, sockets, limits, share), store)
+        return _Worker(WebServer(web, sockets, limits, share), store, counts.tally)
 
     run_workers(make_worker, count, lambda: click.echo(f"ready: {_url(sockets[0])}/scep"))
+    _log_head(store)
+    store.close()
     say("stopped")
 
 
@@ -100,14 +110,32 @@ class _Worker:
 
     server: WebServer
     store: SqlStore
+    tally: RefusalTally
 
     def run(self, lifeline: int | None = None) -> None:
         self.server.run(lifeline)
+        self._tell_rest()
         # Closed last of all, SQLite leaves one file.
         self.store.close()
 
     def stop(self) -> None:
         self.server.stop()
+
+    def _tell_rest(self) -> None:
+        """Write into the audit log how many refusals it does not have."""
+        for entry in self.tally.rest(utc_now()):
+            try:
+                self.store.transact(partial(SqlRepository.add_audit, entry=entry))
+            except StoreUnavailable as error:
+                log.error(log_line(reason="the audit log cannot be written", detail=error))
+
+
+def _log_head(store: SqlStore) -> None:
+    """Have the log say where the audit log ends: kept elsewhere, it shows if that is cut or written anew."""
+    try:
+        log.info(log_line(audit_head=store.read(lambda repository: repository.audit_head())))
+    except StoreUnavailable as error:
+        log.error(log_line(reason="the audit log cannot be read", detail=error))
 
 
 def _check_base_url(url: str | None) -> str | None:

@@ -76,6 +76,13 @@ class LimitsSection(Section):
     refused_days: Annotated[int, Field(ge=1, le=3650)] = 7
 
 
+class ChallengeSection(Section):
+    """Challenge passwords: how many wrong ones a minute there may be before those that people chose rest."""
+
+    guesses_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    guesses_overall_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+
+
 class LogSection(Section):
     """How much is logged."""
 

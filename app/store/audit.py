@@ -2,48 +2,128 @@
 
 import hmac
 import json
+from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from app.store import tables
 from app.store.prepared import Prepared
-from app.store.rows import to_seconds
+from app.store.records import AuditHead, WrittenEntry
+from app.store.rows import to_seconds, to_time
+from ca.errors import StoreUnavailable
 from ca.ports import AuditEntry
 
 _audit = tables.audit
-_LAST = Prepared(
-    select(_audit.c.number, _audit.c.chain).where(
-        _audit.c.number == select(func.max(_audit.c.number)).scalar_subquery()
-    )
-)
+_LAST = Prepared(select(_audit.c.number, _audit.c.chain).order_by(_audit.c.number.desc()).limit(1))
 _ADD = Prepared(insert(_audit), [column.name for column in _audit.c])
-BEGINNING = b"\0" * 32
+# Nothing is ever deleted from the log, and what it says of a device the device may have written.
+MAX_CHARACTERS = 500
+BEGINNING = AuditHead(0, b"\0" * 32)
+# Made once: making one costs as much as using it.
+_encode = json.JSONEncoder(default=repr).encode
 
 
-def add_audit(connection: Connection, key: bytes, entry: AuditEntry) -> None:
-    """Write the next entry, with a MAC under *key* over it and the one before it."""
+@dataclass(frozen=True, slots=True)
+class AuditKey:
+    """The key under which entries are chained: who has the database alone cannot make one that fits."""
+
+    _key: bytes
+
+    @classmethod
+    def of_secret(cls, secret: bytes) -> "AuditKey":
+        """The key that belongs to a data folder's *secret*."""
+        return cls(hmac.digest(secret, b"audit log", sha256))
+
+    def chain(self, before: bytes, row: tuple[Any, ...]) -> bytes:
+        """What binds a *row*, all but its last column, to the one *before* it.
+
+        A column that holds what no entry ever did, for somebody changed it, gives some other value.
+        """
+        return hmac.digest(self._key, before + _encode(row).encode(), sha256)
+
+
+class AuditChain:
+    """The log as one transaction sees it: read once, and then written on from memory."""
+
+    def __init__(self, connection: Connection, key: AuditKey) -> None:
+        self._connection = connection
+        self._key = key
+        # None until somebody needs it: most transactions write no entry.
+        self._head: AuditHead | None = None
+
+    def mark(self) -> AuditHead | None:
+        """Where the log ends now, as far as it is known."""
+        return self._head
+
+    def back_to(self, mark: AuditHead | None) -> None:
+        """Forget the entries since *mark*, which the database was told to forget."""
+        self._head = mark
+
+    def add(self, entry: AuditEntry) -> None:
+        """Write the next entry, with a MAC over it and the one before it."""
+        head = self._head or self._lock()
+        number = head.number + 1
+        row = (number, *_columns(entry))
+        chain = self._key.chain(head.chain, row)
+        _ADD.run(self._connection, dict(zip(_NAMES, (*row, chain), strict=True)))
+        self._head = AuditHead(number, chain)
+
+    def _lock(self) -> AuditHead:
+        """The end of the log, with nobody else writing to it until this transaction is over.
+
+        SQLite's transactions that may write are alone from their start. A database that lets several
+        write at once has to be told here, before the end is read.
+        """
+        return last_entry(self._connection)
+
+
+def last_entry(connection: Connection) -> AuditHead:
+    """The end of the log."""
     rows = _LAST.rows(connection, {})
-    number, before = (rows[0].number + 1, rows[0].chain) if rows else (1, BEGINNING)
-    values = entry_values(number, entry)
-    _ADD.run(connection, {**values, "chain": chain(key, before, values)})
+    return AuditHead(rows[0].number, bytes(rows[0].chain)) if rows else BEGINNING
 
 
-def entry_values(number: int, entry: AuditEntry) -> dict[str, Any]:
-    """The row of an entry, without its place in the chain."""
-    return {
-        "number": number,
-        "at": to_seconds(entry.at),
-        "actor": entry.actor,
-        "action": entry.action,
-        "target": entry.target,
-        "outcome": entry.outcome,
-        "rule": entry.rule,
-        "detail": entry.detail,
-    }
+def list_entries(connection: Connection, since: datetime | None, limit: int) -> list[WrittenEntry]:
+    """The newest entries, *limit* at most and none before *since*, the newest last.
+
+    Raises:
+        StoreUnavailable: One was changed into something that is no entry.
+
+    """
+    query = select(_audit).order_by(_audit.c.number.desc()).limit(limit)
+    if since is not None:
+        query = query.where(_audit.c.at >= to_seconds(since))
+    return [_written(row) for row in reversed(connection.execute(query).all())]
 
 
-def chain(key: bytes, before: bytes, values: dict[str, Any]) -> bytes:
-    """What binds an entry to the one *before* it."""
-    return hmac.digest(key, before + json.dumps(list(values.values())).encode(), sha256)
+_NAMES = [column.name for column in _audit.c]
+
+
+def _columns(entry: AuditEntry) -> tuple[int | str, ...]:
+    """The row of an entry, without its place in the log."""
+    texts = (entry.actor, entry.action, entry.target, entry.outcome, entry.rule, entry.detail)
+    return (to_seconds(entry.at), *map(_storable, texts))
+
+
+def _storable(text: str) -> str:
+    """The text, shortened, and without what one database or another cannot keep."""
+    if len(text) > MAX_CHARACTERS:
+        text = text[: MAX_CHARACTERS - 1] + "…"
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _written(row: Any) -> WrittenEntry:
+    _, at, *texts, chain = row
+    if not all(isinstance(text, str) for text in texts) or not isinstance(chain, bytes):
+        raise StoreUnavailable(f"entry {row.number} of the audit log was changed; see: log verify")
+    try:
+        return WrittenEntry(row.number, AuditEntry(to_time(at), *texts), chain)
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise StoreUnavailable(
+            f"entry {row.number} of the audit log was changed: {error}; see: log verify"
+        ) from error

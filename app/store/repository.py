@@ -1,9 +1,10 @@
 """The repository: every statement that enrolling and administering needs. Commits nothing itself."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -22,14 +23,15 @@ from sqlalchemy import (
 )
 
 from app.store import queue, tables
-from app.store.audit import add_audit
+from app.store.audit import AuditChain, AuditKey, last_entry, list_entries
+from app.store.audit_check import check_audit
 from app.store.prepared import Prepared
-from app.store.records import Challenge, NewChallenge
+from app.store.records import AuditHead, AuditReport, Challenge, NewChallenge, WrittenEntry
 from app.store.revocations import RevocationStatements
 from app.store.rows import to_certificate as _certificate
 from app.store.rows import to_seconds as _seconds
 from app.store.rows import to_time as _time
-from ca.errors import ChallengeRejected, FailInfo
+from ca.errors import ChallengeRejected, ChallengeReused, FailInfo
 from ca.ports import (
     AnsweredRequest,
     AuditEntry,
@@ -45,6 +47,8 @@ from ca.ports import (
 # Refusals are anybody's to cause, so only the newest are kept.
 MAX_REFUSALS = 100_000
 PRUNE_EVERY = 1_000
+# A statement has fewer than the least number that any SQLite takes.
+PARAMETERS = 500
 
 _cert, _challenge, _request = tables.certificate, tables.challenge, tables.request
 _notification = tables.notification
@@ -96,9 +100,10 @@ _ADD_REQUEST = Prepared(
 class SqlRepository(RevocationStatements):
     """The store inside one transaction (see :class:`ca.ports.Repository`)."""
 
-    def __init__(self, connection: Connection, audit_key: bytes = b"") -> None:
+    def __init__(self, connection: Connection, audit_key: AuditKey) -> None:
         super().__init__(connection)
         self._audit_key = audit_key
+        self.audit_chain = AuditChain(connection, audit_key)
 
     def find_answered(
         self, request_key: bytes, transaction_key: bytes, now: datetime
@@ -122,7 +127,9 @@ class SqlRepository(RevocationStatements):
         rows = _FIND_CERTIFICATE.rows(self._connection, {"serial": serial})
         return _certificate(rows[0]) if rows else None
 
-    def spend_challenge(self, mac: bytes, profile: str, subject: str, now: datetime) -> SpentChallenge:
+    def spend_challenge(
+        self, mac: bytes, profile: str, subject: str, now: datetime, *, guessable: bool = True
+    ) -> SpentChallenge:
         """Use up a challenge password (see :class:`ca.ports.Repository`).
 
         One UPDATE decides: of two requests that race for the last use, one sees a row count of one.
@@ -131,6 +138,9 @@ class SqlRepository(RevocationStatements):
         if not rows:
             raise ChallengeRejected(detail="unknown challenge password")
         row = rows[0]
+        if row.guessable and not guessable:
+            # Before anything else, so that the right one costs no more work than a wrong one.
+            raise ChallengeRejected(detail=f"challenge {row.id}")
         if row.profile != profile:
             raise ChallengeRejected(detail=f"challenge {row.id} is for profile {row.profile}")
         if row.expires_at is not None and row.expires_at <= _seconds(now):
@@ -140,7 +150,7 @@ class SqlRepository(RevocationStatements):
             if _SPEND_CHALLENGE.run(self._connection, use).rowcount != 1:
                 # RFC 8894 7.3: someone presents it who should not know it, or a device is confused.
                 used = f"challenge {row.id} was used already{_use(row)}: a possible breach"
-                raise ChallengeRejected(detail=used)
+                raise ChallengeReused(detail=used)
         names = None if row.subject_alt_names is None else tuple(json.loads(row.subject_alt_names))
         return SpentChallenge(row.id, row.subject, names, row.sid, bool(row.guessable))
 
@@ -179,7 +189,29 @@ class SqlRepository(RevocationStatements):
 
     def add_audit(self, entry: AuditEntry) -> None:
         """Write the next entry of the audit log."""
-        add_audit(self._connection, self._audit_key, entry)
+        self.audit_chain.add(entry)
+
+    def audit_head(self) -> AuditHead:
+        """Where the audit log ends."""
+        return last_entry(self._connection)
+
+    def list_audit(self, since: datetime | None = None, limit: int = 100) -> list[WrittenEntry]:
+        """The newest entries of the audit log, *limit* at most and none before *since*, the newest last.
+
+        Raises:
+            StoreUnavailable: One was changed into something that is no entry.
+
+        """
+        return list_entries(self._connection, since, limit)
+
+    def check_audit(
+        self, known: AuditHead | None = None, on_entry: Callable[[], object] = lambda: None
+    ) -> AuditReport:
+        """Go through the whole audit log, and through whether *known* is still an entry of it.
+
+        *on_entry* is called for each that was looked at.
+        """
+        return check_audit(self._connection, self._audit_key, known, on_entry)
 
     def add_notification(self, notification: Notification, at: datetime) -> None:
         """Keep what a validator has to be told, until it was."""
@@ -236,24 +268,32 @@ class SqlRepository(RevocationStatements):
         """Keep a new challenge password and return its number; None if there is one with that secret."""
         if _FIND_CHALLENGE.rows(self._connection, {"mac": challenge.mac}):
             return None
-        names = challenge.subject_alt_names
-        result = self._connection.execute(
-            insert(_challenge),
-            {
-                "mac": challenge.mac,
-                "profile": challenge.profile,
-                "uses_left": challenge.uses_left,
-                "expires_at": _seconds(challenge.expires_at) if challenge.expires_at else None,
-                "subject": challenge.subject,
-                "subject_alt_names": None if names is None else json.dumps(names),
-                "note": challenge.note,
-                "created_at": _seconds(challenge.created_at),
-                "sid": challenge.sid,
-                "guessable": int(challenge.guessable),
-            },
-        )
+        result = self._connection.execute(insert(_challenge), _challenge_values(challenge))
         key = result.inserted_primary_key
         return int(key[0]) if key else None
+
+    def add_challenges(self, challenges: Sequence[NewChallenge]) -> list[int]:
+        """Keep new challenge passwords, none of which is there yet, and return their numbers in order.
+
+        Raises:
+            IntegrityError: One of them is there.
+
+        """
+        self._connection.execute(insert(_challenge), [_challenge_values(one) for one in challenges])
+        numbers = self._challenge_numbers(one.mac for one in challenges)
+        return [numbers[one.mac] for one in challenges]
+
+    def find_challenges(self, macs: Iterable[bytes]) -> set[bytes]:
+        """Those of *macs* under which a challenge password is kept."""
+        return set(self._challenge_numbers(macs))
+
+    def _challenge_numbers(self, macs: Iterable[bytes]) -> dict[bytes, int]:
+        columns = select(_challenge.c.mac, _challenge.c.id)
+        return {
+            row.mac: row.id
+            for some in _batched(macs, PARAMETERS)
+            for row in self._connection.execute(columns.where(_challenge.c.mac.in_(some)))
+        }
 
     def list_challenges(self) -> list[Challenge]:
         """All challenge passwords that were not revoked, oldest first, without their secrets."""
@@ -268,6 +308,9 @@ class SqlRepository(RevocationStatements):
                 subject_alt_names=tuple(json.loads(row.subject_alt_names or "[]")),
                 note=row.note,
                 created_at=_time(row.created_at),
+                sid=row.sid,
+                used_at=None if row.used_at is None else _time(row.used_at),
+                used_by=row.used_by or "",
             )
             for row in rows
         ]
@@ -324,6 +367,28 @@ class SqlRepository(RevocationStatements):
     def is_alive(self) -> bool:
         """Whether the database answers."""
         return self._connection.scalar(select(literal(1))) == 1
+
+
+def _challenge_values(challenge: NewChallenge) -> dict[str, object]:
+    names = challenge.subject_alt_names
+    return {
+        "mac": challenge.mac,
+        "profile": challenge.profile,
+        "uses_left": challenge.uses_left,
+        "expires_at": _seconds(challenge.expires_at) if challenge.expires_at else None,
+        "subject": challenge.subject,
+        "subject_alt_names": None if names is None else json.dumps(names),
+        "note": challenge.note,
+        "created_at": _seconds(challenge.created_at),
+        "sid": challenge.sid,
+        "guessable": int(challenge.guessable),
+    }
+
+
+def _batched(values: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    rest = iter(values)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _use(row: Any) -> str:

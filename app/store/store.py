@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from app.store.audit import AuditKey
 from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, driver_connection, open_engine
 from app.store.migrate import migrate
 from app.store.repository import SqlRepository
@@ -35,6 +36,7 @@ class Sharing:
 
 
 ALONE = Sharing()
+_NO_SECRET = AuditKey(b"")
 
 
 class _Job(Generic[T]):
@@ -51,6 +53,7 @@ class _Job(Generic[T]):
         # Straight to the driver: three of these an enrolment, and SQLAlchemy adds nothing to them.
         driver = driver_connection(connection)
         driver.execute("SAVEPOINT job")
+        audited = repository.audit_chain.mark()
         try:
             self._result = self._work(repository)
         except Exception as error:
@@ -59,6 +62,7 @@ class _Job(Generic[T]):
                 raise
             self._error = error
             driver.execute("ROLLBACK TO job")
+            repository.audit_chain.back_to(audited)
         driver.execute("RELEASE job")
 
     def fail(self, error: BaseException) -> None:
@@ -78,9 +82,10 @@ class SqlStore:
     before that commit is on the disk.
     """
 
-    def __init__(self, engine: Engine, sharing: Sharing) -> None:
+    def __init__(self, engine: Engine, sharing: Sharing, audit_key: AuditKey) -> None:
         self._engine = engine
         self._sharing = sharing
+        self._audit_key = audit_key
         self._lock = threading.Lock()
         # One for all: whoever holds the lock uses it.
         self._connection: Connection | None = None
@@ -104,7 +109,7 @@ class SqlStore:
                 self._connection = self._engine.connect()
             connection = self._connection
             with self._sharing.turn(), connection.begin():
-                repository = SqlRepository(connection)
+                repository = SqlRepository(connection, self._audit_key)
                 for job in batch:
                     job.run(connection, repository)
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
@@ -131,7 +136,7 @@ class SqlStore:
             with self._engine.connect() as connection:
                 connection.execution_options(**READ_ONLY)
                 with connection.begin():
-                    return work(SqlRepository(connection))
+                    return work(SqlRepository(connection, self._audit_key))
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise StoreUnavailable(str(error.__cause__ or error)) from error
 
@@ -162,8 +167,10 @@ class SqlStore:
                 connection.close()
 
 
-def open_store(url: DatabaseUrl, sharing: Sharing = ALONE) -> SqlStore:
+def open_store(url: DatabaseUrl, sharing: Sharing = ALONE, *, audit_key: AuditKey = _NO_SECRET) -> SqlStore:
     """Open the database at *url*, made or brought to the newest schema where needed.
+
+    *audit_key* is that of the data folder it belongs to, for the audit log.
 
     Raises:
         StoreUnavailable: It cannot be opened, or is of a newer program.
@@ -181,4 +188,4 @@ def open_store(url: DatabaseUrl, sharing: Sharing = ALONE) -> SqlStore:
     except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         engine.dispose()
         raise StoreUnavailable(str(error.__cause__ or error)) from error
-    return SqlStore(engine, sharing)
+    return SqlStore(engine, sharing, audit_key)

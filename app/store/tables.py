@@ -131,8 +131,8 @@ held = Table(
 audit = Table(
     "audit",
     metadata,
-    # Without gaps, from 1.
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    # Without gaps, from 1. To SQLite an INTEGER is the row's own number, which needs no index.
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("at", BigInteger, nullable=False),
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),

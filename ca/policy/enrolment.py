@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from ca.errors import ChallengeRejected, RenewalRefused
+from ca.errors import ChallengeRejected, ChallengeReused, RenewalRefused, TooManyGuesses
 from ca.journal import Exchange
-from ca.policy.challenges import ChallengeKey
+from ca.policy.challenges import ChallengeKey, check_bounds
+from ca.policy.guesses import UNLIMITED
 from ca.policy.renewal import renewal_objection
-from ca.ports import Repository, SpentChallenge, StoredCertificate
+from ca.ports import GuessLimit, Repository, SpentChallenge, StoredCertificate
 from ca.profiles import CertificateContent, Profile
 from ca.scep.messages import EnrolmentRequest
 from ca.x509.certificate import Certificate
@@ -18,11 +19,13 @@ class EnrolmentPolicy:
     """Who may have a certificate from *issuer*.
 
     *others* are further CAs of this server, former ones for one: their certificates renew too.
+    *guesses* counts wrong challenge passwords.
     """
 
     issuer: Certificate
     challenge_key: ChallengeKey
     others: tuple[Certificate, ...] = ()
+    guesses: GuessLimit = UNLIMITED
 
     @property
     def issuers(self) -> tuple[Certificate, ...]:
@@ -89,7 +92,45 @@ class EnrolmentPolicy:
         challenge_password = request.csr.challenge_password
         if challenge_password is None:
             raise ChallengeRejected(detail="the CSR has no challengePassword")
-        mac, now = self.challenge_key.mac(challenge_password), exchange.received_at
-        challenge = repository.spend_challenge(mac, profile.name, str(request.csr.subject), now)
+        mac, now, remote = (
+            self.challenge_key.mac(challenge_password),
+            exchange.received_at,
+            exchange.peer.remote,
+        )
+        guessable = not self.guesses.is_exhausted(remote)
+        try:
+            challenge = repository.spend_challenge(
+                mac, profile.name, str(request.csr.subject), now, guessable=guessable
+            )
+        except ChallengeRejected as rejection:
+            raise self._counted(rejection, remote) from rejection
         exchange.challenge_id = challenge.id
         return challenge
+
+    def check_challenge_bounds(
+        self, challenge: SpentChallenge, request: EnrolmentRequest, content: CertificateContent, remote: str
+    ) -> None:
+        """Check that the certificate will name just what *challenge* was made for.
+
+        Raises:
+            ChallengeRejected: It is for other names.
+
+        """
+        try:
+            check_bounds(challenge, request.csr.subject, content)
+        except ChallengeRejected as rejection:
+            raise self._counted(rejection, remote) from rejection
+
+    def _counted(self, rejection: ChallengeRejected, remote: str) -> ChallengeRejected:
+        """Count a challenge password that is not accepted, and say so in the log where there were too many.
+
+        Every one counts, whatever is wrong with it: who could tell by the count whether a guess hit one
+        that is spent, expired or another's would have learnt something.
+        """
+        exhausted = self.guesses.is_exhausted(remote)
+        self.guesses.note_wrong(remote)
+        # Nobody guessed the one that is known to have been good.
+        if not exhausted or isinstance(rejection, ChallengeReused):
+            return rejection
+        why = "too many wrong guesses from this address or altogether; try again in a minute"
+        return TooManyGuesses(detail=f"{rejection.detail}; {why}")

@@ -25,7 +25,9 @@ def upgrade() -> None:
     op.add_column("held", sa.Column("grants", sa.Text))
     op.create_table(
         "audit",
-        sa.Column("number", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column(
+            "number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), autoincrement=False, nullable=False
+        ),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("actor", sa.Text, nullable=False),
         sa.Column("action", sa.Text, nullable=False),
@@ -36,6 +38,8 @@ def upgrade() -> None:
         sa.Column("chain", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_audit"),
     )
+    if op.get_bind().dialect.name == "sqlite":
+        _make_append_only()
     op.create_table(
         "notification",
         sa.Column("id", sa.Integer, nullable=False),
@@ -52,6 +56,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_notification"),
     )
     op.create_index("ix_notification_next_at", "notification", ["next_at"])
+
+
+def _make_append_only() -> None:
+    """Have SQLite refuse whatever is not the next entry of the audit log.
+
+    Whoever can drop a trigger gets by; what he changes then breaks the chain. Of these the last is for
+    INSERT OR REPLACE, which runs no trigger for the row that it takes away.
+    """
+    refuse = "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+    is_next = "NEW.number IS (SELECT coalesce(max(number), 0) + 1 FROM audit)"
+    op.execute(f"CREATE TRIGGER audit_not_updated BEFORE UPDATE ON audit {refuse}")
+    op.execute(f"CREATE TRIGGER audit_not_deleted BEFORE DELETE ON audit {refuse}")
+    op.execute(f"CREATE TRIGGER audit_in_order BEFORE INSERT ON audit WHEN NOT ({is_next}) {refuse}")
 
 
 def _fill_certificates() -> None:

@@ -1,0 +1,53 @@
+"""How many wrong challenge passwords a process takes in: by source, and from all together."""
+
+from ipaddress import IPv6Address, ip_address
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+# Who has one address of an IPv6 network has 2 to the power of 64 of them.
+_IPV6_NETWORK_BITS = 64
+_MOST_CHARACTERS = 64
+MINUTE = 60
+
+
+class GuessCounter:
+    """Counts within a sliding window (see :class:`ca.ports.GuessLimit`).
+
+    No more is kept than *overall* allows: what is wrong beyond it is counted for nobody. Of several
+    processes each has a part of both numbers.
+    """
+
+    def __init__(self, by_source: int, overall: int, *, processes: int = 1, seconds: int = MINUTE) -> None:
+        self._source = RateLimitItemPerSecond(-(-by_source // processes), seconds, "source")
+        self._all = RateLimitItemPerSecond(-(-overall // processes), seconds, "all")
+        # Not made before it is needed: it has a thread, which no fork takes along.
+        self._limiter: SlidingWindowCounterRateLimiter | None = None
+
+    def note_wrong(self, remote: str) -> None:
+        """Count a wrong one."""
+        limiter = self._limiter = self._limiter or SlidingWindowCounterRateLimiter(MemoryStorage())
+        if limiter.hit(self._all):
+            limiter.hit(self._source, network_of(remote))
+
+    def is_exhausted(self, remote: str) -> bool:
+        """Whether there were too many of them."""
+        limiter = self._limiter
+        if limiter is None:
+            return False
+        return not (limiter.test(self._all) and limiter.test(self._source, network_of(remote)))
+
+
+def network_of(remote: str) -> str:
+    """What counts as one source: an IPv4 address, or a network of IPv6; whatever is no address, itself."""
+    try:
+        address = ip_address(remote)
+    except ValueError:
+        return remote[:_MOST_CHARACTERS]
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    bits = 128 - _IPV6_NETWORK_BITS
+    return str(IPv6Address(int(address) >> bits << bits))
