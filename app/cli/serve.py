@@ -20,9 +20,11 @@ from app.http.live import LiveApplication
 from app.http.rounds import let_others_catch_up
 from app.http.server import WebServer, bind
 from app.logs import set_up_logs
+from app.notifier import Notifier
 from app.rollover import CaWatch
 from app.store import Sharing, SqlStore
 from app.succession import load_succession
+from app.validators import build_validators, find_notified
 from app.wiring import build_web, open_configured_store, utc_now
 from app.workers import Share, make_turn, run_workers, settle_workers
 from ca.policy.challenges import ChallengeKey
@@ -56,6 +58,7 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     """Answer devices. The first start makes the CA and the database."""
     config = place.config
     set_up_logs(config.log.level)
+    validators = build_validators(config, place.folder)
     # Bound first: a port that is taken must not leave half a first start behind.
     if base_url:
         _check_base_url(base_url)
@@ -88,7 +91,8 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     def make_worker(share: Share) -> _Worker:
         # While there is a file to be had for it.
         store.open()
-        return _Worker(WebServer(web, sockets, limits, share), store)
+        notifier = Notifier(store, find_notified(validators.values()), utc_now)
+        return _Worker(WebServer(web, sockets, limits, share), store, notifier)
 
     run_workers(make_worker, count, lambda: click.echo(f"ready: {_url(sockets[0])}/scep"))
     say("stopped")
@@ -96,13 +100,16 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    """A server, and the store that is its process's alone."""
+    """A server, and the store and the outbox that are its process's alone."""
 
     server: WebServer
     store: SqlStore
+    notifier: Notifier
 
     def run(self, lifeline: int | None = None) -> None:
+        self.notifier.start()
         self.server.run(lifeline)
+        self.notifier.stop()
         # Closed last of all, SQLite leaves one file.
         self.store.close()
 

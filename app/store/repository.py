@@ -1,7 +1,7 @@
 """The repository: every statement that enrolling and administering needs. Commits nothing itself."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -20,8 +20,9 @@ from sqlalchemy import (
     update,
 )
 
-from app.store import queue, tables
+from app.store import notifications, queue, tables
 from app.store.audit import add_audit
+from app.store.notifications import ClaimedNotification
 from app.store.prepared import Prepared
 from app.store.records import Challenge, NewChallenge
 from app.store.revocations import RevocationStatements
@@ -98,6 +99,8 @@ class SqlRepository(RevocationStatements):
     def __init__(self, connection: Connection, audit_key: bytes = b"") -> None:
         super().__init__(connection)
         self._audit_key = audit_key
+        # Whether there is something new to tell a validator (see SqlStore.on_notification).
+        self.has_notified = False
 
     def find_answered(
         self, request_key: bytes, transaction_key: bytes, now: datetime
@@ -184,6 +187,19 @@ class SqlRepository(RevocationStatements):
         """Keep what a validator has to be told, until it was."""
         values = {**asdict(notification), "created_at": _seconds(at), "next_at": _seconds(at)}
         self._connection.execute(insert(_notification), values)
+        self.has_notified = True
+
+    def next_notification(self) -> datetime | None:
+        """When the first notification is due; None where there is none."""
+        return notifications.next_notification(self._connection)
+
+    def claim_notifications(self, now: datetime, most: int) -> list[ClaimedNotification]:
+        """Take up to *most* notifications that are due, so that nobody else delivers them meanwhile."""
+        return notifications.claim_notifications(self._connection, now, most)
+
+    def remove_notifications(self, ids: Sequence[int]) -> None:
+        """Forget notifications that were delivered, or given up."""
+        notifications.remove_notifications(self._connection, ids)
 
     def find_active(self, subject_key: bytes, now: datetime) -> list[StoredCertificate]:
         """Certificates of that subject and profile that are neither revoked nor expired, oldest first."""
