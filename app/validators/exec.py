@@ -84,10 +84,10 @@ class ExecValidator:
             _kill(transport)
             with suppress(TimeoutError):
                 await asyncio.wait_for(run.exited.wait(), _REAP_SECONDS)
-            # Whatever escaped from the group may hold the pipes open; they are let go of here.
-            transport.close()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(run.closed.wait(), _REAP_SECONDS)
+        # Whatever escaped from the group may hold the pipes open; they are let go of here.
+        transport.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(run.closed.wait(), _REAP_SECONDS)
         run.code = transport.get_returncode()
         return run
 
