@@ -22,9 +22,11 @@ from app.http.live import LiveApplication
 from app.http.rounds import let_others_catch_up
 from app.http.server import WebServer, bind
 from app.logs import set_up_logs
+from app.notifier import Notifier
 from app.rollover import CaWatch
 from app.store import Sharing, SqlRepository, SqlStore
 from app.succession import load_succession
+from app.validators import build_validators, find_notified
 from app.wiring import build_counts, build_web, open_configured_store, utc_now
 from app.workers import Share, make_turn, run_workers, settle_workers
 from ca.errors import StoreUnavailable
@@ -62,6 +64,7 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     """Answer devices. The first start makes the CA and the database."""
     config = place.config
     set_up_logs(config.log.level)
+    validators = build_validators(config, place.folder)
     # Bound first: a port that is taken must not leave half a first start behind.
     if base_url:
         _check_base_url(base_url)
@@ -96,7 +99,8 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     def make_worker(share: Share) -> _Worker:
         # While there is a file to be had for it.
         store.open()
-        return _Worker(WebServer(web, sockets, limits, share), store, counts.tally)
+        notifier = Notifier(store, find_notified(validators.values()), utc_now)
+        return _Worker(WebServer(web, sockets, limits, share), store, notifier, counts.tally)
 
     run_workers(make_worker, count, lambda: click.echo(f"ready: {_url(sockets[0])}/scep"))
     _log_head(store)
@@ -106,14 +110,17 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    """A server, and the store that is its process's alone."""
+    """A server, and the store and the outbox that are its process's alone."""
 
     server: WebServer
     store: SqlStore
+    notifier: Notifier
     tally: RefusalTally
 
     def run(self, lifeline: int | None = None) -> None:
+        self.notifier.start()
         self.server.run(lifeline)
+        self.notifier.stop()
         self._tell_rest()
         # Closed last of all, SQLite leaves one file.
         self.store.close()

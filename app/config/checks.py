@@ -1,6 +1,8 @@
 """What single values of the settings have to be, wherever they are given."""
 
+import ipaddress
 import re
+from urllib.parse import urlsplit
 
 _ADDRESS = re.compile(r"(?P<host>\S+):(?P<port>[0-9]{1,5})")
 
@@ -28,3 +30,66 @@ def check_url(text: str) -> str:
     if not re.fullmatch(r"https?://[!-~]+", text) or "?" in text or "#" in text:
         raise ValueError(f"{text!r} is not an address such as https://scep.example.org")
     return text
+
+
+class FromEnvironment(str):
+    """A value that an environment variable brought, and no file."""
+
+    __slots__ = ()
+
+
+def check_from_environment(value: object) -> object:
+    """Return a secret as it is.
+
+    Raises:
+        ValueError: It stands in the settings file, which is copied, shown and kept in version control.
+
+    """
+    if value is None or isinstance(value, FromEnvironment):
+        return value
+    raise ValueError(
+        "a secret does not belong into this file: put it into one of its own (the key with _file), "
+        "or into the environment"
+    )
+
+
+def check_pattern(text: str) -> str:
+    """Return a regular expression as it is.
+
+    Raises:
+        ValueError: It is none.
+
+    """
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from error
+    return text
+
+
+def check_endpoint(url: str, *, allow_http: bool = False) -> str:
+    """Return the address of a service that is asked as it is; in clear text only this host's own.
+
+    Raises:
+        ValueError: It is no address, or would send what is secret in clear text.
+
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"not an address: {error}") from error
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an address is written to the log: leave out what is before the @")
+    if not re.fullmatch(r"https?://[!-~]+", url) or not host or port == 0 or parts.fragment:
+        raise ValueError(f"{url!r} is not an address such as https://mdm.example.org/scep")
+    if parts.scheme == "http" and not allow_http and not _is_this_host(host):
+        raise ValueError(f"http://{host} would send challenge passwords in clear text: use https")
+    return url
+
+
+def _is_this_host(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

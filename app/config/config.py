@@ -16,10 +16,11 @@ from app.config.sections import (
     Section,
     ServerSection,
 )
+from app.config.validator import ValidatorSection
 from ca.policy.queue import Queue
 from ca.profiles import DEFAULT, Profile
 
-_PROFILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 
 class Config(Section):
@@ -32,7 +33,8 @@ class Config(Section):
     challenge: ChallengeSection = ChallengeSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
-    profiles: dict[Annotated[str, Field(pattern=_PROFILE_NAME)], ProfileSection] = Field(default_factory=dict)
+    profiles: dict[Annotated[str, Field(pattern=_NAME)], ProfileSection] = Field(default_factory=dict)
+    validator: dict[Annotated[str, Field(pattern=_NAME)], ValidatorSection] = Field(default_factory=dict)
 
     def build_profiles(self) -> dict[str, Profile]:
         """The profiles by name, ``default`` always among them."""

@@ -8,9 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.config.checks import FromEnvironment
 from app.config.config import Config
+from app.config.validator import VALIDATOR_TYPES
 
 ENVIRONMENT_PREFIX = "SCEPBOX_"
+_LISTS = frozenset({"listen", "eku", "command"})
+_SECRETS = frozenset({"secret", "client_secret"})
 
 
 class ConfigError(Exception):
@@ -53,16 +57,34 @@ def _overlay(settings: dict[str, Any], environment: Mapping[str, str]) -> None:
             continue
         place = settings
         for part in parts[:-1]:
-            place = place.setdefault(part, {})
+            place = place.setdefault(_as_written(part, place), {})
             if not isinstance(place, dict):
                 raise ConfigError(f"{name}: {part} is a value and no section")
-        lists = parts[-1] in ("listen", "eku")
-        place[parts[-1]] = value.split(",") if lists else value
+        place[parts[-1]] = _value(parts[-1], value)
+
+
+def _as_written(part: str, place: Mapping[str, Any]) -> str:
+    """The name in the file that a variable means: ``CORP_MDM`` may be ``Corp-MDM`` there."""
+    same = (name for name in place if name.lower().replace("-", "_") == part.replace("-", "_"))
+    return part if part in place else next(same, part)
+
+
+def _value(key: str, value: str) -> object:
+    if key in _SECRETS:
+        return FromEnvironment(value)
+    return value.split(",") if key in _LISTS else value
 
 
 def _problem(error: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    place = [str(part) for part in error["loc"] if part != "[key]"]
+    if place[0] == "validator" and len(place) > 2 and place[2] in VALIDATOR_TYPES:
+        # Which of the types it is read as is no part of the file.
+        del place[2]
+    where = ".".join(place)
     message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = "is not a setting of this version"
+    match error["type"]:
+        case "extra_forbidden":
+            message = "is not a setting of this version"
+        case "union_tag_not_found" | "union_tag_invalid":
+            message = f"type has to be one of {', '.join(VALIDATOR_TYPES)}"
     return f"{where}: {message}"

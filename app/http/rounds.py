@@ -4,22 +4,32 @@ Each runs in a greenlet of its own. Where one is about to commit it steps aside 
 round (:func:`let_others_catch_up`), so that the store finds the work of all of them waiting. Threads
 would do the same at a third more CPU: each enrolment would be handed over four times.
 
-What computes for long and has nothing to do with the others leaves its round (:func:`do_elsewhere`).
+What computes for long and has nothing to do with the others leaves its round (:func:`do_elsewhere`), and
+so does what waits for somebody outside (:func:`wait_elsewhere`).
 """
 
 import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from bottle import request
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from app.daemon_pool import DaemonPool, PoolFull
+from ca.errors import ValidatorUnavailable
+
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 # More would keep the first ones waiting and gain nothing: a commit shared by so many costs next to nothing.
 MOST_AT_ONCE = 16
 # One thread a process: who makes it compute for long waits for his like, and not the others for him.
 _ELSEWHERE = ThreadPoolExecutor(1, "elsewhere")
+# Waiting costs no CPU, so that many may; no end of the program waits for them. Whoever comes when as many
+# again wait for a free one would be answered too late, and is answered at once.
+MOST_WAITING = 32
+_WAITING = DaemonPool(MOST_WAITING, "waiting", most_queued=MOST_WAITING)
 
 
 class Rounds:
@@ -70,24 +80,43 @@ def do_elsewhere(work: Callable[[], object]) -> None:
 
     It must be such that lets other threads run, and that no transaction is open around it.
     """
+    _leave(work, _ELSEWHERE.submit)
+
+
+def wait_elsewhere(work: Callable[[], T]) -> T:
+    """Have *work*, which waits for another program, done in another thread, and return what it returns.
+
+    Outside a round it is done here. No transaction may be open around it.
+
+    Raises:
+        ValidatorUnavailable: Too many wait already.
+
+    """
+    try:
+        return _leave(work, _WAITING.submit)
+    except PoolFull as error:
+        raise ValidatorUnavailable(detail=f"{2 * MOST_WAITING} requests wait for validators") from error
+
+
+def _leave(work: Callable[[], T], submit: Callable[[Callable[[], T]], Future[T]]) -> T:
+    """Do *work* out of the round, where there is one."""
     runner = getcurrent()
     if not isinstance(runner, _Runner) or runner.parent is None:
-        work()
-        return
+        return work()
     environ = request.environ
-    runner.away = _ELSEWHERE.submit(work)
-    runner.away.add_done_callback(lambda _: runner.rounds.wake())
+    runner.away = done = submit(work)
+    done.add_done_callback(lambda _: runner.rounds.wake())
     runner.parent.switch()
     request.bind(environ)
-    done, runner.away = runner.away, None
-    done.result()
+    runner.away = None
+    return done.result()
 
 
 class _Runner(greenlet):
     """Serves one task after the other: each new greenlet has the system map memory for it."""
 
     task: Callable[[], None] | None = None
-    away: Future[object] | None = None
+    away: Future[Any] | None = None
 
     def __init__(self, rounds: Rounds) -> None:
         super().__init__()

@@ -22,9 +22,10 @@ from sqlalchemy import (
     update,
 )
 
-from app.store import queue, tables
+from app.store import notifications, queue, tables
 from app.store.audit import AuditChain, AuditKey, last_entry, list_entries
 from app.store.audit_check import check_audit
+from app.store.notifications import ClaimedNotification
 from app.store.prepared import Prepared
 from app.store.records import AuditHead, AuditReport, Challenge, NewChallenge, WrittenEntry
 from app.store.revocations import RevocationStatements
@@ -104,6 +105,8 @@ class SqlRepository(RevocationStatements):
         super().__init__(connection)
         self._audit_key = audit_key
         self.audit_chain = AuditChain(connection, audit_key)
+        # Whether there is something new to tell a validator (see SqlStore.on_notification).
+        self.has_notified = False
 
     def find_answered(
         self, request_key: bytes, transaction_key: bytes, now: datetime
@@ -217,6 +220,19 @@ class SqlRepository(RevocationStatements):
         """Keep what a validator has to be told, until it was."""
         values = {**asdict(notification), "created_at": _seconds(at), "next_at": _seconds(at)}
         self._connection.execute(insert(_notification), values)
+        self.has_notified = True
+
+    def next_notification(self) -> datetime | None:
+        """When the first notification is due; None where there is none."""
+        return notifications.next_notification(self._connection)
+
+    def claim_notifications(self, now: datetime, most: int) -> list[ClaimedNotification]:
+        """Take up to *most* notifications that are due, so that nobody else delivers them meanwhile."""
+        return notifications.claim_notifications(self._connection, now, most)
+
+    def remove_notifications(self, ids: Sequence[int]) -> None:
+        """Forget notifications that were delivered, or given up."""
+        notifications.remove_notifications(self._connection, ids)
 
     def find_active(self, subject_key: bytes, now: datetime) -> list[StoredCertificate]:
         """Certificates of that subject and profile that are neither revoked nor expired, oldest first."""

@@ -90,6 +90,8 @@ class SqlStore:
         # One for all: whoever holds the lock uses it.
         self._connection: Connection | None = None
         self._waiting: deque[_Job[Any]] = deque()
+        # Called once there is durably something new to tell a validator; must be quick.
+        self.on_notification: Callable[[], None] = lambda: None
 
     def transact(self, work: Callable[[SqlRepository], T]) -> T:
         """Run *work* as one durable transaction (see :class:`ca.ports.Store`)."""
@@ -112,6 +114,8 @@ class SqlStore:
                 repository = SqlRepository(connection, self._audit_key)
                 for job in batch:
                     job.run(connection, repository)
+            if repository.has_notified:
+                self.on_notification()
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             self._let_go()
             for job in batch:

@@ -1,0 +1,114 @@
+"""``[validator.NAME]``: who else decides on requests, by its type. Building them is ``app.validators``."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+
+from app.config.checks import check_endpoint, check_from_environment, check_pattern
+from app.config.sections import Section
+
+# A device waits for a minute at most, and has to hear why it is refused.
+MOST_SECONDS = 45.0
+Seconds: TypeAlias = Annotated[float, Field(ge=0.1, le=MOST_SECONDS)]
+_EnvironmentSecret: TypeAlias = Annotated[SecretStr | None, BeforeValidator(check_from_environment)]
+_Pattern: TypeAlias = Annotated[str, AfterValidator(check_pattern)]
+
+
+class ExecSection(Section):
+    """A program that is run for each request: the command and its arguments, without a shell."""
+
+    type: Literal["exec"]
+    command: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    timeout_seconds: Seconds = 10.0
+
+
+class WebhookSection(Section):
+    """An HTTPS service that is asked, and told afterwards at *notify_url* where there is one.
+
+    *webhook_id* is what it is told that this validator is called; its own name, unless that is said.
+    """
+
+    type: Literal["webhook"]
+    url: str
+    notify_url: str | None = None
+    webhook_id: Annotated[str, Field(pattern=r"^[!-~]{1,100}$")] | None = None
+    secret_file: Path | None = None
+    secret: _EnvironmentSecret = None
+    ca_file: Path | None = None
+    allow_http: bool = False
+    timeout_seconds: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> "WebhookSection":
+        for url in filter(None, (self.url, self.notify_url)):
+            check_endpoint(url, allow_http=self.allow_http)
+        _insist_on_one("secret", self.secret_file, self.secret)
+        return self
+
+
+class IntuneSection(Section):
+    """Microsoft Intune, reached with the application *client_id* of *tenant*.
+
+    The application proves itself by a secret, or by a certificate and its key. *authority*, *graph* and
+    *resource* are those of the worldwide cloud unless told otherwise.
+    """
+
+    type: Literal["intune"]
+    tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,253}$")]
+    client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+    client_secret_file: Path | None = None
+    client_secret: _EnvironmentSecret = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    authority: str = "https://login.microsoftonline.com/"
+    graph: str = "https://graph.microsoft.com/"
+    resource: str = "https://api.manage.microsoft.com/"
+    ca_file: Path | None = None
+    allow_http: bool = False
+    notify: bool = True
+    timeout_seconds: Seconds = 20.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> "IntuneSection":
+        for url in (self.authority, self.graph, self.resource):
+            check_endpoint(url, allow_http=self.allow_http)
+            if not url.endswith("/"):
+                raise ValueError(f"{url} has to end with a /")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together")
+        if self.certificate_file is None:
+            _insist_on_one("client_secret", self.client_secret_file, self.client_secret)
+        elif self.client_secret_file or self.client_secret:
+            raise ValueError("either certificate_file or a client secret is given, not both")
+        return self
+
+
+class TrustedSignerSection(Section):
+    """Requests signed by a certificate of the CAs in *ca_file* (PEM).
+
+    *subject* is a regular expression that the signer's subject has to match as a whole, as RFC 4514
+    writes it.
+    """
+
+    type: Literal["trusted-signer"]
+    ca_file: Path
+    subject: _Pattern | None = None
+
+    def pattern(self) -> re.Pattern[str] | None:
+        """The expression, ready to use."""
+        return None if self.subject is None else re.compile(self.subject)
+
+
+ValidatorSection: TypeAlias = Annotated[
+    ExecSection | WebhookSection | IntuneSection | TrustedSignerSection, Field(discriminator="type")
+]
+VALIDATOR_TYPES = ("exec", "webhook", "intune", "trusted-signer")
+
+
+def _insist_on_one(name: str, file: Path | None, secret: SecretStr | None) -> None:
+    if file is None and secret is None:
+        raise ValueError(f"{name}_file is missing: a file with the secret in it")
+    if file is not None and secret is not None:
+        raise ValueError(f"{name}_file and {name} of the environment are both given; leave one out")

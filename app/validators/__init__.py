@@ -1,0 +1,151 @@
+"""Validators: who else decides on requests, and is told what came of them. Made from the settings here.
+
+How each talks to the outside is in a module of its own; what may be issued is decided in ``ca``.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, assert_never
+
+from app.config import Config, ConfigError
+from app.config.validator import (
+    ExecSection,
+    IntuneSection,
+    TrustedSignerSection,
+    ValidatorSection,
+    WebhookSection,
+)
+from app.data_folder import DataFolder
+from app.validators.entra import ClientCertificate, ClientSecret, Credential
+from app.validators.exchange import Caller
+from app.validators.exec import ExecValidator
+from app.validators.intune import Cloud, IntuneService, IntuneValidator
+from app.validators.notified import NotDelivered, Notified
+from app.validators.secret_files import FileUnusable, SecretFiles
+from app.validators.webhook import WebhookValidator
+from ca.ports import Validator
+from ca.x509.certificate import Certificate
+
+__all__ = [
+    "NotDelivered",
+    "Notified",
+    "TrustedSigners",
+    "build_validators",
+    "find_notified",
+    "load_trusted_signers",
+]
+MIN_SECRET_OCTETS = 16
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedSigners:
+    """Whose signature under a request counts: a certificate of one of *cas*, of a *subject* that fits."""
+
+    name: str
+    cas: tuple[Certificate, ...]
+    subject: re.Pattern[str] | None
+
+
+def build_validators(config: Config, folder: DataFolder) -> dict[str, Validator]:
+    """The validators by name, but for trusted signers, which ask nobody. Names of files begin in *folder*.
+
+    Raises:
+        ConfigError: A file that they need cannot be used; one line for each.
+
+    """
+    return _build(config, folder, _validator)
+
+
+def find_notified(validators: Iterable[Validator]) -> dict[str, Notified]:
+    """Those of *validators* that are told afterwards what came of their requests, by name."""
+    return {
+        one.name: one
+        for one in validators
+        if isinstance(one, WebhookValidator | IntuneValidator) and one.wants_notifications
+    }
+
+
+def load_trusted_signers(config: Config, folder: DataFolder) -> dict[str, TrustedSigners]:
+    """Those of type ``trusted-signer``, by name.
+
+    Raises:
+        ConfigError: A file of CA certificates cannot be used; one line for each.
+
+    """
+    return _build(config, folder, _trusted_signers)
+
+
+def _build(
+    config: Config, folder: DataFolder, build: Callable[[str, ValidatorSection, SecretFiles], T | None]
+) -> dict[str, T]:
+    """What *build* makes of each section, where it makes anything of it."""
+    built: dict[str, T] = {}
+    problems: list[str] = []
+    for name, section in config.validator.items():
+        try:
+            one = build(name, section, SecretFiles(folder.path, f"validator.{name}"))
+        except FileUnusable as error:
+            problems.append(str(error))
+            continue
+        if one is not None:
+            built[name] = one
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return built
+
+
+def _validator(name: str, section: ValidatorSection, files: SecretFiles) -> Validator | None:
+    match section:
+        case ExecSection():
+            return ExecValidator(name, tuple(section.command), files.folder, section.timeout_seconds)
+        case WebhookSection():
+            return _webhook(name, section, files)
+        case IntuneSection():
+            return _intune(name, section, files)
+        case TrustedSignerSection():
+            return None
+        case _:
+            assert_never(section)
+
+
+def _trusted_signers(name: str, section: ValidatorSection, files: SecretFiles) -> TrustedSigners | None:
+    if not isinstance(section, TrustedSignerSection):
+        return None
+    return TrustedSigners(name, files.certificates("ca_file", section.ca_file), section.pattern())
+
+
+def _webhook(name: str, section: WebhookSection, files: SecretFiles) -> WebhookValidator:
+    secret = files.secret("secret", section.secret_file, section.secret, at_least=MIN_SECRET_OCTETS)
+    return WebhookValidator(
+        name=name,
+        url=section.url,
+        notify_url=section.notify_url or "",
+        webhook_id=section.webhook_id or name,
+        secret=secret.encode("utf-8", "surrogateescape"),
+        caller=_caller(section.ca_file, files),
+        timeout_seconds=section.timeout_seconds,
+    )
+
+
+def _intune(name: str, section: IntuneSection, files: SecretFiles) -> IntuneValidator:
+    cloud = Cloud(section.authority, section.graph, section.resource, section.allow_http)
+    credential, caller = _credential(section, files), _caller(section.ca_file, files)
+    service = IntuneService(cloud, section.tenant, section.client_id, credential, caller)
+    return IntuneValidator(name, service, section.timeout_seconds, section.notify)
+
+
+def _credential(section: IntuneSection, files: SecretFiles) -> Credential:
+    if section.certificate_file is None:
+        return ClientSecret(files.secret("client_secret", section.client_secret_file, section.client_secret))
+    certificate = files.certificates("certificate_file", section.certificate_file)[0]
+    return ClientCertificate(certificate.der, files.key("key_file", section.key_file))
+
+
+def _caller(ca_file: Path | None, files: SecretFiles) -> Caller:
+    if ca_file is None:
+        return Caller()
+    files.certificates("ca_file", ca_file)
+    return Caller(files.find("ca_file", ca_file))
