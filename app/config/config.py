@@ -8,6 +8,7 @@ from pydantic import Field
 from app.config.profile import ProfileSection, build_profile
 from app.config.sections import (
     CaSection,
+    ChallengeSection,
     CryptoSection,
     DatabaseSection,
     LimitsSection,
@@ -28,6 +29,7 @@ class Config(Section):
     database: DatabaseSection = DatabaseSection()
     ca: CaSection = CaSection()
     crypto: CryptoSection = CryptoSection()
+    challenge: ChallengeSection = ChallengeSection()
     limits: LimitsSection = LimitsSection()
     log: LogSection = LogSection()
     profiles: dict[Annotated[str, Field(pattern=_PROFILE_NAME)], ProfileSection] = Field(default_factory=dict)

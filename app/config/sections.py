@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from app.config.checks import check_address, check_url
+from app.config.checks import check_address, check_admin_address, check_url
 from ca.algorithms.levels import CryptoLevel
+from ca.profiles import DEFAULT
 
 MOST_WORKERS = 64
 
@@ -17,12 +18,17 @@ class Section(BaseModel):
 
 
 class ServerSection(Section):
-    """Where the server listens; *base_url* is how devices reach it, where that is another address."""
+    """Where the server listens; *base_url* is how devices reach it, where that is another address.
+
+    *admin_listen* is where the administrator comes to, or ``off``.
+    """
 
     # Devices on the LAN are what it is for, so it listens on every address.
     listen: Annotated[list[Annotated[str, AfterValidator(check_address)]], Field(min_length=1)] = [
         "0.0.0.0:8080"
     ]
+    # Only this machine reaches it, until somebody decides otherwise.
+    admin_listen: Annotated[str, AfterValidator(check_admin_address)] = "127.0.0.1:8081"
     base_url: Annotated[str, AfterValidator(check_url)] | None = None
     # 0: as many as the machine is good for.
     workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] = 0
@@ -59,6 +65,20 @@ class CryptoSection(Section):
     """The level that profiles have unless they say otherwise."""
 
     level: CryptoLevel = CryptoLevel.COMPATIBLE
+
+
+class ChallengeSection(Section):
+    """Challenge passwords, and the page that hands them out as NDES does.
+
+    *ndes_cache* is how many of the page's passwords may wait to be used, each for *ndes_minutes*.
+    """
+
+    ndes_cache: Annotated[int, Field(ge=1, le=100_000)] = 5
+    ndes_minutes: Annotated[int, Field(ge=1, le=525_600)] = 60
+    # Always the same one, any number of times and for ever: NDES' UseSinglePassword.
+    ndes_single_password: bool = False
+    ndes_utf16: bool = False
+    ndes_profile: str = DEFAULT
 
 
 class LimitsSection(Section):
