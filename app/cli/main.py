@@ -9,6 +9,7 @@ from importlib.metadata import version as installed_version
 import click
 
 from app import VERSION
+from app.cli.admin import admin
 from app.cli.ca import ca
 from app.cli.cert import cert
 from app.cli.challenge import challenge
@@ -16,6 +17,7 @@ from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_j
 from app.cli.crl import crl
 from app.cli.enroll import enroll
 from app.cli.init import init
+from app.cli.reload import reload
 from app.cli.request import request
 from app.cli.serve import serve
 from app.hints import PROGRAM
@@ -62,7 +64,7 @@ def _openssl() -> str:
     return backend.openssl_version_text().removeprefix("OpenSSL ")
 
 
-for _verb in (init, serve, challenge, request, cert, crl, ca, enroll):
+for _verb in (init, serve, reload, challenge, request, cert, crl, ca, enroll, admin):
     top.add_command(_verb)
 
 

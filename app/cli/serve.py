@@ -1,32 +1,40 @@
 """``serve``: makes what is missing, listens, says when it is ready, and ends when told to."""
 
 import gc
+import logging
 import socket
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import click
 from bottle import Bottle
 
+from app.cli.admin_site import ADMIN_CONNECTIONS, bind_admin, build_admin, open_admin_site
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
 from app.cli.listen import check_addresses
-from app.config import Config, check_url
+from app.config import Config, ConfigError, check_url
 from app.config.sections import MOST_WORKERS
 from app.hints import PROGRAM, command
 from app.http.capacity import within_capacity
 from app.http.limits import Limits
 from app.http.live import LiveApplication
 from app.http.rounds import let_others_catch_up
-from app.http.server import WebServer, bind
-from app.logs import set_up_logs
+from app.http.server import Site, WebServer, bind
+from app.logs import set_log_level, set_up_logs
 from app.rollover import CaWatch
+from app.settings import Change, ReloadMark, Settings
 from app.store import Sharing, SqlStore
 from app.succession import load_succession
 from app.wiring import build_web, open_configured_store, utc_now
 from app.workers import Share, make_turn, run_workers, settle_workers
+from ca.journal import log_line
 from ca.policy.challenges import ChallengeKey
 
+log = logging.getLogger(__name__)
 # Everybody waits with who waits for the database; the other way round, a minute of 503 is no loss.
 BUSY_SECONDS = 3.0
 
@@ -37,11 +45,8 @@ BUSY_SECONDS = 3.0
 )
 @click.option(
     "--admin-listen",
-    type=click.Choice(["off"]),
-    default="off",
-    show_default=True,
-    expose_value=False,
-    help="The administrator's site, which this version does not have.",
+    metavar="HOST:PORT|off",
+    help="Where the administrator comes to (default: 127.0.0.1:8081).",
 )
 @click.option(
     "--workers",
@@ -52,46 +57,69 @@ BUSY_SECONDS = 3.0
     "--base-url", metavar="URL", help="How devices reach this server, where that is another address."
 )
 @verb
-def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_url: str | None) -> None:
+def serve(
+    place: Workplace,
+    listen: tuple[str, ...],
+    admin_listen: str | None,
+    workers: int | None,
+    base_url: str | None,
+) -> None:
     """Answer devices. The first start makes the CA and the database."""
-    config = place.config
+    mark = ReloadMark(place.folder)
+    # Looked at first: what is reloaded while the settings are read is then taken in.
+    seen, config = mark.look(), place.config
     set_up_logs(config.log.level)
     # Bound first: a port that is taken must not leave half a first start behind.
-    if base_url:
-        _check_base_url(base_url)
+    url = _check_base_url(base_url)
     sockets = [_bind(address) for address in check_addresses(listen or config.server.listen)]
+    admin_socket = bind_admin(admin_listen, config.server)
     prepare(place)
     count = settle_workers(config.server.workers if workers is None else workers)
     sharing = Sharing(let_others_catch_up, make_turn(count), BUSY_SECONDS)
     store = open_configured_store(place.folder, config, sharing)
-    url = _check_base_url(base_url) or config.server.base_url or ""
     key = ChallengeKey(place.folder.load_secret())
+    settings = Settings(place.find_settings, config, mark, seen, lambda new: set_log_level(new.log.level))
 
-    def build() -> Bottle:
+    def build(config: Config) -> Bottle:
         cas, warnings = load_succession(place.folder, utc_now())
         for warning in warnings:
             say(f"warning: {warning}")
-        return build_web(cas, config, store, key, url)
+        return build_web(cas, config, store, key, url or config.server.base_url or "")
 
-    # The command line may change the CA meanwhile.
-    web = LiveApplication(build, CaWatch(place.folder))
+    # The command line may change the CA meanwhile, and whoever may reload the settings.
+    watch = CaWatch(place.folder)
+    web = _live(lambda: build(settings.current()), watch, settings)
+    reload = partial(settings.reload, build)
+    limits = _limits(config)
+    sites = [Site(web, one, limits) for one in sockets]
+    first_alone: list[Site] = []
+    if admin_socket is not None:
+        site = open_admin_site(place.folder, store, key, admin_socket, reload)
+        admin = _live(lambda: build_admin(place.folder, site, settings.current()), watch, settings)
+        first_alone.append(Site(admin, admin_socket, replace(limits, connections=ADMIN_CONNECTIONS)))
     tell_ca(place.folder)
-    _tell_distribution(config.ca.distribution_url or url)
-    _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"), place.folder.path)
+    _tell_distribution(config.ca.distribution_url or url or config.server.base_url or "")
+    shown = (url or config.server.base_url or "").rstrip("/")
+    _tell_next(shown or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"), place.folder.path)
     _calm_collector()
     for other in sockets[1:]:
         say(f"also: {_url(other)}/scep")
+    if admin_socket is not None:
+        say(f"admin: {_url(admin_socket)}/")
     # A database must not be open across a fork: each worker opens it for itself.
     store.close()
-    limits = _limits(config)
 
     def make_worker(share: Share) -> _Worker:
         # While there is a file to be had for it.
         store.open()
-        return _Worker(WebServer(web, sockets, limits, share), store)
+        settings.announces = share.is_first
+        served = [*sites, *first_alone] if share.is_first else sites
+        return _Worker(WebServer(served, share), store, reload)
 
     run_workers(make_worker, count, lambda: click.echo(f"ready: {_url(sockets[0])}/scep"))
-    say("stopped")
+    # Nobody hears it where the terminal was closed.
+    with suppress(OSError):
+        say("stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +128,7 @@ class _Worker:
 
     server: WebServer
     store: SqlStore
+    take_in: Callable[[], Change]
 
     def run(self, lifeline: int | None = None) -> None:
         self.server.run(lifeline)
@@ -108,6 +137,21 @@ class _Worker:
 
     def stop(self) -> None:
         self.server.stop()
+
+    def reload(self) -> None:
+        # Not in the signal handler, which may interrupt anything.
+        self.server.soon(self._reload)
+
+    def _reload(self) -> None:
+        try:
+            self.take_in()
+        except ConfigError as error:
+            for problem in str(error).splitlines():
+                log.error(log_line(reason="the settings were not taken in", detail=problem))
+
+
+def _live(build: Callable[[], Bottle], watch: CaWatch, settings: Settings) -> LiveApplication:
+    return LiveApplication(build, lambda: (watch(), settings.version()))
 
 
 def _check_base_url(url: str | None) -> str | None:
