@@ -74,6 +74,21 @@ class DataFolder:
         return self.path / "scepbox.toml"
 
     @property
+    def reload_mark(self) -> Path:
+        """What tells those who serve to take settings in; an octet longer each time."""
+        return self.path / "reload.mark"
+
+    @property
+    def reloaded_settings(self) -> Path:
+        """The settings that they are to take in, as they were when they were found in order."""
+        return self.path / "reload.toml"
+
+    @property
+    def admin_password(self) -> Path:
+        """The Argon2id hash of the administrator's password; absent where none was set."""
+        return self.path / "admin.hash"
+
+    @property
     def secret(self) -> Path:
         """The key under which challenge passwords are kept."""
         return self.path / "secrets.key"
@@ -144,7 +159,13 @@ class DataFolder:
 
     def remove_leftovers(self) -> None:
         """Remove what starts that were killed left behind an hour ago or longer."""
-        for pattern in ("ca.new*", f"{self.secret.name}.new-*", f"{self.ca.name}/**/*.new-*"):
+        for pattern in (
+            "ca.new*",
+            f"{self.secret.name}.new-*",
+            "admin.hash.new-*",
+            "reload.*.new-*",
+            f"{self.ca.name}/**/*.new-*",
+        ):
             for path in self.path.glob(pattern):
                 with suppress(OSError):
                     if time.time() - path.stat().st_mtime < LEFTOVER_SECONDS:

@@ -1,6 +1,6 @@
 """The composition root: the only place where both rings are put together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -12,12 +12,14 @@ from app.http.answers import PlainBottle
 from app.http.ocsp import OcspEndpoint
 from app.http.public import PublicPages
 from app.http.revocation import CrlPage
-from app.http.rounds import do_elsewhere
+from app.http.rounds import do_elsewhere, wait_elsewhere
 from app.http.scep import ScepEndpoint
 from app.linter import PkiLinter
 from app.ocsp_signer import OcspSignerFile
 from app.store import ALONE, AuditKey, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
 from app.succession import Ca, Succession
+from app.validators import build_validators as asking_validators
+from app.validators import find_notified_names, load_trusted_signers
 from ca.announcement import Announcement
 from ca.approval import ApprovalDesk
 from ca.errors import StoreUnavailable
@@ -29,7 +31,8 @@ from ca.ocsp.responder import OcspResponder, OcspResponders
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.guesses import UNLIMITED
-from ca.ports import GuessLimit
+from ca.policy.trusted_signer import TrustedSigner
+from ca.ports import GuessLimit, Validator
 from ca.profiles import Profile
 from ca.responder import Responder
 from ca.scep.codec import encode_ca_certificates, encode_ca_chain
@@ -105,6 +108,7 @@ def build_web(
     challenge_key: ChallengeKey,
     base_url: str = "",
     counts: Counts | None = None,
+    validators: Mapping[str, Validator] | None = None,
 ) -> Bottle:
     """The application that is served."""
     counts = counts or Counts()
@@ -128,6 +132,8 @@ def build_web(
         elsewhere=do_elsewhere,
         linter=PkiLinter(),
         tally=counts.tally,
+        validators=validators or {},
+        consult=wait_elsewhere,
     )
     statuses = [
         RevocationStatus(one, store, utc_now, lifetime)
@@ -171,10 +177,23 @@ def build_approval_desk(
         config.build_profiles(),
         config.build_queue().memory,
         build_others(cas, url),
+        notified=find_notified_names(config),
         linter=PkiLinter(),
         crl_lifetime=crl_lifetime(config),
         actor=actor,
     )
+
+
+def build_validators(config: Config, folder: DataFolder) -> dict[str, Validator]:
+    """All validators by name, those that ask nobody too.
+
+    Raises:
+        ConfigError: A file that they need cannot be used; one line for each.
+
+    """
+    signers = load_trusted_signers(config, folder).values()
+    inside = {one.name: TrustedSigner(one.name, one.cas, one.subject) for one in signers}
+    return {**asking_validators(config, folder), **inside}
 
 
 def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing = ALONE) -> SqlStore:

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
+from app.terminal import Terminal
 from ca.journal import log_line
 
 try:
@@ -27,17 +28,27 @@ log = logging.getLogger(__name__)
 _MOST_BY_DEFAULT = 4
 _SHORT_LIFE_SECONDS = 1.0
 # The last is Windows' Ctrl-Break.
-_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
+_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
+# Windows has none.
+_HANGUPS = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+_SIGNALS = [*_ENDS, *_HANGUPS]
 
 
-class Service(Protocol):
+class Heeding(Protocol):
+    """What signals are for. Both methods are called by a signal handler."""
+
+    def stop(self) -> None:
+        """End, once what is in flight is finished."""
+
+    def reload(self) -> None:
+        """Take changed settings in."""
+
+
+class Service(Heeding, Protocol):
     """What a worker does."""
 
     def run(self, lifeline: int | None = None) -> None:
         """Serve until told to stop, or until the file descriptor *lifeline* comes to its end."""
-
-    def stop(self) -> None:
-        """Have :meth:`run` finish what is in flight and return. May be called by a signal handler."""
 
 
 def settle_workers(wanted: int) -> int:
@@ -55,6 +66,11 @@ class Share:
         self._counts = counts
         self._slot = slot
 
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the worker that does what one alone can do; there is always one."""
+        return self._slot == 0
+
     def note(self, connections: int) -> None:
         """Tell the others how many they are now."""
         self._counts[self._slot] = connections
@@ -69,15 +85,17 @@ def run_workers(
 ) -> None:
     """Serve in *count* processes, a single one being this; return when told to stop by a signal.
 
+    A hangup (POSIX) has one of them reload, or ends all where it tells that their terminal was closed.
     *on_ready* is called as soon as a signal would be heeded.
     """
+    terminal = Terminal()
     if count == 1:
         service = make_service(Share(_shared_numbers(1), 0))
-        _stop_on_signals(service.stop)
+        _heed_signals(service, terminal)
         on_ready()
         service.run()
     else:
-        _Workers(make_service, count, on_ready).run()
+        _Workers(make_service, count, on_ready, terminal).run()
 
 
 def make_turn(count: int) -> Callable[[], AbstractContextManager[None]]:
@@ -118,11 +136,16 @@ class _Workers:
     """Children of this process, each with a service of its own."""
 
     def __init__(
-        self, make_service: Callable[[Share], Service], count: int, on_ready: Callable[[], None]
+        self,
+        make_service: Callable[[Share], Service],
+        count: int,
+        on_ready: Callable[[], None],
+        terminal: Terminal,
     ) -> None:
         self._make_service = make_service
         self._on_ready = on_ready
         self._count = count
+        self._terminal = terminal
         self._connections = _shared_numbers(count)
         self._children: dict[int, _Child] = {}
         self._stopping = False
@@ -131,7 +154,7 @@ class _Workers:
 
     def run(self) -> None:
         """Start all, start anew those that end by themselves, and return when all were told to end."""
-        _stop_on_signals(self.stop)
+        _heed_signals(self, self._terminal)
         # Where it was ignored, the system would not tell of a child's end.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._on_ready()
@@ -156,6 +179,13 @@ class _Workers:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
+    def reload(self) -> None:
+        """Tell one: what it takes in, the others see."""
+        if self._children:
+            pid = min(self._children, key=lambda one: self._children[one].slot)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGHUP)
+
     def _fork(self, slot: int) -> None:
         # Held back meanwhile: a signal has to find the handlers of its own process, and the child known.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -172,7 +202,7 @@ class _Workers:
         try:
             os.close(self._held)
             service = self._make_service(Share(self._connections, slot))
-            _stop_on_signals(service.stop)
+            _heed_signals(service, self._terminal)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             service.run(self._lifeline)
             status = 0
@@ -183,6 +213,8 @@ class _Workers:
             os._exit(status)
 
 
-def _stop_on_signals(stop: Callable[[], None]) -> None:
-    for number in _SIGNALS:
-        signal.signal(number, lambda *_: stop())
+def _heed_signals(one: Heeding, terminal: Terminal) -> None:
+    for number in _ENDS:
+        signal.signal(number, lambda *_: one.stop())
+    for number in _HANGUPS:
+        signal.signal(number, lambda *_: one.stop() if terminal.is_gone() else one.reload())

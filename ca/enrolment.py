@@ -62,7 +62,7 @@ class Enrolments:
     crl_lifetime: timedelta
     validators: Mapping[str, Validator]
     linter: Linter | None
-    consult: Callable[[Callable[[], object]], None]
+    consult: Callable[[Callable[[], Verdict]], Verdict]
     elsewhere: Callable[[Callable[[], object]], None]
     tally: RefusalTally
 
@@ -197,9 +197,7 @@ class Enrolments:
         if validator is None:
             raise ValidatorUnavailable(detail=f"there is no validator {name}")
         applicant = _applicant(request, exchange)
-        verdicts: list[Verdict] = []
-        self.consult(lambda: verdicts.append(validator.decide(applicant)))
-        verdict = verdicts[0]
+        verdict = self.consult(lambda: validator.decide(applicant))
         if isinstance(verdict, Denied):
             raise ValidatorDenied(verdict.reason, detail=f"validator {name}: {verdict.detail}")
         exchange.validator = name

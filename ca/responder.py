@@ -21,7 +21,7 @@ from ca.journal import Exchange
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.queue import Queue
 from ca.policy.recipient import find_recipient
-from ca.ports import Clock, Linter, Peer, Repository, Store, StoredCertificate, StoredCrl, Validator
+from ca.ports import Clock, Linter, Peer, Repository, Store, StoredCertificate, StoredCrl, Validator, Verdict
 from ca.profiles import Profile
 from ca.scep import codec
 from ca.scep.messages import (
@@ -58,6 +58,11 @@ def _here(work: Callable[[], object]) -> None:
     work()
 
 
+def _ask_here(question: Callable[[], Verdict]) -> Verdict:
+    """Ask at once, where nobody else waits."""
+    return question()
+
+
 @dataclass(frozen=True, slots=True)
 class Responder:
     """Answers pkiMessages (RFC 8894 3.2, 3.3) for one CA.
@@ -82,7 +87,7 @@ class Responder:
     elsewhere: Callable[[Callable[[], object]], None] = _here
     validators: Mapping[str, Validator] = field(default_factory=dict)
     linter: Linter | None = None
-    consult: Callable[[Callable[[], object]], None] = _here
+    consult: Callable[[Callable[[], Verdict]], Verdict] = _ask_here
     tally: RefusalTally = field(default_factory=RefusalTally)
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:

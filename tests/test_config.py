@@ -86,20 +86,31 @@ def test_a_variable_under_what_the_file_has_as_a_value_is_told(tmp_path: Path) -
     assert problems(path, {"SCEPBOX_CRYPTO__LEVEL": "legacy"})
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    """Nobody wants to start a service six times; each line has the file, the place and what is wrong."""
+def test_all_mistakes_are_told_at_once_each_with_its_line(tmp_path: Path) -> None:
+    """Nobody wants to start a service ten times, or to search a file for the section that is meant."""
     path = write(
         tmp_path,
         """
         [server]
         workers = -1
+        listn = ["127.0.0.1:1"]
+        idle_seconds = 5
         [limits]
         connections = "many"
+        body_octets = [
+          1, 2 ]
         [log]
-        level = "loud"
+        level = "warn"
+        [challenge]
+        ndes_profile = "wfi"
+        ndes_utf16 = "maybe"
         [profiles.default]
         ekus = ["clientAuth"]
-        eku = ["everything"]
+        eku = [
+          "clientAuth", 7,
+        ]
+        [profiles.wifi]
+        crypto = "moderne"
         [profiles."a/b"]
         [wrong]
         """,
@@ -107,18 +118,91 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
     told = problems(path)
 
-    places = (
-        "server.workers",
-        "limits.connections",
-        "log.level",
-        "profiles.default.ekus",
-        "profiles.default.eku",
-    )
-    assert len(told) == 7
-    assert all(line.startswith(f"{path}: ") for line in told)
-    assert [
-        place for place in (*places, "profiles.a/b", "wrong") if not any(place in line for line in told)
-    ] == []
+    known = "ca, challenge, crypto, database, limits, log, profiles, server, validator"
+    assert told == [
+        f"{path}:{line}"
+        for line in (
+            "3: server.workers: has to be 0 or more, not -1",
+            "4: server.listn: is not a setting of this version; did you mean listen?",
+            "5: server.idle_seconds: is not a setting of this version; it belongs in [limits]",
+            "7: limits.connections: has to be a whole number, not 'many'",
+            "8: limits.body_octets: has to be a whole number",
+            '11: log.level: has to be "debug", "info", "warning" or "error", not \'warn\'; '
+            "did you mean warning?",
+            "13: challenge.ndes_profile: there is no profile 'wfi'; did you mean wifi?",
+            "14: challenge.ndes_utf16: has to be true or false, not 'maybe'",
+            "16: profiles.default.ekus: is not a setting of this version; did you mean eku?",
+            "18: profiles.default.eku.1: has to be text in quotes, not 7",
+            '21: profiles.wifi.crypto: has to be "modern", "compatible" or "legacy", not \'moderne\'; '
+            "did you mean modern?",
+            "22: profiles.a/b: is no name: letters, digits, - and _ are, up to 64 of them",
+            f"23: wrong: is not a setting of this version; known sections are {known}",
+        )
+    ]
+
+
+def test_a_mistake_in_the_environment_names_its_variable(tmp_path: Path) -> None:
+    """Whoever reads the file would search in vain; what the file says besides is told too."""
+    path = write(tmp_path, "[limits]\nidle_seconds = 0\nconnections = 20\n[profiles.wifi]\n")
+    environment = {
+        "SCEPBOX_LOG": "debug",
+        "SCEPBOX_LIMITS__CONNECTIONS": "many",
+        "SCEPBOX_PROFILES__WIFI__EKUS": "clientAuth",
+        "SCEPBOX_PROFILES__VPN__VALIDITY_DAYS": "0",
+        "SCEPBOX_NEW__KEY": "1",
+        "SCEPBOX_SERVER__LISTEN": "127.0.0.1:1,nowhere",
+    }
+
+    told = problems(path, environment)
+
+    assert [line.partition(": ")[0] for line in told] == [
+        "SCEPBOX_LOG",
+        "SCEPBOX_SERVER__LISTEN",
+        "SCEPBOX_LIMITS__CONNECTIONS",
+        "SCEPBOX_PROFILES__WIFI__EKUS",
+        "SCEPBOX_PROFILES__VPN__VALIDITY_DAYS",
+        "SCEPBOX_NEW__KEY",
+        f"{path}:2",
+    ]
+    assert "limits.connections: has to be a whole number, not 'many'" in told[2]
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[database]\nurl = 4711\n",
+        "[server]\nbase_url = 4711\n",
+        '[server]\npassword = "4711"\n',
+        "ca = [4711]\n",
+    ],
+)
+def test_what_may_be_a_secret_is_not_repeated(tmp_path: Path, toml: str) -> None:
+    """A mistake is read in a terminal, a log or a ticket; addresses of databases have passwords in them."""
+    (line,) = problems(write(tmp_path, toml))
+
+    assert "4711" not in line.removeprefix(str(tmp_path))
+
+
+def test_a_profile_is_known_wherever_it_is_made(tmp_path: Path) -> None:
+    """In the file or in a variable, and default without being made."""
+    path = write(tmp_path, '[challenge]\nndes_profile = "wifi"\n')
+    made = {"SCEPBOX_PROFILES__WIFI__VALIDITY_DAYS": "30"}
+
+    assert load_config(path, made).challenge.ndes_profile == "wifi"
+    assert load_config(None, {"SCEPBOX_CHALLENGE__NDES_PROFILE": "default"}).build_profiles()
+    assert problems(path) == [
+        f"{path}:2: challenge.ndes_profile: there is no profile 'wifi'; make it with [profiles.wifi]"
+    ]
+
+
+def test_a_file_from_a_windows_editor_is_read(tmp_path: Path) -> None:
+    """It puts a mark in front, and ends its lines in its own way."""
+    path = tmp_path / "scepbox.toml"
+    path.write_bytes("\ufeff[limits]\r\nconnections = 20\r\nidle_seconds = 0\r\n".encode())
+
+    (line,) = problems(path)
+
+    assert line.startswith(f"{path}:3: limits.idle_seconds: ")
 
 
 @pytest.mark.parametrize(
@@ -220,18 +304,24 @@ def test_a_challenge_is_required_unless_told_otherwise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
-    [(b"= 1", "not TOML"), (b"[a]\n[a]\n", "not TOML"), (b"\xff\xfe", "cannot be read")],
+    ("content", "place", "why"),
+    [
+        (b"= 1", ":1: ", "not TOML"),
+        (b"\n[a]\n[a]\n", ":3: ", "not TOML"),
+        (b"a = 1\nb = [1,\n", ":2: ", "not TOML"),
+        (b'\nx = "a', ":2: ", "not TOML"),
+        (b"a = 1\n\xff\xfe", ":2: ", "cannot be read: it is not UTF-8"),
+        (b"x = " + b"[" * 5000, ": ", "not TOML that can be read"),
+    ],
 )
-def test_a_file_that_is_no_toml_is_told(tmp_path: Path, content: bytes, why: str) -> None:
-    """With its name, because there may be several."""
+def test_a_file_that_is_no_toml_is_told(tmp_path: Path, content: bytes, place: str, why: str) -> None:
+    """With its name, because there may be several, and with the line."""
     path = tmp_path / "scepbox.toml"
     path.write_bytes(content)
 
     (line,) = problems(path)
 
-    assert str(path) in line
-    assert why in line
+    assert line.startswith(f"{path}{place}{why}")
 
 
 def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:

@@ -68,9 +68,11 @@ class Workplace:
     @functools.cached_property
     def config(self) -> Config:
         """The settings: the file that was named, or the folder's if it is there."""
-        named = self._config
-        path = named or (self.folder.settings if self.folder.settings.exists() else None)
-        return load_config(path)
+        return load_config(self.find_settings())
+
+    def find_settings(self) -> Path | None:
+        """The settings file that counts now; None where there is none."""
+        return self._config or (self.folder.settings if self.folder.settings.exists() else None)
 
     def require_ca(self) -> None:
         """Raises: Refusal: There is no CA in the folder."""

@@ -9,6 +9,7 @@ from importlib.metadata import version as installed_version
 import click
 
 from app import VERSION
+from app.cli.admin import admin
 from app.cli.ca import ca
 from app.cli.cert import cert
 from app.cli.challenge import challenge
@@ -18,6 +19,7 @@ from app.cli.crl import crl
 from app.cli.enroll import enroll
 from app.cli.init import init
 from app.cli.log import log
+from app.cli.reload import reload
 from app.cli.request import request
 from app.cli.serve import serve
 from app.hints import PROGRAM
@@ -65,7 +67,7 @@ def _openssl() -> str:
 
 
 challenge.add_command(import_)
-for _verb in (init, serve, challenge, request, cert, crl, ca, log, enroll):
+for _verb in (init, serve, reload, challenge, request, cert, crl, ca, log, enroll, admin):
     top.add_command(_verb)
 
 

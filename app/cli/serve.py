@@ -1,18 +1,21 @@
 """``serve``: makes what is missing, listens, says when it is ready, and ends when told to."""
 
 import gc
-import logging
 import socket
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
 import click
 from bottle import Bottle
 
+from app.cli.admin_site import ADMIN_CONNECTIONS, bind_admin, build_admin, open_admin_site
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
 from app.cli.listen import check_addresses
+from app.cli.worker import Worker, log_audit_head
 from app.config import Config, check_url
 from app.config.sections import MOST_WORKERS
 from app.hints import PROGRAM, command
@@ -20,21 +23,18 @@ from app.http.capacity import within_capacity
 from app.http.limits import Limits
 from app.http.live import LiveApplication
 from app.http.rounds import let_others_catch_up
-from app.http.server import WebServer, bind
-from app.logs import set_up_logs
+from app.http.server import Site, WebServer, bind
+from app.logs import set_log_level, set_up_logs
 from app.notifier import Notifier
 from app.rollover import CaWatch
-from app.store import Sharing, SqlRepository, SqlStore
+from app.settings import ReloadMark, Settings
+from app.store import Sharing
 from app.succession import load_succession
-from app.validators import build_validators, find_notified
-from app.wiring import build_counts, build_web, open_configured_store, utc_now
+from app.validators import find_notified
+from app.wiring import build_counts, build_validators, build_web, open_configured_store, utc_now
 from app.workers import Share, make_turn, run_workers, settle_workers
-from ca.errors import StoreUnavailable
-from ca.journal import log_line
 from ca.policy.challenges import ChallengeKey
-from ca.tally import RefusalTally
 
-log = logging.getLogger(__name__)
 # Everybody waits with who waits for the database; the other way round, a minute of 503 is no loss.
 BUSY_SECONDS = 3.0
 
@@ -45,11 +45,8 @@ BUSY_SECONDS = 3.0
 )
 @click.option(
     "--admin-listen",
-    type=click.Choice(["off"]),
-    default="off",
-    show_default=True,
-    expose_value=False,
-    help="The administrator's site, which this version does not have.",
+    metavar="HOST:PORT|off",
+    help="Where the administrator comes to (default: 127.0.0.1:8081).",
 )
 @click.option(
     "--workers",
@@ -60,89 +57,86 @@ BUSY_SECONDS = 3.0
     "--base-url", metavar="URL", help="How devices reach this server, where that is another address."
 )
 @verb
-def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_url: str | None) -> None:
+def serve(
+    place: Workplace,
+    listen: tuple[str, ...],
+    admin_listen: str | None,
+    workers: int | None,
+    base_url: str | None,
+) -> None:
     """Answer devices. The first start makes the CA and the database."""
-    config = place.config
+    mark = ReloadMark(place.folder)
+    # Looked at first: what is reloaded while the settings are read is then taken in.
+    seen, config = mark.look(), place.config
     set_up_logs(config.log.level)
     validators = build_validators(config, place.folder)
     # Bound first: a port that is taken must not leave half a first start behind.
-    if base_url:
-        _check_base_url(base_url)
+    url = _check_base_url(base_url)
     sockets = [_bind(address) for address in check_addresses(listen or config.server.listen)]
+    admin_socket = bind_admin(admin_listen, config.server)
     prepare(place)
     count = settle_workers(config.server.workers if workers is None else workers)
     sharing = Sharing(let_others_catch_up, make_turn(count), BUSY_SECONDS)
     store = open_configured_store(place.folder, config, sharing)
-    url = _check_base_url(base_url) or config.server.base_url or ""
     key = ChallengeKey(place.folder.load_secret())
     counts = build_counts(config, count)
+    settings = Settings(place.find_settings, config, mark, seen)
 
-    def build() -> Bottle:
+    def build(config: Config) -> Bottle:
         cas, warnings = load_succession(place.folder, utc_now())
         for warning in warnings:
             say(f"warning: {warning}")
-        return build_web(cas, config, store, key, url, counts)
+        asked = build_validators(config, place.folder)
+        return build_web(cas, config, store, key, url or config.server.base_url or "", counts, asked)
 
-    # The command line may change the CA meanwhile.
-    web = LiveApplication(build, CaWatch(place.folder))
+    # The command line may change the CA meanwhile, and whoever may reload the settings.
+    watch = CaWatch(place.folder)
+    web = _live(lambda: build(settings.current()), watch, settings)
+    reload = partial(settings.reload, build)
+    limits = _limits(config)
+    sites = [Site(web, one, limits) for one in sockets]
+    first_alone: list[Site] = []
+    if admin_socket is not None:
+        site = open_admin_site(place.folder, store, key, admin_socket, reload)
+        admin = _live(lambda: build_admin(place.folder, site, settings.current()), watch, settings)
+        first_alone.append(Site(admin, admin_socket, replace(limits, connections=ADMIN_CONNECTIONS)))
     tell_ca(place.folder)
-    _tell_distribution(config.ca.distribution_url or url)
-    _tell_next(url.rstrip("/") or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"), place.folder.path)
+    _tell_distribution(config.ca.distribution_url or url or config.server.base_url or "")
+    shown = (url or config.server.base_url or "").rstrip("/")
+    _tell_next(shown or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"), place.folder.path)
     _calm_collector()
     for other in sockets[1:]:
         say(f"also: {_url(other)}/scep")
-    _log_head(store)
+    if admin_socket is not None:
+        say(f"admin: {_url(admin_socket)}/")
+    log_audit_head(store)
     # A database must not be open across a fork: each worker opens it for itself.
     store.close()
-    limits = _limits(config)
 
-    def make_worker(share: Share) -> _Worker:
+    def make_worker(share: Share) -> Worker:
         # While there is a file to be had for it.
         store.open()
         notifier = Notifier(store, find_notified(validators.values()), utc_now)
-        return _Worker(WebServer(web, sockets, limits, share), store, notifier, counts.tally)
+
+        def take_in(new: Config) -> None:
+            set_log_level(new.log.level)
+            notifier.use(find_notified(build_validators(new, place.folder).values()))
+
+        settings.on_change = take_in
+        settings.announces = share.is_first
+        served = [*sites, *first_alone] if share.is_first else sites
+        return Worker(WebServer(served, share), store, notifier, counts.tally, reload)
 
     run_workers(make_worker, count, lambda: click.echo(f"ready: {_url(sockets[0])}/scep"))
-    _log_head(store)
+    log_audit_head(store)
     store.close()
-    say("stopped")
+    # Nobody hears it where the terminal was closed.
+    with suppress(OSError):
+        say("stopped")
 
 
-@dataclass(frozen=True, slots=True)
-class _Worker:
-    """A server, and the store and the outbox that are its process's alone."""
-
-    server: WebServer
-    store: SqlStore
-    notifier: Notifier
-    tally: RefusalTally
-
-    def run(self, lifeline: int | None = None) -> None:
-        self.notifier.start()
-        self.server.run(lifeline)
-        self.notifier.stop()
-        self._tell_rest()
-        # Closed last of all, SQLite leaves one file.
-        self.store.close()
-
-    def stop(self) -> None:
-        self.server.stop()
-
-    def _tell_rest(self) -> None:
-        """Write into the audit log how many refusals it does not have."""
-        for entry in self.tally.rest(utc_now()):
-            try:
-                self.store.transact(partial(SqlRepository.add_audit, entry=entry))
-            except StoreUnavailable as error:
-                log.error(log_line(reason="the audit log cannot be written", detail=error))
-
-
-def _log_head(store: SqlStore) -> None:
-    """Have the log say where the audit log ends: kept elsewhere, it shows if that is cut or written anew."""
-    try:
-        log.info(log_line(audit_head=store.read(lambda repository: repository.audit_head())))
-    except StoreUnavailable as error:
-        log.error(log_line(reason="the audit log cannot be read", detail=error))
+def _live(build: Callable[[], Bottle], watch: CaWatch, settings: Settings) -> LiveApplication:
+    return LiveApplication(build, lambda: (watch(), settings.version()))
 
 
 def _check_base_url(url: str | None) -> str | None:

@@ -4,6 +4,7 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+OFF = "off"
 _ADDRESS = re.compile(r"(?P<host>\S+):(?P<port>[0-9]{1,5})")
 
 
@@ -18,6 +19,21 @@ def check_address(text: str) -> str:
     if match is None or int(match["port"]) > 65535:
         raise ValueError(f"{text!r} is not HOST:PORT, such as 0.0.0.0:8080")
     return text
+
+
+def check_admin_address(text: str) -> str:
+    """Return the administrator's address as it is: HOST:PORT, or ``off`` for none.
+
+    Raises:
+        ValueError: It is neither.
+
+    """
+    if text == OFF:
+        return text
+    try:
+        return check_address(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither HOST:PORT, such as 127.0.0.1:8081, nor off") from None
 
 
 def check_url(text: str) -> str:

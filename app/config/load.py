@@ -1,20 +1,29 @@
-"""Reading the settings: the file, the environment over it, and every problem in words."""
+"""Reading the settings: the file, the environment over it, and every problem with its place."""
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from app.config.checks import FromEnvironment
 from app.config.config import Config
-from app.config.validator import VALIDATOR_TYPES
+from app.config.lines import KeyPath, find_lines, line_of
+from app.config.problems import words_for
+from app.config.profile import find_contradictions, settle_profile
+from app.config.references import check_references
 
 ENVIRONMENT_PREFIX = "SCEPBOX_"
 _LISTS = frozenset({"listen", "eku", "command"})
 _SECRETS = frozenset({"secret", "client_secret"})
+# The line of the file, 0 for none, and what is said.
+_Problem: TypeAlias = tuple[int, str]
+_line = itemgetter(0)
+_TOML_LINE = re.compile(r"\(at line (\d+), (column \d+)\)")
 
 
 class ConfigError(Exception):
@@ -28,39 +37,119 @@ def load_config(path: Path | None, environment: Mapping[str, str] = os.environ) 
         ConfigError: The file cannot be read, or holds what is not a setting.
 
     """
-    settings: dict[str, Any] = {}
-    source = str(path) if path else "the environment"
-    if path is not None:
-        try:
-            settings = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read: {error}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path}: not TOML: {error}") from error
-    _overlay(settings, environment)
+    return parse_config(read_settings(path), path, environment)
+
+
+def read_settings(path: Path | None) -> str:
+    """The text of the settings file; empty where there is none.
+
+    Raises:
+        ConfigError: It cannot be read.
+
+    """
+    return "" if path is None else _read(path)
+
+
+def parse_config(text: str, path: Path | None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read the *text* of a settings file and lay the environment over it; *path* is for the messages.
+
+    Raises:
+        ConfigError: It holds what is not a setting.
+
+    """
+    settings = _parse(text, path)
+    source = _Source(path, text)
+    problems = list(source.overlay(settings, environment))
     try:
-        return Config.model_validate(settings)
+        config = Config.model_validate(settings)
+        problems += [source.tell(place, what) for place, what in _contradictions(config)]
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{source}: {_problem(dict(one))}" for one in error.errors())) from None
+        for one in error.errors(include_url=False):
+            place = _place(one["loc"], settings)
+            if one["type"] == "missing":
+                place = (*place, one["loc"][-1])
+            problems.append(source.tell(place, words_for(dict(one), place, Config)))
+    problems += [source.tell(place, what) for place, what in check_references(settings)]
+    if problems:
+        # As they stand in the file, and those of the environment first.
+        raise ConfigError("\n".join(text for _, text in sorted(dict.fromkeys(problems), key=_line)))
+    return config
 
 
-def _overlay(settings: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """``SCEPBOX_LIMITS__CONNECTIONS=50`` is ``[limits] connections = 50``; lists by comma."""
-    for name, value in environment.items():
-        parts = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-        if not name.startswith(ENVIRONMENT_PREFIX):
-            continue
-        if len(parts) < 2:
-            # Kubernetes sets SCEPBOX_PORT and the like by itself, so that others are left alone.
-            if parts[0].split("_")[0] in Config.model_fields:
-                raise ConfigError(f"{name} is no setting: between section and key belong two underscores")
-            continue
-        place = settings
-        for part in parts[:-1]:
-            place = place.setdefault(_as_written(part, place), {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"{name}: {part} is a value and no section")
-        place[parts[-1]] = _value(parts[-1], value)
+def _read(path: Path) -> str:
+    try:
+        # Windows' editor puts a mark in front.
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: cannot be read: it is not UTF-8 text; save it as UTF-8") from error
+
+
+def _parse(text: str, path: Path | None) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line, column = text.rstrip("\n").count("\n") + 1, "at the end"
+        if place := _TOML_LINE.search(str(error)):
+            line, column = int(place[1]), f"at {place[2]}"
+        what = str(error).split("(at ")[0].strip()
+        raise ConfigError(f"{path}:{line}: not TOML: {what} {column}; see https://toml.io") from error
+    except (RecursionError, ValueError) as error:
+        # Python has bounds for the depth of nesting and for the digits of a number.
+        raise ConfigError(f"{path}: not TOML that can be read: {error}") from error
+
+
+class _Source:
+    """Where each setting was given: on a line of the file, or in a variable."""
+
+    def __init__(self, path: Path | None, text: str) -> None:
+        self._path = path
+        self._text = text
+        self._lines: Mapping[KeyPath, int] = {}
+        self._variables: dict[KeyPath, str] = {}
+
+    def overlay(self, settings: dict[str, Any], environment: Mapping[str, str]) -> Iterator[_Problem]:
+        """Lay the environment over *settings*; what is no setting there is told.
+
+        ``SCEPBOX_LIMITS__CONNECTIONS=50`` is ``[limits] connections = 50``; lists by comma.
+        """
+        for name, value in environment.items():
+            if not name.startswith(ENVIRONMENT_PREFIX):
+                continue
+            parts = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            if len(parts) < 2:
+                # Kubernetes sets SCEPBOX_PORT and the like by itself, so that others are left alone.
+                if parts[0].split("_")[0] in Config.model_fields:
+                    yield 0, f"{name}: is no setting: between section and key belong two underscores"
+                continue
+            place, path = settings, list[str]()
+            for part in parts[:-1]:
+                written = _as_written(part, place)
+                inner = place.setdefault(written, {})
+                if not isinstance(inner, dict):
+                    yield 0, f"{name}: {part} is a value and no section"
+                    break
+                place = inner
+                path.append(written)
+            else:
+                place[parts[-1]] = _value(parts[-1], value)
+                self._variables[(*path, parts[-1])] = name
+
+    def tell(self, place: KeyPath, what: str) -> _Problem:
+        """A problem at *place*, in one line of text."""
+        where = ".".join(map(str, place))
+        for length in range(len(place), 0, -1):
+            if variable := self._variables.get(place[:length]):
+                return 0, f"{variable}: {where}: {what}"
+        self._lines = self._lines or find_lines(self._text)
+        for path, variable in self._variables.items():
+            # A section that is there for the sake of a variable alone.
+            if path[: len(place)] == place and place not in self._lines:
+                return 0, f"{variable}: {where}: {what}"
+        line = line_of(self._lines, place) or 0
+        return line, f"{self._path}{f':{line}' if line else ''}: {where}: {what}"
 
 
 def _as_written(part: str, place: Mapping[str, Any]) -> str:
@@ -75,16 +164,20 @@ def _value(key: str, value: str) -> object:
     return value.split(",") if key in _LISTS else value
 
 
-def _problem(error: Mapping[str, Any]) -> str:
-    place = [str(part) for part in error["loc"] if part != "[key]"]
-    if place[0] == "validator" and len(place) > 2 and place[2] in VALIDATOR_TYPES:
-        # Which of the types it is read as is no part of the file.
-        del place[2]
-    where = ".".join(place)
-    message = str(error["msg"]).removeprefix("Value error, ")
-    match error["type"]:
-        case "extra_forbidden":
-            message = "is not a setting of this version"
-        case "union_tag_not_found" | "union_tag_invalid":
-            message = f"type has to be one of {', '.join(VALIDATOR_TYPES)}"
-    return f"{where}: {message}"
+def _contradictions(config: Config) -> Iterator[tuple[KeyPath, str]]:
+    """What no profile can mean, each with its place."""
+    for name in config.profiles:
+        for key, what in find_contradictions(settle_profile(name, config.profiles)):
+            yield ("profiles", name, *key.split(".")), what
+
+
+def _place(loc: tuple[int | str, ...], settings: Mapping[str, Any]) -> KeyPath:
+    """The path of a mistake in the settings as they were given, without pydantic's own words in it."""
+    path: list[int | str] = []
+    node: Any = settings
+    for part in loc:
+        of_dict = isinstance(node, dict) and part in node
+        if of_dict or (isinstance(node, list) and isinstance(part, int) and part < len(node)):
+            node = node[part]
+            path.append(part)
+    return tuple(path)

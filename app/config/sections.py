@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from app.config.checks import check_address, check_url
+from app.config.checks import check_address, check_admin_address, check_url
 from ca.algorithms.levels import CryptoLevel
+from ca.profiles import DEFAULT
 
 MOST_WORKERS = 64
 
@@ -17,12 +18,17 @@ class Section(BaseModel):
 
 
 class ServerSection(Section):
-    """Where the server listens; *base_url* is how devices reach it, where that is another address."""
+    """Where the server listens; *base_url* is how devices reach it, where that is another address.
+
+    *admin_listen* is where the administrator comes to, or ``off``.
+    """
 
     # Devices on the LAN are what it is for, so it listens on every address.
     listen: Annotated[list[Annotated[str, AfterValidator(check_address)]], Field(min_length=1)] = [
         "0.0.0.0:8080"
     ]
+    # Only this machine reaches it, until somebody decides otherwise.
+    admin_listen: Annotated[str, AfterValidator(check_admin_address)] = "127.0.0.1:8081"
     base_url: Annotated[str, AfterValidator(check_url)] | None = None
     # 0: as many as the machine is good for.
     workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)] = 0
@@ -61,6 +67,23 @@ class CryptoSection(Section):
     level: CryptoLevel = CryptoLevel.COMPATIBLE
 
 
+class ChallengeSection(Section):
+    """Challenge passwords: how many may be guessed, and the page that hands them out as NDES does.
+
+    So many wrong ones a minute, of one source and of all, are taken before those that people chose rest.
+    *ndes_cache* is how many of the page's passwords may wait to be used, each for *ndes_minutes*.
+    """
+
+    guesses_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    guesses_overall_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    ndes_cache: Annotated[int, Field(ge=1, le=100_000)] = 5
+    ndes_minutes: Annotated[int, Field(ge=1, le=525_600)] = 60
+    # Always the same one, any number of times and for ever: NDES' UseSinglePassword.
+    ndes_single_password: bool = False
+    ndes_utf16: bool = False
+    ndes_profile: str = DEFAULT
+
+
 class LimitsSection(Section):
     """What strangers may take: octets, connections, seconds, and places among what waits for approval."""
 
@@ -74,13 +97,6 @@ class LimitsSection(Section):
     # How long a request waits, and how long after that its refusal is remembered.
     pending_days: Annotated[int, Field(ge=1, le=3650)] = 7
     refused_days: Annotated[int, Field(ge=1, le=3650)] = 7
-
-
-class ChallengeSection(Section):
-    """Challenge passwords: how many wrong ones a minute there may be before those that people chose rest."""
-
-    guesses_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 10
-    guesses_overall_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 100
 
 
 class LogSection(Section):

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 from wsgiref.types import WSGIApplication
 
@@ -226,22 +227,30 @@ class _Lifeline:
         return False
 
 
-class WebServer:
-    """Serves one application on several sockets until it is told to stop."""
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is served on a socket, and what those who come to it may take."""
 
-    def __init__(
-        self,
-        web: WSGIApplication,
-        sockets: Sequence[socket.socket],
-        limits: Limits,
-        share: ConnectionShare | None = None,
-    ) -> None:
+    web: WSGIApplication
+    listener: socket.socket
+    limits: Limits
+
+
+class WebServer:
+    """Serves each of several sockets with its application until it is told to stop."""
+
+    def __init__(self, sites: Sequence[Site], share: ConnectionShare | None = None) -> None:
         self._share = share or _NoOthers()
         self._map: dict[int, Any] = {}
         self._stopping = False
         self._poll = hasattr(select, "poll")  # not on Windows
+        self._rounds = Rounds(self._wake)
+        self._listeners = [self._listen(site) for site in sites]
+
+    def _listen(self, site: Site) -> _Listener:
+        limits, listener = site.limits, site.listener
         adjustments = Adjustments(
-            sockets=list(sockets),
+            sockets=[listener],
             ident="scepbox",
             # waitress refuses what is as large as the limit.
             max_request_body_size=limits.body_octets + 1,
@@ -257,24 +266,20 @@ class WebServer:
         )
         # As an argument it draws a warning that it may go away.
         adjustments.send_bytes = _SEND_OCTETS
-        self._rounds = Rounds(self._wake)
-        self._listeners = [
-            _Listener(
-                web,
-                self._map,
-                True,
-                one,
-                # Its own would start threads.
-                dispatcher=self._rounds,
-                rounds=self._rounds,
-                share=self._share,
-                adj=adjustments,
-                sockinfo=(one.family, one.type, one.proto, one.getsockname()),
-                bind_socket=False,
-                limits=limits,
-            )
-            for one in sockets
-        ]
+        return _Listener(
+            site.web,
+            self._map,
+            True,
+            listener,
+            # Its own would start threads.
+            dispatcher=self._rounds,
+            rounds=self._rounds,
+            share=self._share,
+            adj=adjustments,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
+            bind_socket=False,
+            limits=limits,
+        )
 
     def run(self, lifeline: int | None = None) -> None:
         """Serve until :meth:`stop`, or until *lifeline* comes to its end; then finish what is in flight."""
@@ -320,6 +325,11 @@ class WebServer:
         if not self._stopping:
             self._stopping = True
             self._wake()
+
+    def soon(self, work: Callable[[], None]) -> None:
+        """Have the loop do *work* among its requests. May be called by a signal handler."""
+        self._rounds.add(work)
+        self._wake()
 
     def _wake(self) -> None:
         """Have the loop look at what there is to do. May be called from another thread."""

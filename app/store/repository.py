@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from app.store import notifications, queue, tables
+from app.store import ndes, notifications, queue, tables
 from app.store.audit import AuditChain, AuditKey, last_entry, list_entries
 from app.store.audit_check import check_audit
 from app.store.notifications import ClaimedNotification
@@ -335,6 +335,14 @@ class SqlRepository(RevocationStatements):
         """Forget a challenge password. False where there is none of that number."""
         gone = self._connection.execute(delete(_challenge).where(_challenge.c.id == challenge_id))
         return gone.rowcount == 1
+
+    def count_unused_challenges(self, note: str, now: datetime) -> int:
+        """How many challenge passwords with that *note* may still be used."""
+        return ndes.count_unused(self._connection, note, now)
+
+    def find_lasting_challenges(self, prefix: str, profile: str) -> list[tuple[str, bytes]]:
+        """Note and MAC of the profile's challenge passwords without limit whose note begins with *prefix*."""
+        return ndes.find_lasting(self._connection, prefix, profile)
 
     def list_certificates(
         self,

@@ -34,6 +34,7 @@ __all__ = [
     "TrustedSigners",
     "build_validators",
     "find_notified",
+    "find_notified_names",
     "load_trusted_signers",
 ]
 MIN_SECRET_OCTETS = 16
@@ -66,6 +67,16 @@ def find_notified(validators: Iterable[Validator]) -> dict[str, Notified]:
         for one in validators
         if isinstance(one, WebhookValidator | IntuneValidator) and one.wants_notifications
     }
+
+
+def find_notified_names(config: Config) -> frozenset[str]:
+    """The names of those that are told afterwards, for who only writes down what they have to be told."""
+    return frozenset(
+        name
+        for name, section in config.validator.items()
+        if (isinstance(section, WebhookSection) and section.notify_url)
+        or (isinstance(section, IntuneSection) and section.notify)
+    )
 
 
 def load_trusted_signers(config: Config, folder: DataFolder) -> dict[str, TrustedSigners]:

@@ -10,7 +10,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from tests.webhooks import Inventory, inventory
+from tests.services import Received, Reply, Service, running
+from tests.webhooks import is_genuine
 
 from . import peers
 from .scripts import NODE_FORGE, RUBY
@@ -21,15 +22,24 @@ SECRET = "a secret of the inventory and of ours"
 STATIC = "the password of the lab"
 
 
+def _know_phone_7(request: Received) -> Reply:
+    """What the inventory of the example says: it has one phone."""
+    if not is_genuine(request, SECRET.encode()):
+        return Reply.of({"allow": False, "reason": "not signed by us"})
+    if "CN=phone-7" in json.loads(request.body)["subject"]:
+        return Reply.of({"allow": True})
+    return Reply.of({"allow": False, "reason": "not in the inventory"})
+
+
 @pytest.fixture
-def asked() -> Iterator[Inventory]:
+def asked() -> Iterator[Service]:
     """The inventory that the example asks about each phone."""
-    with inventory(SECRET) as service:
+    with running(Service(_know_phone_7)) as service:
         yield service
 
 
 @pytest.fixture
-def server(asked: Inventory, tmp_path: Path) -> Iterator[Server]:
+def server(asked: Service, tmp_path: Path) -> Iterator[Server]:
     """The service by the very file of the documents, but for where the inventory is."""
     for peer in (peers.OPENSSL, peers.SCEPCLIENT, peers.STRONGSWAN, peers.RUBY, peers.NODE_FORGE):
         peers.require(peer)
@@ -103,7 +113,7 @@ CLIENTS: dict[str, Callable[[Server, Path], x509.Certificate]] = {
 }
 
 
-def test_four_profiles_serve_four_clients_at_once(server: Server, asked: Inventory, tmp_path: Path) -> None:
+def test_four_profiles_serve_four_clients_at_once(server: Server, asked: Service, tmp_path: Path) -> None:
     """A static password, one for a name, an inventory and a person: one server, one file of settings."""
     with ThreadPoolExecutor(len(CLIENTS)) as pool:
         running = {name: pool.submit(client, server, tmp_path) for name, client in CLIENTS.items()}
@@ -120,7 +130,8 @@ def test_four_profiles_serve_four_clients_at_once(server: Server, asked: Invento
     }
     listed = json.loads(run(server.data, "cert", "list", "--json"))
     assert {row["profile"] for row in listed} == CLIENTS.keys()
-    assert {one["subject"] for one in asked.requests} == {"CN=phone-7", "CN=phone-8"}
+    names = {json.loads(one.body)["subject_alt_names"][0] for one in asked.received}
+    assert names == {"dns:phone-7.fleet.example.org", "dns:phone-8.fleet.example.org"}
 
 
 def _common_name(certificate: x509.Certificate) -> str:

@@ -1,0 +1,1 @@
+"""The administrator's site: its own listener, behind a password, and never a page for devices."""

@@ -1,0 +1,52 @@
+"""The administrator's site put together: the gate before it, and what is behind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bottle import Bottle
+
+from app.admin.gate import Gate, add_security_headers
+from app.admin.ndes import NdesPage
+from app.admin.ndes_passwords import NdesPasswords
+from app.admin.pages import STYLE_SOURCE, AdminPages
+from app.config import Config
+from app.http.answers import PlainBottle
+from app.settings import Change
+from app.store import SqlStore
+from ca.policy.challenges import ChallengeKey
+from ca.ports import Clock
+from ca.x509.certificate import Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSite:
+    """What the site is made of that no reload changes."""
+
+    gate: Gate
+    store: SqlStore
+    challenge_key: ChallengeKey
+    clock: Clock
+    reload: Callable[[], Change]
+    reload_command: str
+
+    def build(self, certificate: Certificate, config: Config) -> Bottle:
+        """The application, for the CA of today and the settings in force."""
+        web = PlainBottle()
+        web.catchall = False
+        self.gate.guard(web)
+        add_security_headers(web, STYLE_SOURCE)
+        profiles = sorted(config.build_profiles())
+        AdminPages(certificate, profiles, self.reload, self.reload_command).add_to(web)
+        ndes = config.challenge
+        passwords = NdesPasswords(
+            self.store,
+            self.challenge_key,
+            self.clock,
+            ndes.ndes_profile,
+            ndes.ndes_cache,
+            timedelta(minutes=ndes.ndes_minutes),
+            ndes.ndes_single_password,
+        )
+        NdesPage(certificate, passwords, ndes.ndes_utf16).add_to(web)
+        return web

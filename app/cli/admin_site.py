@@ -1,0 +1,90 @@
+"""The administrator's site as ``serve`` starts it: its socket, and what is behind it."""
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Callable
+
+from bottle import Bottle
+
+from app.admin.attempts import Attempts
+from app.admin.gate import Gate, loopback_hosts
+from app.admin.password import AdminPassword
+from app.admin.site import AdminSite
+from app.cli.context import Refusal, say
+from app.config import OFF, Config, check_admin_address
+from app.config.sections import ServerSection
+from app.data_folder import DataFolder
+from app.http.server import bind
+from app.settings import Change
+from app.store import SqlStore
+from app.succession import load_ca_certificate
+from app.wiring import utc_now
+from ca.policy.challenges import ChallengeKey
+
+# An administrator and a few programs; the rest of a process's connections are the devices'.
+ADMIN_CONNECTIONS = 32
+
+
+def bind_admin(given: str | None, server: ServerSection) -> socket.socket | None:
+    """The socket of the site: *given* on the command line, else as the settings have it; None for none.
+
+    Where nobody has asked for the address and it is taken, it goes on without: a second server on one
+    machine is to start all the same.
+
+    Raises:
+        Refusal: The address that was asked for is none, or is taken.
+
+    """
+    asked = given is not None or "admin_listen" in server.model_fields_set
+    try:
+        address = check_admin_address(given) if given is not None else server.admin_listen
+    except ValueError as error:
+        raise Refusal(f"--admin-listen {error}") from error
+    if address == OFF:
+        return None
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        listener = bind(host, int(port))
+    except OSError as error:
+        why = f"{address}: {error.strerror or error}"
+        if asked or error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            hint = "choose another with --admin-listen, or off"
+            raise Refusal(f"cannot listen for the administrator on {why}; {hint}") from error
+        say(f"note: goes on without the administrator's site ({why}); choose another with --admin-listen")
+        return None
+    if not _is_loopback(host):
+        say(
+            "warning: the administrator's password crosses the network in clear at --admin-listen "
+            f"{address}; have a proxy with TLS in front, or listen on 127.0.0.1"
+        )
+    return listener
+
+
+def open_admin_site(
+    folder: DataFolder,
+    store: SqlStore,
+    key: ChallengeKey,
+    listener: socket.socket,
+    reload: Callable[[], Change],
+) -> AdminSite:
+    """What the site is made of that no reload changes."""
+    password = AdminPassword(folder.admin_password)
+    set_password = folder.command("admin password")
+    if not password.is_set():
+        say(f"note: the administrator's site is closed until there is a password: {set_password}")
+    gate = Gate(password, Attempts(), loopback_hosts(listener.getsockname()[0]), set_password)
+    return AdminSite(gate, store, key, utc_now, reload, folder.command("reload"))
+
+
+def build_admin(folder: DataFolder, site: AdminSite, config: Config) -> Bottle:
+    """The site for the CA of today and the settings in force."""
+    return site.build(load_ca_certificate(folder.current_ca), config)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

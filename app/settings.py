@@ -1,0 +1,199 @@
+"""The settings that are in force: taken in at the start, and anew whenever somebody had them reloaded.
+
+Who has them reloaded (a signal, the administrator's site, the verb) looks first whether they are in order
+and then leaves a mark in the data folder. Every process that serves looks at the mark at each request.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.config import Config, ConfigError, load_config, parse_config, read_settings
+from app.data_folder import DataFolder, DataFolderError, replace_private
+from ca.issuing.key_store import KeyUnusable
+from ca.issuing.root import CaUnusable
+from ca.journal import log_line
+
+log = logging.getLogger(__name__)
+_TRIES = 20
+_NAP_SECONDS = 0.1
+# What is bound, opened or started once. A section stands for all that is in it.
+AT_THE_START = (
+    "server.listen",
+    "server.admin_listen",
+    "server.workers",
+    "database",
+    "limits.body_octets",
+    "limits.header_octets",
+    "limits.connections",
+    "limits.request_seconds",
+    "limits.idle_seconds",
+)
+
+
+class ReloadMark:
+    """The mark in the data folder, a file that is an octet longer after each reload, and what to take in.
+
+    Its length changes where the times of files are too coarse, and appending is in nobody's way. What
+    was found in order lies beside it: who takes it in later takes that, and not what the settings file
+    says by then.
+    """
+
+    def __init__(self, folder: DataFolder) -> None:
+        self._mark = folder.reload_mark
+        self._settings = folder.reloaded_settings
+
+    def look(self) -> int:
+        """What is another number after each reload."""
+        try:
+            return os.stat(self._mark).st_size
+        except OSError:
+            return 0
+
+    def leave(self, text: str) -> None:
+        """Tell all who serve from this folder to take in the settings *text*.
+
+        Raises:
+            OSError: The folder cannot be written to.
+
+        """
+        _replace(self._settings, text.encode())
+        binary = getattr(os, "O_BINARY", 0)
+        descriptor = os.open(self._mark, os.O_WRONLY | os.O_CREAT | os.O_APPEND | binary, 0o600)
+        try:
+            os.write(descriptor, b".")
+        finally:
+            os.close(descriptor)
+
+    def load(self) -> Config:
+        """What is to be taken in.
+
+        Raises:
+            ConfigError: It cannot be read, or this process's environment is at odds with it.
+
+        """
+        return load_config(self._settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Which settings differ by their names; *waiting* are those that the next start takes in."""
+
+    names: tuple[str, ...]
+    waiting: tuple[str, ...]
+
+
+class Settings:
+    """The settings in force.
+
+    *find* finds the settings file; *config* is what the program was started with, *seen* the mark that
+    was there before those were read. *on_change* is called with what was taken in. With *announces* one
+    line of the log tells what has changed.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[], Path | None],
+        config: Config,
+        mark: ReloadMark,
+        seen: int,
+    ) -> None:
+        self._find = find
+        self._mark = mark
+        self._seen = seen
+        self.on_change: Callable[[Config], None] = lambda _: None
+        self._started_with = config
+        self._config = config
+        self.announces = True
+
+    def version(self) -> object:
+        """What is another value after each reload."""
+        return self._mark.look()
+
+    def current(self) -> Config:
+        """The settings in force.
+
+        Raises:
+            ConfigError: Whoever had them reloaded found them in order, and this process does not.
+
+        """
+        seen = self._mark.look()
+        if seen != self._seen:
+            config = self._mark.load()
+            if self.announces:
+                self._announce(self._compare(config))
+            self.on_change(config)
+            self._config, self._seen = config, seen
+        return self._config
+
+    def reload(self, check: Callable[[Config], object]) -> Change:
+        """Have every process take in what the settings are now, if *check* has nothing against them.
+
+        Raises:
+            ConfigError: They are wrong, and nothing has changed.
+
+        """
+        change = self._compare(check_and_mark(self._find(), self._mark, check))
+        # At once, so that the log tells it before the next request comes.
+        self.current()
+        return change
+
+    def _compare(self, config: Config) -> Change:
+        changed = tuple(_differing(self._config.model_dump(), config.model_dump()))
+        since_start = _differing(self._started_with.model_dump(), config.model_dump())
+        return Change(changed, tuple(filter(_counts_at_the_start, since_start)))
+
+    def _announce(self, change: Change) -> None:
+        names, waiting = ",".join(change.names) or "none", ",".join(change.waiting) or "none"
+        log.info(log_line(message="the settings were taken in", changed=names, at_the_next_start=waiting))
+
+
+def check_and_mark(
+    path: Path | None, mark: ReloadMark, check: Callable[[Config], object] = lambda _: None
+) -> Config:
+    """Leave the mark if the settings are in order and *check* has nothing against them, and return them.
+
+    Raises:
+        ConfigError: They are wrong, and nothing has changed.
+
+    """
+    try:
+        text = read_settings(path)
+        config = parse_config(text, path)
+        check(config)
+        mark.leave(text)
+    except (CaUnusable, DataFolderError, KeyUnusable) as error:
+        raise ConfigError(str(error)) from error
+    except OSError as error:
+        raise ConfigError(f"{error.filename or 'the data folder'}: {error.strerror or error}") from error
+    return config
+
+
+def _replace(path: Path, content: bytes) -> None:
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            replace_private(path, content)
+            return
+        except PermissionError:
+            # Windows replaces no file that somebody is just reading.
+            if os.name != "nt" or not tries_left:
+                raise
+            time.sleep(_NAP_SECONDS)
+
+
+def _counts_at_the_start(name: str) -> bool:
+    return any(f"{name}.".startswith(f"{one}.") for one in AT_THE_START)
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any], head: str = "") -> Iterator[str]:
+    """The dotted names of what differs, never a value."""
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differing(before, after, f"{head}{name}.")
+        elif before != after:
+            yield f"{head}{name}"
