@@ -92,9 +92,7 @@ def verify(place: Workplace, head: AuditHead | None, as_json: bool) -> None:
     if as_json:
         print_json(_report(report))
     if report.unchecked and not as_json:
-        say(
-            f"note: entries 1 to {report.unchecked} cannot be checked: their key was lost, as the next one says"
-        )
+        say(f"note: entries 1 to {report.unchecked} cannot be checked: their key was lost, as the next says")
     if report.findings:
         raise NotDone("\n".join(_in_words(report)))
     if not as_json:
