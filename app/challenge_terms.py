@@ -145,9 +145,7 @@ def read_sid(text: str) -> str:
     """
     match = _SID.fullmatch(text)
     if match is None or any(int(one) > _MOST_BELOW for one in match[1].split("-")[1:]):
-        raise ValueError(
-            f"{text!r} is no account's security identifier, such as S-1-5-21-1004336348-11-22-1104"
-        )
+        raise ValueError(f"{text!r} is no account's security identifier, such as S-1-5-21-11-22-33-1104")
     return text
 
 

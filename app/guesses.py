@@ -15,7 +15,8 @@ MINUTE = 60
 class GuessCounter:
     """Counts within a sliding window (see :class:`ca.ports.GuessLimit`).
 
-    No more is kept than *overall* allows: what is wrong beyond it is counted for nobody. Of several
+    What comes beyond a limit would not count if it were right, and so is none of the other either: one
+    source cannot use up what there is for all, and no more is kept than *overall* allows. Of several
     processes each has a part of both numbers.
     """
 
@@ -28,8 +29,8 @@ class GuessCounter:
     def note_wrong(self, remote: str) -> None:
         """Count a wrong one."""
         limiter = self._limiter = self._limiter or SlidingWindowCounterRateLimiter(MemoryStorage())
-        if limiter.hit(self._all):
-            limiter.hit(self._source, network_of(remote))
+        if limiter.test(self._all) and limiter.hit(self._source, network_of(remote)):
+            limiter.hit(self._all)
 
     def is_exhausted(self, remote: str) -> bool:
         """Whether there were too many of them."""

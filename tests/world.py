@@ -24,7 +24,7 @@ from ca.issuing.authority import Authority
 from ca.issuing.root import make_ca_certificate
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
-from ca.ports import Peer, StoredCertificate
+from ca.ports import AuditEntry, Peer, StoredCertificate
 from ca.profiles import Profile
 from ca.responder import Responder
 from ca.scep import codec
@@ -166,6 +166,7 @@ class World:
         valid: timedelta | None = None,
         subject: str | None = None,
         names: tuple[str, ...] | None = None,
+        guessable: bool = True,
     ) -> int | None:
         record = NewChallenge(
             mac=self.challenge_key.mac(secret),
@@ -175,6 +176,7 @@ class World:
             created_at=self.now,
             subject=subject,
             subject_alt_names=names,
+            guessable=guessable,
         )
         return self.store.transact(lambda repository: repository.add_challenge(record))
 
@@ -190,6 +192,10 @@ class World:
 
     def issued(self) -> list[StoredCertificate]:
         return self.store.transact(lambda repository: list(repository.list_certificates(self.now)))
+
+    def audited(self) -> list[AuditEntry]:
+        """The entries of the audit log, the first in front."""
+        return [one.entry for one in self.store.transact(lambda repository: repository.list_audit())]
 
     def uses_left(self) -> list[int | None]:
         return self.store.transact(lambda repository: [one.uses_left for one in repository.list_challenges()])
