@@ -9,8 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.config.config import Config
+from app.config.contradictions import check_contradictions
 
 ENVIRONMENT_PREFIX = "SCEPBOX_"
+_LISTS = frozenset({"listen", "eku", "key_types", "key_usage", "sid", "allowed", "required", "san"})
+_LISTS |= {"dns", "email", "uri", "ip", "upn"}
 
 
 class ConfigError(Exception):
@@ -34,10 +37,15 @@ def load_config(path: Path | None, environment: Mapping[str, str] = os.environ) 
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path}: not TOML: {error}") from error
     _overlay(settings, environment)
+    problems: list[str] = []
     try:
-        return Config.model_validate(settings)
+        config = Config.model_validate(settings)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{source}: {_problem(dict(one))}" for one in error.errors())) from None
+        problems += [_problem(dict(one)) for one in error.errors()]
+    problems += [f"{'.'.join(place)}: {what}" for place, what in check_contradictions(settings)]
+    if problems:
+        raise ConfigError("\n".join(f"{source}: {one}" for one in problems))
+    return config
 
 
 def _overlay(settings: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -56,8 +64,7 @@ def _overlay(settings: dict[str, Any], environment: Mapping[str, str]) -> None:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"{name}: {part} is a value and no section")
-        lists = parts[-1] in ("listen", "eku")
-        place[parts[-1]] = value.split(",") if lists else value
+        place[parts[-1]] = value.split(",") if parts[-1] in _LISTS else value
 
 
 def _problem(error: Mapping[str, Any]) -> str:

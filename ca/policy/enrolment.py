@@ -64,10 +64,16 @@ class EnrolmentPolicy:
         objection = renewal_objection(request, renewed, self.issuers, content, profile, now, moves=moves)
         if objection is None:
             return True
-        # An ordinary enrolment may be signed by any certificate, an old one of ours too.
-        if request.is_renewal or request.csr.challenge_password is None:
+        if self.is_only_renewal(request):
             raise objection
         return False
+
+    def is_only_renewal(self, request: EnrolmentRequest) -> bool:
+        """Whether nothing but the certificate that signed *request* can authorise it.
+
+        An ordinary enrolment may be signed by any certificate, an old one of ours too.
+        """
+        return request.is_renewal or request.csr.challenge_password is None
 
     def spend_challenge(
         self, request: EnrolmentRequest, exchange: Exchange, repository: Repository
