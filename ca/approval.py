@@ -14,11 +14,9 @@ from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
 from ca.issuing.crl import CRL_LIFETIME, issuer_id
 from ca.issuing.draft import check_lint
-from ca.issuing.reasons import Reason
-from ca.issuing.revocation import revoke
 from ca.journal import log_line
-from ca.policy.active import find_surplus
-from ca.policy.keys import check_key
+from ca.policy.active import find_surplus, make_room
+from ca.policy.keys import check_key, check_key_use
 from ca.policy.renewal import find_renewed, standing_objection
 from ca.policy.renewal_names import renewal_grants
 from ca.ports import (
@@ -99,7 +97,10 @@ class ApprovalDesk:
             csr = UnprovenRequest(held.csr, Deviations()).read(profile.crypto, Deviations())
             check_key(csr, profile.keys)
             content = self._content(csr, record, held, profile, repository, authority)
+            renewed = repository.find_certificate(record.renewal_of) if record.renewal_of else None
+            check_key_use(csr, content, profile, renewed, repository, now)
             surplus = find_surplus(content, profile, record.renewal_of, repository, now)
+            make_room(surplus, self._authorities, repository, now, self.crl_lifetime)
             check_lint(self.linter, authority, csr, content, profile, now)
             is_asked = issuer_id(authority.certificate) == held.issuer
             certificate = authority.sign_certificate(
@@ -114,8 +115,6 @@ class ApprovalDesk:
             )
         except (BadAlgorithm, BadRequest) as refusal:
             raise DecisionImpossible(f"cannot be issued any more, only rejected: {refusal}") from refusal
-        for one in surplus:
-            revoke(one, Reason.superseded, self._authorities, repository, now, self.crl_lifetime)
         repository.add_certificate(certificate)
         repository.settle_issued(request_id, certificate.serial, now)
         self._announce(record, held, repository, now, certificate=certificate.der)

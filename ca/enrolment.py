@@ -10,15 +10,13 @@ from datetime import timedelta
 
 from ca.algorithms.keys import key_label
 from ca.consultation import Findings, NeedsLint, NeedsVerdict
-from ca.errors import ValidatorDenied, ValidatorUnavailable
+from ca.errors import SubjectRefused, ValidatorDenied, ValidatorUnavailable, WishRefused
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content, check_wishes, requested_names
 from ca.issuing.crl import issuer_id
 from ca.issuing.draft import check_lint
-from ca.issuing.reasons import Reason
-from ca.issuing.revocation import revoke
 from ca.journal import Exchange
-from ca.policy.active import find_surplus
+from ca.policy.active import find_surplus, make_room
 from ca.policy.challenges import challenge_grants
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.keys import check_key, check_key_use
@@ -123,22 +121,23 @@ class Enrolments:
             challenge = self.policy.spend_challenge(request, exchange, repository)
         verdict = self._verdict(request, exchange, found, renews=renewal is not None)
         grants = _grants(challenge, verdict, exchange)
-        if renewal is None or not profile.renewal_same_names:
-            content = certificate_content(request.csr, profile, grants)
+        if renewal is not None and profile.renewal_same_names:
+            content, grants = renewal
         else:
-            content = renewal
+            grants = grants if renewal is None else grants.over(renewal[1])
+            content = certificate_content(request.csr, profile, grants)
         exchange.dropped = content.dropped
         if challenge is not None:
-            self.policy.check_challenge_bounds(challenge, request, content, exchange.peer.remote)
-        check_key_use(request, content, profile, repository, now, renews=renewal is not None)
+            self.policy.check_bounds(challenge, request, content, grants, exchange.peer.remote)
+        check_key_use(request.csr, content, profile, renewed if renewal else None, repository, now)
         surplus = find_surplus(content, profile, basis, repository, now)
         exchange.rule = _rule(basis, challenge, exchange)
         if profile.manual_approval or isinstance(verdict, Deferred):
             return self._hold(request, grants, exchange, repository, asked)
         if profile.lint is not Lint.OFF and found.linted != content:
             raise NeedsLint(content)
+        make_room(surplus, self._authorities, repository, now, self.crl_lifetime)
         for one in surplus:
-            revoke(one, Reason.superseded, self._authorities, repository, now, self.crl_lifetime)
             exchange.superseded(one.serial)
         return self._issue(request, content, exchange, repository, asked, basis)
 
@@ -152,19 +151,28 @@ class Enrolments:
         renewed: StoredCertificate | None,
         exchange: Exchange,
         asked: Asked,
-    ) -> CertificateContent | None:
-        """What a renewal would hold that *renewed* authorises; None where a challenge has to."""
+    ) -> tuple[CertificateContent, Grants] | None:
+        """What a renewal would hold, and by which grants, that *renewed* authorises.
+
+        None where a challenge has to.
+        """
         if renewed is None:
             self.policy.check_not_renewal(request)
             return None
         profile = exchange.profile
         grants = renewal_grants(request.csr, renewed, profile)
-        content = certificate_content(request.csr, profile, grants)
+        try:
+            content = certificate_content(request.csr, profile, grants)
+        except (SubjectRefused, WishRefused):
+            if self.policy.is_only_renewal(request):
+                raise
+            # A challenge password may vouch for what the old certificate does not.
+            return None
         moves = moves_on(renewed.der, asked.issuer, self.authority, self.others)
         is_renewal = self.policy.is_renewal(
             request, renewed, content, profile, exchange.received_at, moves=moves
         )
-        return content if is_renewal else None
+        return (content, grants) if is_renewal else None
 
     def _verdict(
         self, request: EnrolmentRequest, exchange: Exchange, found: Findings, *, renews: bool

@@ -83,6 +83,8 @@ class Exchange:
     def refused(self, refusal: ScepError) -> None:
         """Note why it ends without one."""
         self.status = "refused"
+        # That was undone with the rest.
+        self.revoked = ()
         self.fail_info = refusal.fail_info.label
         self.reason = str(refusal)
         self.detail = refusal.detail

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -238,6 +238,10 @@ class CertificateContent:
     sid: str = ""
 
 
-def subject_key(profile: str, subject: Name) -> bytes:
-    """What stands for a subject in a profile, however it is written (see ``max_active``)."""
-    return sha256(f"{profile}\0{subject.folded_text()}".encode()).digest()[:KEY_OCTETS]
+def subject_key(profile: str, subject: Name, names: Iterable[GeneralName]) -> bytes:
+    """What stands for a subject in a profile, however it is written (see ``max_active``).
+
+    Where the subject is empty, the alternative *names* are who it is (RFC 5280 4.1.2.6).
+    """
+    text = subject.folded_text() or "\n".join(sorted({str(name).casefold() for name in names}))
+    return sha256(f"{profile}\0{text}".encode()).digest()[:KEY_OCTETS]

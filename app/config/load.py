@@ -12,13 +12,16 @@ from pydantic import ValidationError
 
 from app.config.checks import FromEnvironment
 from app.config.config import Config
+from app.config.contradictions import check_contradictions
 from app.config.lines import KeyPath, find_lines, line_of
 from app.config.problems import words_for
-from app.config.profile import find_contradictions, settle_profile
 from app.config.references import check_references
 
 ENVIRONMENT_PREFIX = "SCEPBOX_"
-_LISTS = frozenset({"listen", "eku", "command"})
+_LISTS = frozenset(
+    {"listen", "eku", "command", "key_types", "key_usage", "sid", "allowed", "required", "san"}
+)
+_LISTS |= {"dns", "email", "uri", "ip", "upn"}
 _SECRETS = frozenset({"secret", "client_secret"})
 # The line of the file, 0 for none, and what is said.
 _Problem: TypeAlias = tuple[int, str]
@@ -62,14 +65,14 @@ def parse_config(text: str, path: Path | None, environment: Mapping[str, str] = 
     problems = list(source.overlay(settings, environment))
     try:
         config = Config.model_validate(settings)
-        problems += [source.tell(place, what) for place, what in _contradictions(config)]
     except ValidationError as error:
         for one in error.errors(include_url=False):
             place = _place(one["loc"], settings)
             if one["type"] == "missing":
                 place = (*place, one["loc"][-1])
             problems.append(source.tell(place, words_for(dict(one), place, Config)))
-    problems += [source.tell(place, what) for place, what in check_references(settings)]
+    for check in (check_references, check_contradictions):
+        problems += [source.tell(place, what) for place, what in check(settings)]
     if problems:
         # As they stand in the file, and those of the environment first.
         raise ConfigError("\n".join(text for _, text in sorted(dict.fromkeys(problems), key=_line)))
@@ -162,13 +165,6 @@ def _value(key: str, value: str) -> object:
     if key in _SECRETS:
         return FromEnvironment(value)
     return value.split(",") if key in _LISTS else value
-
-
-def _contradictions(config: Config) -> Iterator[tuple[KeyPath, str]]:
-    """What no profile can mean, each with its place."""
-    for name in config.profiles:
-        for key, what in find_contradictions(settle_profile(name, config.profiles)):
-            yield ("profiles", name, *key.split(".")), what
 
 
 def _place(loc: tuple[int | str, ...], settings: Mapping[str, Any]) -> KeyPath:

@@ -92,7 +92,8 @@ class SanSection(Section):
         for kind in value:
             if kind not in GRANTABLE_KINDS:
                 raise ValueError(f"{kind!r} is none of {', '.join(GRANTABLE_KINDS)}")
-        return {"only": True, **{kind: ["**"] for kind in value}}
+        # Kinds that are not in the list are unsaid, also where [profiles.default] has patterns for them.
+        return {"only": True, **{kind: ["**"] if kind in value else None for kind in GRANTABLE_KINDS}}
 
     @field_validator("dns", "email", "uri", "upn")
     @classmethod

@@ -11,7 +11,7 @@ from app.config.sections import Section
 from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import writer
 from ca.policy.keys import check_key_type
-from ca.profiles import DEFAULT, KeyRules, Lint, Profile, SidForm, Source, WhenFull
+from ca.profiles import DEFAULT, KeyRules, Lint, Profile, SidForm, WhenFull
 from ca.x509 import oids
 from ca.x509.extensions import KeyUsageBit
 
@@ -73,19 +73,6 @@ def settle_profile(name: str, sections: Mapping[str, ProfileSection]) -> Profile
         if section is not None:
             _lay_over(given, section.model_dump(exclude_unset=True))
     return ProfileSection(**given)
-
-
-def find_contradictions(settled: ProfileSection) -> list[tuple[str, str]]:
-    """What cannot be meant, each with its key: sources that say nothing, for one."""
-    found = []
-    for key, section in (("subject.source", settled.subject), ("san.source", settled.san)):
-        if section.source is Source.CHALLENGE and settled.challenge == "none":
-            found.append((key, 'is "challenge", and the profile has challenge = "none"'))
-        if section.source is Source.VALIDATOR and not settled.validator:
-            found.append((key, 'is "validator", and the profile has none'))
-    if settled.validate_renewals and not settled.validator:
-        found.append(("validate_renewals", "is true, and the profile has no validator"))
-    return found
 
 
 def build_profile(name: str, sections: Mapping[str, ProfileSection], crypto: CryptoLevel) -> Profile:

@@ -133,7 +133,7 @@ class Authority:
             transaction_id=transaction_id,
             renewed_from=renewed_from,
             key_id=key_id,
-            subject_key=subject_key(profile.name, content.subject),
+            subject_key=subject_key(profile.name, content.subject, content.subject_alt_names),
         )
 
     def certify(

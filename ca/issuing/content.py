@@ -12,7 +12,7 @@ from ca.algorithms.keys import PublicKey
 from ca.asn1 import Asn1Error
 from ca.errors import BadCsr, KeyRefused, SubjectRefused, WishRefused
 from ca.issuing.alternative_names import decide_alternative_names
-from ca.issuing.sid import decide_sid, find_sids
+from ca.issuing.sid import decide_sid, find_sids, with_one_sid
 from ca.issuing.subject import decide_subject
 from ca.profiles import NO_GRANTS, CertificateContent, Grants, Profile, SidForm
 from ca.x509 import oids
@@ -45,7 +45,7 @@ def certificate_content(
     wishes = check_wishes(csr)
     try:
         asked = _requested_names(wishes)
-        sid = decide_sid(find_sids(wishes, asked), grants)
+        sid = decide_sid(find_sids(wishes, asked), with_one_sid(grants))
         subject, foreign = decide_subject(csr.subject, profile.subject, grants)
         others = [name for name in asked if not is_sid_uri(name)]
         names, more_foreign = decide_alternative_names(others, profile.san, grants)

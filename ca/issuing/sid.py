@@ -5,6 +5,7 @@ A certificate with the identifier of an account is a way into that account, so n
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ca.asn1 import Asn1Error, read, tags, writer
 from ca.deviations import Deviations
@@ -48,6 +49,22 @@ def find_sids(extensions: Mapping[str, Extension], names: Iterable[GeneralName])
     if oids.MICROSOFT_SID in extensions:
         found.add(_read_sid_extension(extensions[oids.MICROSOFT_SID].value))
     return frozenset(found)
+
+
+def with_one_sid(grants: Grants) -> Grants:
+    """*grants* with the identifier that is vouched for, in whichever form that is said.
+
+    Raises:
+        WishRefused: Two are, that contradict each other.
+
+    """
+    granted = map(GeneralName.from_text, grants.subject_alt_names or ())
+    said = find_sids({}, granted) | ({grants.sid} if grants.sid else frozenset())
+    if not said:
+        return grants
+    if len(said) > 1 or not all(map(_SID.fullmatch, said)):
+        raise WishRefused("the Windows security identifiers that are vouched for contradict each other")
+    return replace(grants, sid=next(iter(said)))
 
 
 def decide_sid(requested: frozenset[str], grants: Grants) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from itertools import groupby
 
 from ca.errors import SubjectRefused
 
@@ -14,7 +15,10 @@ _NEVER_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _ALIKE = frozenset(
     {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC", "FULLWIDTH", "MATHEMATICAL"}
 )
-_WORD = re.compile(r"[^\W_]+")
+# Letters and digits, and with them the accents that stand over a letter as characters of their own.
+_WORD_CATEGORIES = frozenset("LNM")
+# Letters and marks that show nothing at all: fillers, joiners, the blank of Braille.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 # micromdm's scepserver makes a file name of the common name.
 _PATH = re.compile(r"(^|[/\\])\.\.([/\\]|$)")
 
@@ -33,16 +37,21 @@ def check_spelling(value: str) -> None:
         # Most are, and need not be looked at character by character.
         visible = value.isprintable()
     else:
-        visible = not any(unicodedata.category(character) in _NEVER_IN_NAMES for character in value)
+        visible = not any(
+            unicodedata.category(character) in _NEVER_IN_NAMES or character in _INVISIBLE
+            for character in value
+        )
         _check_scripts(value)
     if not visible:
-        raise SubjectRefused("a name holds control characters")
+        raise SubjectRefused("a name holds characters that cannot be seen")
     if _PATH.search(value):
         raise SubjectRefused("a name leads out of a folder")
 
 
 def _check_scripts(value: str) -> None:
-    for word in _WORD.findall(value):
+    for is_word, word in groupby(value, lambda one: unicodedata.category(one)[0] in _WORD_CATEGORIES):
+        if not is_word:
+            continue
         scripts = {unicodedata.name(letter, "").split(" ", 1)[0] for letter in word if letter.isalpha()}
         if len(scripts & _ALIKE) > 1:
             raise SubjectRefused("a name mixes letters that look alike", detail=ascii(value))

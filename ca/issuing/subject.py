@@ -2,6 +2,7 @@
 
 import re
 
+from ca.asn1 import writer
 from ca.errors import SubjectRefused
 from ca.issuing.spelling import check_spelling
 from ca.profiles import Grants, Others, Source, SubjectRules
@@ -20,18 +21,20 @@ def decide_subject(requested: Name, rules: SubjectRules, grants: Grants) -> tupl
         SubjectRefused: There is none where one has to be, or it breaks the rules.
 
     """
-    subject = requested
+    subject, replaced = requested, False
     if grants.subject is not None:
-        granted = Name.from_text(grants.subject)
-        # Of one name in two spellings the device's own counts: it compares the octets.
-        subject = requested if granted.matches(requested) else granted
+        subject = Name.from_text(grants.subject)
+        replaced = bool(requested) and not subject.matches(requested)
     elif rules.source is not Source.REQUEST:
         raise SubjectRefused(f"this profile takes the subject from the {rules.source}, which says none")
     if rules.template and not (grants.settled and grants.subject is not None):
         subject = fill_template(rules.template, subject)
+    if subject.matches(requested):
+        # Of one name in two spellings the device's own counts: it compares the octets.
+        subject = requested
     subject, dropped = _keep_allowed(subject, rules)
     _check_limits(subject, rules)
-    return subject, dropped
+    return subject, ("subject", *dropped) if replaced else dropped
 
 
 def fill_template(template: str, subject: Name) -> Name:
@@ -68,6 +71,8 @@ def check_template(template: str) -> None:
     for attribute in Name.from_text(template).attributes():
         for place in _PLACE.findall(attribute.value):
             attribute_oid(place)
+        if set("{}") & set(_PLACE.sub("", attribute.value)):
+            raise ValueError(f"{attribute} has a brace that belongs to no attribute such as {{CN}}")
 
 
 def attribute_oid(name: str) -> str:
@@ -78,9 +83,13 @@ def attribute_oid(name: str) -> str:
 
     """
     found = oids.ATTRIBUTE_OIDS.get(name.casefold())
-    if found is None and not re.fullmatch(r"[0-2](\.[0-9]+)+", name):
-        raise ValueError(f"{name!r} is no attribute type that is known here")
-    return found or name
+    if found is not None:
+        return found
+    try:
+        writer.oid(name)
+    except ValueError:
+        raise ValueError(f"{name!r} is no attribute type that is known here") from None
+    return name
 
 
 def _keep_allowed(subject: Name, rules: SubjectRules) -> tuple[Name, tuple[str, ...]]:

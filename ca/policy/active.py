@@ -1,8 +1,12 @@
 """How many certificates a subject may have in force, and which of them go where it is one too many."""
 
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from ca.errors import TooManyActive
+from ca.issuing.authority import Authority
+from ca.issuing.reasons import Reason
+from ca.issuing.revocation import RevocationRefused, revoke
 from ca.ports import Repository, StoredCertificate
 from ca.profiles import CertificateContent, Profile, WhenFull, subject_key
 
@@ -16,6 +20,8 @@ def find_surplus(
 ) -> list[StoredCertificate]:
     """The certificates that have to be revoked to make room for one more, the oldest first.
 
+    With a certificate go those that it had renewed: they would count again without it.
+
     What is *renewed* by it, and what that had renewed, counts no more than once: while a device renews it
     has two for a time, and that is what renewing is.
 
@@ -23,21 +29,59 @@ def find_surplus(
         TooManyActive: The subject has as many as it may.
 
     """
-    if not profile.max_active:
+    if not profile.max_active or profile.when_full is WhenFull.ALLOW:
         return []
-    active = repository.find_active(subject_key(profile.name, content.subject), now)
-    others = [one for one in active if one.serial != renewed and not _is_renewed(one, active)]
+    key = subject_key(profile.name, content.subject, content.subject_alt_names)
+    active = repository.find_active(key, now)
+    replaced = _replaced(active) | {renewed}
+    others = [one for one in active if one.serial not in replaced]
     surplus = len(others) + 1 - profile.max_active
-    if surplus <= 0 or profile.when_full is WhenFull.ALLOW:
+    if surplus <= 0:
         return []
     if profile.when_full is WhenFull.REFUSE:
         raise TooManyActive(
             f"this subject has as many certificates in force as it may have, {profile.max_active}",
             detail=", ".join(one.serial for one in others),
         )
-    return others[:surplus]
+    return _with_replaced(others[:surplus], active, renewed)
 
 
-def _is_renewed(one: StoredCertificate, active: list[StoredCertificate]) -> bool:
-    """Whether another certificate in force came in its place."""
-    return any(other.renewed_from == one.serial for other in active)
+def make_room(
+    surplus: Sequence[StoredCertificate],
+    authorities: Sequence[Authority],
+    repository: Repository,
+    now: datetime,
+    crl_lifetime: timedelta,
+) -> None:
+    """Revoke *surplus*, in the transaction of *repository*.
+
+    Raises:
+        TooManyActive: One cannot be revoked here.
+
+    """
+    for one in surplus:
+        try:
+            revoke(one, Reason.superseded, authorities, repository, now, crl_lifetime)
+        except RevocationRefused as error:
+            raise TooManyActive(
+                "this subject has as many certificates in force as it may have",
+                detail=f"{one.serial} cannot be revoked to make room: {error}",
+            ) from error
+
+
+def _replaced(certificates: Iterable[StoredCertificate]) -> set[str | None]:
+    """The serial numbers of what *certificates* came in the place of."""
+    return {one.renewed_from for one in certificates}
+
+
+def _with_replaced(
+    gone: list[StoredCertificate], active: list[StoredCertificate], renewed: str | None
+) -> list[StoredCertificate]:
+    """*gone*, and with them whatever is left without a certificate that came in its place."""
+    while True:
+        left = [one for one in active if one not in gone]
+        bare = _replaced(gone) - _replaced(left) - {renewed}
+        more = [one for one in left if one.serial in bare]
+        if not more:
+            return gone
+        gone = [*gone, *more]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from ca.errors import ChallengeRejected
+from ca.issuing.alternative_names import granted_names
 from ca.ports import SpentChallenge
 from ca.profiles import CertificateContent, Grants, Profile, Source
 from ca.x509.general_names import GeneralName, is_sid_uri
@@ -40,22 +41,26 @@ def challenge_grants(challenge: SpentChallenge, profile: Profile) -> Grants:
     )
 
 
-def check_bounds(challenge: SpentChallenge, requested: Name, content: CertificateContent) -> None:
+def check_bounds(
+    challenge: SpentChallenge, requested: Name, content: CertificateContent, grants: Grants
+) -> None:
     """Check that the certificate will name just what the challenge was made for.
 
-    The subject may be bound as the device asks for it or as the profile makes it. A challenge bound to a
-    subject certifies no subjectAltName beyond those it was bound to.
+    The subject may be bound as the device asks for it, as the profile makes it, or as the *grants* from
+    which *content* was made have it. A challenge bound to a subject certifies no subjectAltName beyond
+    those it was bound to, and those that are granted.
 
     Raises:
         ChallengeRejected: It is for other names.
 
     """
-    if challenge.subject is not None:
+    if challenge.subject is not None and challenge.subject != grants.subject:
         bound_to = Name.from_text(challenge.subject)
         if not (bound_to.matches(content.subject) or bound_to.matches(requested)):
             raise ChallengeRejected(detail=f"challenge {challenge.id} is bound to {challenge.subject}")
     if challenge.subject is None and challenge.subject_alt_names is None:
         return
     bound = {GeneralName.from_text(text) for text in challenge.subject_alt_names or ()}
+    bound.update(granted_names(grants))
     if {name for name in content.subject_alt_names if not is_sid_uri(name)} - bound:
         raise ChallengeRejected(detail=f"challenge {challenge.id} is bound to other subjectAltNames")

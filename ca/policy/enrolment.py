@@ -9,7 +9,7 @@ from ca.policy.challenges import ChallengeKey, check_bounds
 from ca.policy.guesses import UNLIMITED
 from ca.policy.renewal import renewal_objection
 from ca.ports import GuessLimit, Repository, SpentChallenge, StoredCertificate
-from ca.profiles import CertificateContent, Profile
+from ca.profiles import CertificateContent, Grants, Profile
 from ca.scep.messages import EnrolmentRequest
 from ca.x509.certificate import Certificate
 
@@ -67,10 +67,16 @@ class EnrolmentPolicy:
         objection = renewal_objection(request, renewed, self.issuers, content, profile, now, moves=moves)
         if objection is None:
             return True
-        # An ordinary enrolment may be signed by any certificate, an old one of ours too.
-        if request.is_renewal or request.csr.challenge_password is None:
+        if self.is_only_renewal(request):
             raise objection
         return False
+
+    def is_only_renewal(self, request: EnrolmentRequest) -> bool:
+        """Whether nothing but the certificate that signed *request* can authorise it.
+
+        An ordinary enrolment may be signed by any certificate, an old one of ours too.
+        """
+        return request.is_renewal or request.csr.challenge_password is None
 
     def spend_challenge(
         self, request: EnrolmentRequest, exchange: Exchange, repository: Repository
@@ -107,8 +113,13 @@ class EnrolmentPolicy:
         exchange.challenge_id = challenge.id
         return challenge
 
-    def check_challenge_bounds(
-        self, challenge: SpentChallenge, request: EnrolmentRequest, content: CertificateContent, remote: str
+    def check_bounds(
+        self,
+        challenge: SpentChallenge,
+        request: EnrolmentRequest,
+        content: CertificateContent,
+        grants: Grants,
+        remote: str,
     ) -> None:
         """Check that the certificate will name just what *challenge* was made for.
 
@@ -117,7 +128,7 @@ class EnrolmentPolicy:
 
         """
         try:
-            check_bounds(challenge, request.csr.subject, content)
+            check_bounds(challenge, request.csr.subject, content, grants)
         except ChallengeRejected as rejection:
             raise self._counted(rejection, remote) from rejection
 

@@ -5,9 +5,8 @@ from datetime import datetime
 
 from ca.algorithms.keys import key_label
 from ca.errors import KeyRefused
-from ca.ports import Repository
+from ca.ports import Repository, StoredCertificate
 from ca.profiles import CertificateContent, KeyRules, Profile, subject_key
-from ca.scep.messages import EnrolmentRequest
 from ca.x509.certificate import key_identifier
 from ca.x509.request import CertificationRequest
 
@@ -42,28 +41,26 @@ def check_key(csr: CertificationRequest, rules: KeyRules) -> None:
 
 
 def check_key_use(
-    request: EnrolmentRequest,
+    csr: CertificationRequest,
     content: CertificateContent,
     profile: Profile,
+    renewed: StoredCertificate | None,
     repository: Repository,
     now: datetime,
-    *,
-    renews: bool,
 ) -> None:
-    """Check that the key of *request* is not in use where it may not be.
+    """Check that the key of *csr* is not in use where it may not be.
 
     Raises:
-        KeyRefused: It is that of the certificate that it renews, or of another subject's in force.
+        KeyRefused: It is that of the certificate that is *renewed*, or of another subject's in force.
 
     """
-    rules = profile.keys
-    if renews and not rules.renewed and request.signer.spki == request.csr.spki:
+    rules, key_id = profile.keys, key_identifier(csr.spki)
+    if renewed is not None and not rules.renewed and renewed.key_id == key_id:
         raise KeyRefused("a renewal needs a new key here")
     if rules.shared:
         return
-    others = repository.find_by_key(key_identifier(request.csr.spki), now)
-    for one in others:
-        if one.subject_key != subject_key(one.profile, content.subject):
+    for one in repository.find_by_key(key_id, now):
+        if one.subject_key != subject_key(one.profile, content.subject, content.subject_alt_names):
             raise KeyRefused("this key is certified under another subject already", detail=one.serial)
 
 

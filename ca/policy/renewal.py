@@ -1,6 +1,6 @@
 """Renewal by the old certificate (RFC 8894 2.3): is it ours, alive, due, and for the same names?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from hmac import compare_digest
 
@@ -12,6 +12,7 @@ from ca.profiles import CertificateContent, Profile
 from ca.scep.messages import EnrolmentRequest
 from ca.x509.certificate import Certificate
 from ca.x509.chain import ChainBroken, check_chain
+from ca.x509.general_names import GeneralName, is_sid_uri
 
 
 def find_renewed(
@@ -81,9 +82,14 @@ def standing_objection(
         return None
     if not signer.subject.matches(content.subject):
         return RenewalRefused("a renewal keeps the subject of the old certificate")
-    if set(signer.subject_alt_names) != set(content.subject_alt_names):
+    if _names(signer.subject_alt_names) != _names(content.subject_alt_names):
         return RenewalRefused("a renewal keeps the subjectAltNames of the old certificate")
     return None
+
+
+def _names(names: Iterable[GeneralName]) -> frozenset[GeneralName]:
+    """All but security identifiers: those are kept anyway, in the form that the profile says by now."""
+    return frozenset(name for name in names if not is_sid_uri(name))
 
 
 def _verifies(signer: Certificate, issuers: Sequence[Certificate], now: datetime) -> bool:

@@ -1,5 +1,7 @@
 """What a certificate of ours vouches for when it is renewed, or granted once more by another CA of ours."""
 
+from dataclasses import replace
+
 from ca.issuing.sid import find_sids
 from ca.ports import StoredCertificate
 from ca.profiles import Grants, Profile, Source
@@ -11,17 +13,21 @@ from ca.x509.request import CertificationRequest
 def renewal_grants(csr: CertificationRequest, renewed: StoredCertificate, profile: Profile) -> Grants:
     """What *renewed* vouches for in a renewal under *profile*.
 
-    Where its names came from somebody else than the device, the device cannot ask for them, and gets them
-    all the same; where they came from the device, it has to ask for them, and no others.
+    Where its subject or its alternative names came from somebody else than the device, the device cannot
+    ask for them, and gets them all the same; where they came from the device, it has to ask for them, and
+    gets no others unless the profile lets a renewal change them.
     """
     settled = settled_grants(renewed)
-    if not profile.renewal_same_names:
-        return Grants(sid=settled.sid)
-    others_say = bool(profile.validator) or Source.REQUEST not in (profile.subject.source, profile.san.source)
-    if others_say:
-        return settled
+    # A validator may have said any of them, whatever the profile says of its sources.
+    validated = bool(profile.validator) and profile.renewal_same_names
     asks_for_it = Certificate.load(renewed.der).subject.matches(csr.subject)
-    return Grants(settled.subject if asks_for_it else None, sid=settled.sid, settled=True)
+    keeps_subject = asks_for_it or validated or profile.subject.source is not Source.REQUEST
+    keeps_names = validated or profile.san.source is not Source.REQUEST
+    return replace(
+        settled,
+        subject=settled.subject if keeps_subject else None,
+        subject_alt_names=settled.subject_alt_names if keeps_names else None,
+    )
 
 
 def settled_grants(stored: StoredCertificate) -> Grants:

@@ -145,8 +145,9 @@ class Name:
         return self.der == other.der or self._folded() == other._folded()
 
     def folded_text(self) -> str:
-        """Text that is the same for all names that :meth:`matches` takes for one."""
-        return "\n".join("+".join(sorted(f"{oid}={value}" for oid, value in rdn)) for rdn in self._folded())
+        """Text that is the same for all names that :meth:`matches` takes for one, and for no other."""
+        # No folded value has a line in it, and no certified one a NUL.
+        return "\n".join("\0".join(sorted(f"{oid}={value}" for oid, value in rdn)) for rdn in self._folded())
 
     def _folded(self) -> list[frozenset[tuple[str, str]]]:
         return [frozenset((part.oid, _fold(part.value)) for part in rdn) for rdn in self.rdns]

@@ -90,5 +90,5 @@ def _keys(serial: str, der: bytes, profile: str) -> dict[str, object]:
     return {
         "serial": serial,
         "key_id": key_identifier(certificate.spki),
-        "subject_key": subject_key(profile, certificate.subject),
+        "subject_key": subject_key(profile, certificate.subject, certificate.subject_alt_names),
     }
