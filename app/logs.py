@@ -20,6 +20,8 @@ def set_up_logs(level: str) -> None:
     # alembic tells of each step; what matters of it we say ourselves.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("waitress").setLevel(logging.WARNING)
+    # It tells of each connection; what comes of it we say ourselves.
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
 def set_log_level(level: str) -> None:

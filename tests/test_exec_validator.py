@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -323,6 +324,22 @@ def test_nothing_is_left_open(program: Program) -> None:
         fine.decide(applicant())
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_many_run_side_by_side_in_threads(program: Program) -> None:
+    """As they do in a server: one hangs, and the others are done meanwhile."""
+    hangs = "sys.stdin.buffer.read().find(b'slow') >= 0 and time.sleep(60)"
+    validator = program(f"{hangs}\nsys.exit(1)", 4.0)
+
+    with ThreadPoolExecutor(6) as pool:
+        slow = pool.submit(unavailable, validator, "slow")
+        others = [pool.submit(validator.decide, applicant("quick")) for _ in range(5)]
+        verdicts = [other.result() for other in others]
+        was_done = slow.done()
+
+    assert verdicts == [Denied(REFUSED)] * 5
+    assert not was_done
+    assert "no end within 4 s" in slow.result()
 
 
 def test_it_is_never_told_afterwards(program: Program) -> None:

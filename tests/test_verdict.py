@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from app.validators.verdict import MAX_OCTETS, REFUSED, NoVerdict, Statement, read_statement, safe_text
 from ca.approval import MAX_REASON, check_reason
@@ -140,3 +142,26 @@ def test_a_statement_of_nothing_is_no_verdict() -> None:
     """Default deny."""
     with pytest.raises(NoVerdict):
         Statement().verdict()
+
+
+_VALUES = (
+    st.sampled_from([True, False, None, 1, 0.5, "", "CN=a", "dns:a", "S-1-5-21-7", [], ["a"], [1], {}])
+    | st.text()
+)
+_FIELDS = st.sampled_from(["allow", "hold", "reason", "subject", "subject_alt_names", "sid", "data", "x"])
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.binary(max_size=200) | st.dictionaries(_FIELDS, _VALUES).map(lambda said: json.dumps(said).encode())
+)
+def test_any_octets_are_a_verdict_or_none(octets: bytes) -> None:
+    """Never a fault, which would be a 500 for the device; and an allowance only of a plain yes."""
+    try:
+        found = read_statement(octets, "secret").verdict()
+    except NoVerdict:
+        return
+    if isinstance(found, Allowed):
+        assert json.loads(octets)["allow"] is True
+    if isinstance(found, Denied):
+        assert check_reason(found.reason) == found.reason

@@ -27,7 +27,7 @@ from app.validators.verdict import MAX_OCTETS, safe_text
 
 # More than wait at once (app.http.rounds), and not so many that hung ones could pile up for ever.
 MOST_AT_ONCE = 64
-MOST_POOLED = 8
+_GRACE_SECONDS = 0.5
 # Between tries of one request, in seconds; the last again and again.
 _PAUSES = (0.1, 0.3, 1.0)
 # The service behind a proxy is not there at the moment (RFC 9110 15.6.3, 15.6.4, 15.6.5).
@@ -99,7 +99,7 @@ class Caller:
     def __init__(self, ca_file: Path | None = None) -> None:
         context = ssl.create_default_context(cafile=ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._pools = urllib3.PoolManager(maxsize=MOST_POOLED, ssl_context=context)
+        self._pools = urllib3.PoolManager(maxsize=MOST_AT_ONCE, ssl_context=context)
         self._pools.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
 
@@ -147,7 +147,9 @@ class Caller:
             self._free.release()
 
     def _exchange(self, request: Request, deadline: Deadline) -> Answer:
-        timeout = urllib3.Timeout(connect=deadline.remaining, read=deadline.remaining)
+        # A little later than the limit, so that it is the limit that is told.
+        seconds = deadline.remaining + _GRACE_SECONDS
+        timeout = urllib3.Timeout(connect=seconds, read=seconds)
         try:
             response = self._pools.request(
                 "GET" if request.body is None else "POST",
