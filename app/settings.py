@@ -44,7 +44,8 @@ class ReloadMark:
     """
 
     def __init__(self, folder: DataFolder) -> None:
-        self._mark = folder.reload_mark
+        # Looked at with each request: as text, which costs half of what a Path does.
+        self._mark = str(folder.reload_mark)
         self._settings = folder.reloaded_settings
 
     def look(self) -> int:

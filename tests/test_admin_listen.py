@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -48,16 +47,27 @@ def _default_port_taken() -> Iterator[None]:
         yield
 
 
-def test_a_second_server_on_one_machine_starts_without_a_site(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_server_on_one_machine_starts_without_a_site(data: Path, tmp_path: Path) -> None:
     """Nobody has asked for the port, and devices are to be answered; one line says what is missing."""
-    with _default_port_taken():
-        listener = bind_admin(None, ServerSection())
+    with (
+        _default_port_taken(),
+        serving("--data", data, "--listen", "127.0.0.1:0", log=tmp_path / "log") as service,
+    ):
+        (line,) = re.findall(r".*no administrator's site.*", service.log)
+        assert "127.0.0.1:8081" in line
+        assert "--admin-listen" in line
+        assert "admin: " not in service.log
+        assert service.get("/healthz")[1]
 
-    assert listener is None
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "without the administrator's site" in told
-    assert "--admin-listen" in told
+
+def test_a_start_that_is_refused_says_why_and_nothing_of_the_site(tmp_path: Path) -> None:
+    """One line, whatever else the machine has."""
+    (tmp_path / "ca").mkdir()
+
+    with _default_port_taken():
+        done = run("serve", "--data", tmp_path, "--listen", "127.0.0.1:0")
+
+    assert (done.code, done.err.count("\n")) == (2, 1)
 
 
 def test_an_address_that_was_asked_for_and_is_taken_is_refused(taken: str) -> None:
@@ -70,17 +80,20 @@ def test_an_address_that_was_asked_for_and_is_taken_is_refused(taken: str) -> No
 
 def test_off_is_off_wherever_it_is_said() -> None:
     """The command line counts more than the settings."""
-    assert bind_admin("off", ServerSection()) is None
-    assert bind_admin(None, ServerSection(admin_listen="off")) is None
+    assert bind_admin("off", ServerSection()) == (None, "")
+    assert bind_admin(None, ServerSection(admin_listen="off")) == (None, "")
 
 
-def test_the_network_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("address", "warned"), [("127.0.0.1:0", False), ("localhost:0", False), ("0.0.0.0:0", True)]
+)
+def test_the_network_is_warned_of(address: str, *, warned: bool) -> None:
     """The password would cross it in clear (RFC 7617 4)."""
-    for address in ("127.0.0.1:0", "localhost:0"):
-        with closing(bind_admin(address, ServerSection()) or socket.socket()):
-            assert capsys.readouterr().err == ""
-    with closing(bind_admin("0.0.0.0:0", ServerSection()) or socket.socket()):
-        assert "TLS" in capsys.readouterr().err
+    listener, said = bind_admin(address, ServerSection())
+
+    assert listener
+    with closing(listener):
+        assert ("TLS" in said) == warned
 
 
 @pytest.mark.parametrize("address", ["nowhere", "on", "8081", "127.0.0.1:99999", ""])

@@ -26,8 +26,10 @@ from ca.policy.challenges import ChallengeKey
 ADMIN_CONNECTIONS = 32
 
 
-def bind_admin(given: str | None, server: ServerSection) -> socket.socket | None:
-    """The socket of the site: *given* on the command line, else as the settings have it; None for none.
+def bind_admin(given: str | None, server: ServerSection) -> tuple[socket.socket | None, str]:
+    """The socket of the site, and what is to be said of it; None for no site.
+
+    It listens where *given* on the command line, else as the settings have it.
 
     Where nobody has asked for the address and it is taken, it goes on without: a second server on one
     machine is to start all the same.
@@ -42,7 +44,7 @@ def bind_admin(given: str | None, server: ServerSection) -> socket.socket | None
     except ValueError as error:
         raise Refusal(f"--admin-listen {error}") from error
     if address == OFF:
-        return None
+        return None, ""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:
@@ -52,14 +54,13 @@ def bind_admin(given: str | None, server: ServerSection) -> socket.socket | None
         if asked or error.errno not in (errno.EADDRINUSE, errno.EACCES):
             hint = "choose another with --admin-listen, or off"
             raise Refusal(f"cannot listen for the administrator on {why}; {hint}") from error
-        say(f"note: goes on without the administrator's site ({why}); choose another with --admin-listen")
-        return None
-    if not _is_loopback(host):
-        say(
-            "warning: the administrator's password crosses the network in clear at --admin-listen "
-            f"{address}; have a proxy with TLS in front, or listen on 127.0.0.1"
-        )
-    return listener
+        return None, f"note: no administrator's site ({why}); choose another address with --admin-listen"
+    if _is_loopback(host):
+        return listener, ""
+    return listener, (
+        f"warning: at {address} the administrator's password crosses the network in clear; "
+        "have a proxy with TLS in front, or listen on 127.0.0.1"
+    )
 
 
 def open_admin_site(

@@ -73,7 +73,7 @@ def serve(
     # Bound first: a port that is taken must not leave half a first start behind.
     url = _check_base_url(base_url)
     sockets = [_bind(address) for address in check_addresses(listen or config.server.listen)]
-    admin_socket = bind_admin(admin_listen, config.server)
+    admin_socket, about_admin = bind_admin(admin_listen, config.server)
     prepare(place)
     count = settle_workers(config.server.workers if workers is None else workers)
     sharing = Sharing(let_others_catch_up, make_turn(count), BUSY_SECONDS)
@@ -107,6 +107,8 @@ def serve(
     _calm_collector()
     for other in sockets[1:]:
         say(f"also: {_url(other)}/scep")
+    if about_admin:
+        say(about_admin)
     if admin_socket is not None:
         say(f"admin: {_url(admin_socket)}/")
     log_audit_head(store)
