@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.challenge_file import MOST_ROWS, ChallengeFile
-from tests.command_line import Done, did, run
+from app.challenge_terms import Terms
+from tests.command_line import Done, did, run, serving
 from tests.world import NOW
 
 
@@ -88,16 +89,23 @@ def test_secrets_of_ones_own_are_taken_as_they_are(data: Path) -> None:
     assert len(second["secret"]) == 24
 
 
+def _read(text: str | bytes) -> tuple[list[Terms], list[str]]:
+    """The rows of a file, and what is wrong with it."""
+    reader = ChallengeFile({"default"}, NOW)
+    rows = reader.read(text if isinstance(text, bytes) else text.encode())
+    return [one.terms for one in rows], [f"{line}: {what}" for line, what in reader.problems]
+
+
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_files_of_spreadsheets_are_read(data: Path, mark: bytes, end: str) -> None:
+def test_files_of_spreadsheets_are_read(mark: bytes, end: str) -> None:
     """With the mark and the line ends of Windows, and capitals in the first line."""
     text = end.join(["Subject, Note", '"CN=a,O=Größe","two, words"', ""])
 
-    done = _import(data, mark + text.encode())
+    rows, problems = _read(mark + text.encode())
 
-    (row,) = _rows(done.out)
-    assert (row["subject"], row["note"]) == ("CN=a,O=Größe", "two, words")
+    assert problems == []
+    assert [(one.subject, one.note) for one in rows] == [("CN=a,O=Größe", "two, words")]
 
 
 def test_every_mistake_is_told_at_once_and_nothing_is_made(data: Path) -> None:
@@ -151,10 +159,11 @@ HEADS = {
 
 
 @pytest.mark.parametrize(("text", "told"), HEADS.values(), ids=HEADS.keys())
-def test_a_file_that_is_none_is_told(data: Path, text: str | bytes, told: str) -> None:
+def test_a_file_that_is_none_is_told(text: str | bytes, told: str) -> None:
     """Each in one line, with the place."""
-    problems = _problems(_import(data, text))
+    rows, problems = _read(text)
 
+    assert rows == []
     assert problems[0].startswith(told), problems
 
 
@@ -219,8 +228,6 @@ def test_standard_input_is_read_and_what_was_made_works(data: Path, tmp_path: Pa
     """From one program into the next; the list tells who used it."""
     made = run("challenge", "import", "-", "--data", data, stdin="subject\nCN=ipad-17\n")
     secret = _rows(made.out)[0]["secret"]
-
-    from tests.command_line import serving
 
     with serving("--data", data, "--listen", "127.0.0.1:0", log=tmp_path / "log") as service:
         options = ("--subject", "CN=ipad-17", "--out", tmp_path / "device", "--challenge", "-")

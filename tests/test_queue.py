@@ -179,8 +179,8 @@ def _statements(world: World, device: Device, transaction_id: str) -> list[str]:
 
 
 def test_automatic_approval_costs_no_statement(device: Device) -> None:
-    """Who does not use the queue does not pay for it: four statements with a challenge without limit."""
+    """Who does not use the queue does not pay for it: four statements, and the audit log's two."""
     world = World()
 
-    assert _statements(world, device, "t1") == ["SELECT", "SELECT", "INSERT", "INSERT"]
+    assert _statements(world, device, "t1") == ["SELECT", "SELECT", "INSERT", "INSERT", "SELECT", "INSERT"]
     world.store.close()

@@ -133,9 +133,10 @@ def _in_words(report: AuditReport) -> list[str]:
     told = [_told(one) for one in report.findings[:_MOST_TOLD]]
     if report.is_cut or len(report.findings) > _MOST_TOLD:
         told.append("and more; --json lists them")
+    count = len(report.findings)
     return [
         *told,
-        f"the audit log was tampered with ({len(report.findings)} found): ask who could write to it",
+        f"the audit log is not as it was written ({count} found): ask who could change the database",
     ]
 
 
