@@ -12,12 +12,20 @@ import pytest
 from app.cli.main import top
 from app.config import Config, load_config
 from app.config.profile import ProfileSection
+from ca.issuing.alternative_names import GRANTABLE_KINDS
 from ca.profiles import DEFAULT
 from tests.world import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 # Nobody has them by default, so the README shows an example.
-EXAMPLES = {"server.base_url", "ca.distribution_url", f"profiles.{DEFAULT}.crypto"}
+_UNSAID = (
+    "crypto",
+    "valid_until",
+    "key_usage",
+    "subject.allowed",
+    *(f"san.{kind}" for kind in GRANTABLE_KINDS),
+)
+EXAMPLES = {"server.base_url", "ca.distribution_url", *(f"profiles.{DEFAULT}.{key}" for key in _UNSAID)}
 
 
 def settings() -> str:

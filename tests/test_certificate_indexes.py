@@ -1,0 +1,85 @@
+"""The indexes that profiles ask for: there where one does, and what certificates are found by."""
+
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from sqlalchemy import Connection, event, inspect
+
+from app.config import Config
+from app.store.engine import open_engine
+from app.store.repository import SqlRepository
+from tests.counting import most
+from tests.policing import ask_for
+from tests.test_http import wired
+from tests.world import NOW, World, certificate_of
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A CA in a file."""
+    world = World(f"sqlite:///{tmp_path}/scepbox.db")
+    yield world
+    world.store.close()
+
+
+INDEXES = [
+    ("", set()),
+    (most(1), {"ix_certificate_subject_key"}),
+    ("[profiles.default]\nkeys_shared = false\n", {"ix_certificate_key_id"}),
+    (most(1, more="keys_shared = false\n"), {"ix_certificate_subject_key", "ix_certificate_key_id"}),
+    ("[profiles.lan]\nmax_active = 1\n", {"ix_certificate_subject_key"}),
+]
+
+
+@pytest.mark.parametrize(("toml", "made"), INDEXES)
+def test_an_index_is_there_where_a_profile_asks_for_it(
+    world: World, tmp_path: Path, toml: str, made: set[str]
+) -> None:
+    """Everybody's enrolments would pay for it; made once, a second start finds it."""
+    for _ in range(2):
+        wired(world, Config.model_validate(tomllib.loads(toml)))
+
+    engine = open_engine(f"sqlite:///{tmp_path}/scepbox.db")
+    names = {one["name"] for one in inspect(engine).get_indexes("certificate")}
+    engine.dispose()
+    assert {name for name in names if name and "key" in name} == made
+
+
+Find: TypeAlias = Callable[[SqlRepository], object]
+FOUND: list[tuple[str, Find]] = [
+    ("ix_certificate_subject_key", lambda repository: repository.find_active(b"x" * 16, NOW)),
+    ("ix_certificate_key_id", lambda repository: repository.find_by_key(b"x" * 20, NOW)),
+]
+
+
+@pytest.mark.parametrize(("index", "find"), FOUND)
+def test_the_index_is_what_certificates_are_found_by(
+    world: World, tmp_path: Path, index: str, find: Find
+) -> None:
+    """However many there are: the database says how it means to look (EXPLAIN QUERY PLAN)."""
+    certificate_of(ask_for(world))
+    engine = open_engine(f"sqlite:///{tmp_path}/scepbox.db")
+    statements: list[tuple[str, tuple[object, ...]]] = []
+
+    def keep(_: object, __: object, statement: str, parameters: tuple[object, ...], *___: object) -> None:
+        statements.append((statement, parameters))
+
+    with engine.connect() as connection, connection.begin():
+        assert "SCAN certificate" in _plan(connection, "SELECT * FROM certificate", ())
+        SqlRepository(connection).index_certificates(by_key=True, by_subject=True)
+        event.listen(connection, "before_cursor_execute", keep)
+        find(SqlRepository(connection))
+        (found,) = statements
+        plan = _plan(connection, *found)
+    engine.dispose()
+
+    assert f"USING INDEX {index}" in plan
+    assert "SCAN" not in plan
+
+
+def _plan(connection: Connection, statement: str, parameters: tuple[object, ...]) -> str:
+    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    return "\n".join(str(row.detail) for row in rows)
