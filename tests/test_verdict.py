@@ -144,7 +144,7 @@ def test_a_statement_of_nothing_is_no_verdict() -> None:
         Statement().verdict()
 
 
-_VALUES = (
+_VALUES: st.SearchStrategy[object] = (
     st.sampled_from([True, False, None, 1, 0.5, "", "CN=a", "dns:a", "S-1-5-21-7", [], ["a"], [1], {}])
     | st.text()
 )
