@@ -196,6 +196,30 @@ def build_validators(config: Config, folder: DataFolder) -> dict[str, Validator]
     return {**asking_validators(config, folder), **inside}
 
 
+class Validators:
+    """The validators of the settings in force: the same ones until those are taken in anew.
+
+    They keep connections and tokens, and what they are told goes the way that they are asked.
+    """
+
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
+        self._config: Config | None = None
+        self._made: dict[str, Validator] = {}
+
+    def of(self, config: Config) -> dict[str, Validator]:
+        """Those of *config*.
+
+        Raises:
+            ConfigError: As :func:`build_validators`.
+
+        """
+        if config is not self._config:
+            self._made = build_validators(config, self._folder)
+            self._config = config
+        return self._made
+
+
 def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing = ALONE) -> SqlStore:
     """Open the store.
 

@@ -31,7 +31,7 @@ from app.settings import ReloadMark, Settings
 from app.store import Sharing
 from app.succession import load_succession
 from app.validators import find_notified
-from app.wiring import build_counts, build_validators, build_web, open_configured_store, utc_now
+from app.wiring import Validators, build_counts, build_web, open_configured_store, utc_now
 from app.workers import Share, make_turn, run_workers, settle_workers
 from ca.policy.challenges import ChallengeKey
 
@@ -69,7 +69,8 @@ def serve(
     # Looked at first: what is reloaded while the settings are read is then taken in.
     seen, config = mark.look(), place.config
     set_up_logs(config.log.level)
-    validators = build_validators(config, place.folder)
+    validators = Validators(place.folder)
+    validators.of(config)
     # Bound first: a port that is taken must not leave half a first start behind.
     url = _check_base_url(base_url)
     sockets = [_bind(address) for address in check_addresses(listen or config.server.listen)]
@@ -86,8 +87,8 @@ def serve(
         cas, warnings = load_succession(place.folder, utc_now())
         for warning in warnings:
             say(f"warning: {warning}")
-        asked = build_validators(config, place.folder)
-        return build_web(cas, config, store, key, url or config.server.base_url or "", counts, asked)
+        base = url or config.server.base_url or ""
+        return build_web(cas, config, store, key, base, counts, validators.of(config))
 
     # The command line may change the CA meanwhile, and whoever may reload the settings.
     watch = CaWatch(place.folder)
@@ -118,11 +119,11 @@ def serve(
     def make_worker(share: Share) -> Worker:
         # While there is a file to be had for it.
         store.open()
-        notifier = Notifier(store, find_notified(validators.values()), utc_now)
+        notifier = Notifier(store, find_notified(validators.of(settings.current()).values()), utc_now)
 
         def take_in(new: Config) -> None:
             set_log_level(new.log.level)
-            notifier.use(find_notified(build_validators(new, place.folder).values()))
+            notifier.use(find_notified(validators.of(new).values()))
 
         settings.on_change = take_in
         settings.announces = share.is_first
