@@ -74,7 +74,7 @@ def opened(
     gate = Gate(password, Attempts(), loopback_hosts(address))
     site: Site
 
-    def reload() -> Change:
+    def reload(_: str) -> Change:
         return site.reload()
 
     admin = AdminSite(gate, world.store, world.challenge_key, lambda: world.now, reload, "run.py reload")

@@ -271,3 +271,14 @@ def _break(world: World) -> None:
     world.store.transact(
         lambda repository: repository._connection.exec_driver_sql("ALTER TABLE challenge RENAME TO gone")
     )
+
+
+def test_the_audit_log_says_who_had_a_password(world: World, tmp_path: Path) -> None:
+    """Whoever finds a device that should not be there asks who let it in."""
+    with opened(world, tmp_path, challenge()) as site:
+        site.get(PAGE, **login(user="EXAMPLE\\svc-mdm"))
+
+    written = world.store.transact(lambda repository: list(repository.list_audit()))
+    assert [(one.entry.actor, one.entry.action, one.entry.rule) for one in written] == [
+        ("administrator EXAMPLE\\svc-mdm", "challenge new", "NDES page")
+    ]

@@ -59,7 +59,7 @@ class NdesPage:
         if comes_from_elsewhere():
             return refuse(403, "another site has led here; open the address by itself")
         try:
-            password = self.passwords.hand_out()
+            password = self.passwords.hand_out(f"administrator {user_name()}")
         except PasswordCacheFull:
             log.warning(log_line(message="the NDES password cache is full", user=user_name()))
             return self._page(_FULL.format(most=self.passwords.most))

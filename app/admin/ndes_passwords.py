@@ -4,12 +4,14 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 
 from app.store import SqlRepository, SqlStore
 from app.store.records import NewChallenge
+from ca.journal import log_line
 from ca.policy.challenges import ChallengeKey
-from ca.ports import Clock
+from ca.ports import AuditEntry, Clock
 
 # As NDES has them; scrapers look for 16 characters of 0-9 and A-F.
 _OCTETS = 8
@@ -37,17 +39,18 @@ class NdesPasswords:
     lifetime: timedelta
     single: bool
 
-    def hand_out(self) -> str:
-        """A password to give to one device, or with *single* to all of them.
+    def hand_out(self, actor: str = "administrator") -> str:
+        """A password to give to one device, or with *single* to all of them; *actor* has asked for it.
 
         Raises:
             PasswordCacheFull: There are too many that nobody has used yet.
             StoreUnavailable: It cannot be kept.
 
         """
-        return self.store.transact(self._find_single if self.single else self._make)
+        make = self._find_single if self.single else self._make
+        return self.store.transact(partial(make, actor))
 
-    def _make(self, repository: SqlRepository) -> str:
+    def _make(self, actor: str, repository: SqlRepository) -> str:
         now = self.clock()
         if repository.count_unused_challenges(NOTE, now) >= self.most:
             raise PasswordCacheFull
@@ -63,10 +66,12 @@ class NdesPasswords:
                 # 64 bits: few enough that guesses are counted.
                 guessable=True,
             )
-            if repository.add_challenge(made) is not None:
+            number = repository.add_challenge(made)
+            if number is not None:
+                repository.add_audit(self._entry(actor, number))
                 return password
 
-    def _find_single(self, repository: SqlRepository) -> str:
+    def _find_single(self, actor: str, repository: SqlRepository) -> str:
         for note, mac in repository.find_lasting_challenges(SINGLE_NOTE, self.profile):
             password = self._derive(note)
             # Another secret than today's may have made it.
@@ -83,8 +88,13 @@ class NdesPasswords:
             note=note,
             guessable=True,
         )
-        repository.add_challenge(made)
+        number = repository.add_challenge(made)
+        repository.add_audit(self._entry(actor, number))
         return password
+
+    def _entry(self, actor: str, number: int | None) -> AuditEntry:
+        target, detail = f"challenge {number}", log_line(profile=self.profile)
+        return AuditEntry(self.clock(), actor, "challenge new", target, "made", "NDES page", detail)
 
     def _derive(self, note: str) -> str:
         # The MAC of another text than any password's: a password of this very text has another one.

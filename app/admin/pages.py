@@ -48,14 +48,15 @@ _PAGE = """<!doctype html>
 class AdminPages:
     """``/``, ``/api/v1/reload`` and the health line.
 
-    *reload* takes the settings in or raises ConfigError; *reload_command* is the verb that does the same.
+    *reload* takes the settings in for whom it is told, or raises ConfigError; *reload_command* is the
+    verb that does the same.
     """
 
     def __init__(
         self,
         certificate: Certificate,
         profiles: list[str],
-        reload: Callable[[], Change],
+        reload: Callable[[str], Change],
         reload_command: str,
     ) -> None:
         self._certificate = certificate
@@ -85,7 +86,7 @@ class AdminPages:
 
     def _take_in(self) -> HTTPResponse:
         try:
-            change = self._reload()
+            change = self._reload(f"administrator {user_name()}")
         except ConfigError as error:
             log.warning(log_line(message="the settings were not taken in", detail=error, user=user_name()))
             return answer_json({"taken_in": False, "problems": str(error).splitlines()}, 422)

@@ -27,7 +27,7 @@ class AdminSite:
     store: SqlStore
     challenge_key: ChallengeKey
     clock: Clock
-    reload: Callable[[], Change]
+    reload: Callable[[str], Change]
     reload_command: str
 
     def build(self, certificate: Certificate, config: Config) -> Bottle:

@@ -68,7 +68,7 @@ def open_admin_site(
     store: SqlStore,
     key: ChallengeKey,
     listener: socket.socket,
-    reload: Callable[[], Change],
+    reload: Callable[[str], Change],
 ) -> AdminSite:
     """What the site is made of that no reload changes."""
     password = AdminPassword(folder.admin_password)

@@ -3,6 +3,7 @@
 import click
 
 from app.cli.context import Workplace, say, verb
+from app.decisions import decision
 from app.settings import ReloadMark, check_and_mark
 
 
@@ -13,6 +14,7 @@ def reload(place: Workplace) -> None:
     place.require_ca()
     path = place.find_settings()
     check_and_mark(path, ReloadMark(place.folder))
+    place.transact(lambda repository: repository.add_audit(decision("reload", "settings", "taken in")))
     what = f"{path} is in order" if path else "there is no settings file, and the defaults count"
     say(f"{what}; the server of {place.folder.path} takes it in at its next request")
     say("the server's log names what has changed, and what waits for the next start")

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ from app.cli.admin_site import ADMIN_CONNECTIONS, bind_admin, build_admin, open_
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
 from app.cli.listen import check_addresses
-from app.cli.worker import Worker, log_audit_head
+from app.cli.worker import Worker, log_audit_head, write_audit
 from app.config import Config, check_url
 from app.config.sections import MOST_WORKERS
 from app.hints import PROGRAM, command
@@ -27,13 +26,15 @@ from app.http.server import Site, WebServer, bind
 from app.logs import set_log_level, set_up_logs
 from app.notifier import Notifier
 from app.rollover import CaWatch
-from app.settings import ReloadMark, Settings
+from app.settings import Change, ReloadMark, Settings
 from app.store import Sharing
 from app.succession import load_succession
 from app.validators import find_notified
 from app.wiring import Validators, build_counts, build_web, open_configured_store, utc_now
 from app.workers import Share, make_turn, run_workers, settle_workers
+from ca.journal import log_line
 from ca.policy.challenges import ChallengeKey
+from ca.ports import AuditEntry
 
 # Everybody waits with who waits for the database; the other way round, a minute of 503 is no loss.
 BUSY_SECONDS = 3.0
@@ -93,7 +94,13 @@ def serve(
     # The command line may change the CA meanwhile, and whoever may reload the settings.
     watch = CaWatch(place.folder)
     web = _live(lambda: build(settings.current()), watch, settings)
-    reload = partial(settings.reload, build)
+
+    def reload(actor: str) -> Change:
+        change = settings.reload(build)
+        detail = log_line(changed=",".join(change.names))
+        write_audit(store, AuditEntry(utc_now(), actor, "reload", "settings", "taken in", "operator", detail))
+        return change
+
     limits = _limits(config)
     sites = [Site(web, one, limits) for one in sockets]
     first_alone: list[Site] = []

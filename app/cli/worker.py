@@ -13,6 +13,7 @@ from app.store import SqlRepository, SqlStore
 from app.wiring import utc_now
 from ca.errors import StoreUnavailable
 from ca.journal import log_line
+from ca.ports import AuditEntry
 from ca.tally import RefusalTally
 
 log = logging.getLogger(__name__)
@@ -20,13 +21,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Serves until it is told to stop. *take_in* reloads the settings."""
+    """Serves until it is told to stop. *take_in* reloads the settings for whom it is told."""
 
     server: WebServer
     store: SqlStore
     notifier: Notifier
     tally: RefusalTally
-    take_in: Callable[[], Change]
+    take_in: Callable[[str], Change]
 
     def run(self, lifeline: int | None = None) -> None:
         """Serve until told to stop, or until the file descriptor *lifeline* comes to its end."""
@@ -47,7 +48,8 @@ class Worker:
 
     def _reload(self) -> None:
         try:
-            self.take_in()
+            # Whoever sent the signal is this user or root.
+            self.take_in("server, by SIGHUP")
         except ConfigError as error:
             for problem in str(error).splitlines():
                 log.error(log_line(reason="the settings were not taken in", detail=problem))
@@ -55,10 +57,15 @@ class Worker:
     def _tell_rest(self) -> None:
         """Write into the audit log how many refusals it does not have."""
         for entry in self.tally.rest(utc_now()):
-            try:
-                self.store.transact(partial(SqlRepository.add_audit, entry=entry))
-            except StoreUnavailable as error:
-                log.error(log_line(reason="the audit log cannot be written", detail=error))
+            write_audit(self.store, entry)
+
+
+def write_audit(store: SqlStore, entry: AuditEntry) -> None:
+    """Write an entry of what is done already, or tell the log why it is missing."""
+    try:
+        store.transact(partial(SqlRepository.add_audit, entry=entry))
+    except StoreUnavailable as error:
+        log.error(log_line(reason="the audit log cannot be written", detail=error))
 
 
 def log_audit_head(store: SqlStore) -> None:
