@@ -373,3 +373,13 @@ def test_a_list_of_kinds_stands_in_the_place_of_inherited_patterns(world: World)
     assert isinstance(ask_for(world, "CN=a", "dns:a.example", secret="lan"), Failure)
     assert names_of(ask_for(world, "CN=a", "ip:192.0.2.1", secret="lan")) == ["ip:192.0.2.1"]
     assert world.profile.san.most == 7
+
+
+def test_a_validator_is_not_asked_about_names_that_cannot_be_read(world: World) -> None:
+    """It would be told another request than the one that is decided on."""
+    govern(world, '[profiles.default]\nvalidator = "mdm"\n')
+    validator = validated(world, Grants())
+
+    assert_no(ask_for(world, wishes=(_raw(0x87, bytes(5)),)), "a requested extension cannot be read")
+    assert validator.asked == []
+    assert world.uses_left() == [1]

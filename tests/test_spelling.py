@@ -47,7 +47,7 @@ DECEIVING = {
     "N-120 a Greek omicron": ("micr\u03bfsoft", MIXED),
     "N-120 a Latin letter in a Cyrillic word": ("Моcква", MIXED),
     "N-120 an accent between the letters": ("a\u0301dm\u0456n", MIXED),
-    "N-120 an accent that parts them": ("p\u0301\u0430ypal", MIXED),
+    "N-120 an accent that parts them": ("admin\u0301\u0430", MIXED),
     "N-120 an Armenian letter": ("\u0561dmin", MIXED),
     "N-120 a fullwidth letter": ("\uff41dmin", MIXED),
     "N-120 a mathematical letter": ("\U0001d41admin", MIXED),
