@@ -241,6 +241,12 @@ class Repository(Protocol):
     def add_same(self, request: RequestRecord, root: int) -> None:
         """Keep that the held request *root* was also made under the keys of *request*."""
 
+    def move_held(self, root: int, issuer: str, status: bytes, unless: tuple[str, ...]) -> None:
+        """Have another CA issue for the held request *root*, as *issuer* and *status* of its content say.
+
+        It stays as it is where its CA is one of *unless*, or where it is decided on.
+        """
+
     def find_request(self, request_id: int, now: datetime) -> QueuedRequest | None:
         """The request of that number."""
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from ca.identity import Identities, ScepIdentity
 from ca.issuing.authority import Authority
 from ca.issuing.crl import issuer_id
+from ca.ports import HeldRequest, Repository
 from ca.scep import codec
 from ca.scep.messages import PkiMessage
 
@@ -87,6 +88,15 @@ class Asked:
     def has_answered(self, der: bytes) -> bool:
         """Whether a certificate of the store is an answer to who writes to this CA."""
         return self.alone or self.authority.has_issued(der) or self.issuer.has_issued(der)
+
+    def take_over(self, held: HeldRequest, repository: Repository) -> None:
+        """Have the certificate of a request that waits come from a CA that answers who writes to this one.
+
+        Who asks again has the CA certificate that it wrote to this time, and can make use of no other's.
+        """
+        if not self.alone:
+            ours = tuple(issuer_id(one.certificate) for one in (self.authority, self.issuer))
+            repository.move_held(held.root, ours[1], self.issuer.status, unless=ours)
 
 
 def find_asked(issuer: str, today: Authority, others: Iterable[OtherCa], now: datetime) -> Authority:

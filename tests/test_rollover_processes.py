@@ -27,6 +27,7 @@ from app.rollover import abort_next, activate_next, put_next
 from app.store.records import NewChallenge
 from app.succession import load_ca_certificate, load_succession
 from app.wiring import open_configured_store, utc_now
+from ca.issuing.key_store import encode_private_key
 from ca.issuing.root import encode_pem, make_ca_certificate
 from ca.policy.challenges import ChallengeKey
 from ca.scep.codec import decode_ca_certificates
@@ -199,6 +200,26 @@ def test_devices_enrol_at_full_speed_throughout_a_rollover(
     assert len(listed) == len(issued) == len({one.serial_number for one in issued})
     assert service.process.poll() is None
     assert "Traceback" not in service.log
+
+
+def test_an_approval_after_the_change_is_one_certificate_of_the_new_ca(data: Path, tmp_path: Path) -> None:
+    """The device asked before the change and comes back after it, with the CA that it fetched anew."""
+    (data / "scepbox.toml").write_text('[profiles.default]\napproval = "manual"\n')
+    (tmp_path / "key.pem").write_bytes(encode_private_key(rsa_key(5)))
+    into = ("--subject", "CN=printer", "--key", tmp_path / "key.pem", "--out", tmp_path / "printer")
+    with serving("--data", data, "--listen", "127.0.0.1:0", log=tmp_path / "log") as service:
+        ask = partial(run, "enroll", service.url, *into, "--max-polls", 0, "--challenge", "-", stdin=SECRET)
+        before = ask()
+        did("ca", "rollover", "prepare", "--data", data)
+        did("ca", "rollover", "activate", "--data", data)
+        after = ask()
+        serial = did("request", "approve", 1, "--data", data).strip()
+        fetched = ask()
+
+    assert (before.code, after.code, fetched.code) == (1, 1, 0), (before, after, fetched)
+    (listed,) = json.loads(did("cert", "list", "--json", "--data", data))
+    assert listed["serial"] == serial
+    assert f"serial {serial}" in fetched.err
 
 
 def _announced(service: Service) -> Certificate:

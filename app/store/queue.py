@@ -66,6 +66,13 @@ def add_same(connection: Connection, values: dict[str, object], root: int) -> No
     connection.execute(insert(_request), {**values, **more})
 
 
+def move_held(connection: Connection, root: int, issuer: str, status: bytes, unless: tuple[str, ...]) -> None:
+    """Have another CA issue for the held request *root*, unless its CA is one of those."""
+    is_other = or_(_held.c.issuer.is_(None), _held.c.issuer.not_in(unless))
+    change = update(_held).where(_held.c.request_id == root, _held.c.decided_at.is_(None), is_other)
+    connection.execute(change.values(issuer=issuer, status=status or None))
+
+
 def find_request(connection: Connection, request_id: int, now: datetime) -> QueuedRequest | None:
     """The request of that number, with what was kept of it."""
     status = _held.c.status.label("status_extensions")
