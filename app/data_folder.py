@@ -223,7 +223,8 @@ def readable_by_others(path: Path) -> bool:
         return False
     try:
         return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
-    except FileNotFoundError:
+    except OSError:
+        # Missing, or in a folder that is somebody else's: whoever loads it says so.
         return False
 
 

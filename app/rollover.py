@@ -5,15 +5,19 @@ to rename: no lock is needed, and no word to the servers, which look for themsel
 """
 
 import os
+import re
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from app.ca_folder import NEXT, CaFolders
+from app.ca_folder import CaFolders
 from app.data_folder import DataFolder, rename_folder, replace_private, sync_folder
 
 # Most file systems tell at once that a folder has changed. The rest are looked at this often.
 LOOK_SECONDS = 1.0
+# What servers write into it themselves, and what is not whole yet.
+_OWN = re.compile(r"ocsp\.pem|.*\.new-")
 _TRIES = 20
 _NAP_SECONDS = 0.1
 
@@ -100,8 +104,18 @@ class CaWatch:
 
     def _look(self) -> object:
         folders = CaFolders.look(self._root)
-        if not folders.has_next:
-            return folders
-        # One may be given up and cleared away, and another made, between two looks.
-        found = os.stat(self._root / NEXT)
-        return folders, found.st_ino, found.st_mtime_ns
+        # Of those beside the CA of today the files too: one that was left out may be mended, and one may
+        # be given up and cleared away, and another made, between two looks.
+        return folders, frozenset(state for one in folders.all()[1:] for state in _states(one.path))
+
+
+def _states(folder: Path) -> Iterator[object]:
+    """What changes with each file of a CA that is not the server's own to renew."""
+    try:
+        for entry in os.scandir(folder):
+            if _OWN.match(entry.name) is None and entry.is_file():
+                found = entry.stat()
+                yield entry.path, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+    except OSError as error:
+        # It may be another user's.
+        yield folder, error.errno

@@ -90,6 +90,15 @@ def test_an_enrolment_under_way_ends_with_the_ca_that_it_began_with(world: Rolli
     assert issued_by(world.second, world.get(world.second, "new"))
 
 
+def test_a_clock_that_was_ahead_at_the_change_gives_no_more_than_the_hour(world: RollingWorld) -> None:
+    """It was set right a moment later, and the former CA would go on issuing until that time comes."""
+    world.now = NOW + days(400)
+    world.activate()
+    world.now = NOW
+
+    assert issued_by(world.second, world.get(world.first, "ipad-17"))
+
+
 def test_who_writes_to_the_former_ca_later_gets_a_certificate_of_today(world: RollingWorld) -> None:
     """Signed by the former, which is the one that it believes; the same each time, and told in the log."""
     world.activate()

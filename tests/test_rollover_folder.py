@@ -26,7 +26,7 @@ from app.ca_folder import CaFolder
 from app.cli.init import make_ca
 from app.cli.main import top
 from app.config import Config
-from app.data_folder import DataFolder, DataFolderError
+from app.data_folder import DataFolder
 from app.http.live import LiveApplication
 from app.rollover import CaWatch, NoNextCa, abort_next, activate_next, put_next
 from app.store.records import NewChallenge
@@ -37,7 +37,6 @@ from ca.issuing.root import encode_pem
 from ca.pkcs7 import SignedData
 from ca.policy.challenges import ChallengeKey
 from ca.scep.codec import decode_ca_certificates
-from ca.succession import UNDER_WAY
 from ca.x509.certificate import Certificate
 from tests.test_unit_ca_material import ca_certificate
 from tests.world import NOW, SECRET, Device, captured_log, certificate_of, rsa_key
@@ -400,31 +399,6 @@ def test_an_activation_that_was_killed_is_none(site: Site) -> None:
     assert datetime.now(UTC) - activated < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("text", ["yesterday", ""])
-def test_a_time_of_activation_that_is_none_is_named(site: Site, text: str) -> None:
-    """It is a file that people can open."""
-    site.did("ca", "rollover", "prepare")
-    site.did("ca", "rollover", "activate")
-    site.folder.current_ca.activated.write_text(text)
-
-    with pytest.raises(DataFolderError, match="is no time such as"):
-        load_succession(site.folder, utc_now())
-
-
-def test_a_time_without_zone_is_utc_and_only_the_last_former_ca_issues(site: Site) -> None:
-    """Whoever mends the file by hand writes what he sees."""
-    for _ in range(2):
-        site.did("ca", "rollover", "prepare")
-        site.did("ca", "rollover", "activate")
-    site.folder.current_ca.activated.write_text("2026-11-24 05:00\n")
-
-    former = load_succession(site.folder, utc_now())[0].former
-
-    activated = datetime(2026, 11, 24, 5, tzinfo=UTC)
-    assert [one.issues_until > datetime(2020, 1, 1, tzinfo=UTC) for one in former] == [True, False]
-    assert former[0].issues_until == activated + UNDER_WAY
-
-
 def test_a_ca_that_has_ended_is_looked_at_no_more(site: Site) -> None:
     """Nothing that it issued can be valid; and the server starts without it."""
     site.did("ca", "rollover", "prepare", "--years", "20")
@@ -456,15 +430,15 @@ def test_a_change_that_cannot_be_loaded_leaves_what_there_was(
     key = site.folder.cas.next.key
     pem = key.read_bytes()
     key.write_bytes(b"spoilt")
+    activate_next(site.folder, utc_now())
     clock = itertools.count(1000)
     monkeypatch.setattr("app.http.live.time.monotonic", lambda: float(next(clock)))
 
     with captured_log("app.http.live") as lines:
-        assert site.shown()[0].der == before
-        assert site.get("/scep?operation=GetNextCACert")[0] == 404
-    key.write_bytes(pem)
+        assert [site.shown()[0].der for _ in range(2)] == [before] * 2
+    site.folder.current_ca.key.write_bytes(pem)
 
-    assert site.announced()
+    assert site.shown()[0].der == site.current().der != before
     assert len(lines) == 2
     assert "cannot be taken in" in lines[0]
 
@@ -555,3 +529,24 @@ def test_files_that_move_while_they_are_read_are_read_where_they_are(
     site.folder.current_ca.key.unlink()
     with pytest.raises(FileNotFoundError):
         load_succession(site.folder, utc_now())
+
+
+def test_a_next_ca_that_moves_while_it_is_read_is_not_called_missing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody gives it up in the midst of a worker's looking."""
+    import app.succession as succession
+
+    site.did("ca", "rollover", "prepare")
+    read = succession.load_ca_certificate
+
+    def slow(folder: CaFolder) -> Certificate:
+        if folder.path.name == "next":
+            abort_next(site.folder)
+        return read(folder)
+
+    monkeypatch.setattr(succession, "load_ca_certificate", slow)
+
+    cas, _ = load_succession(site.folder, utc_now())
+
+    assert (cas.next, len(cas.former), cas.complaints) == ((), 1, ())

@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives import serialization
 from app.cli.challenge import Duration, end_of, rfc3339
 from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, say, verb
 from app.store import SqlRepository
-from app.succession import load_succession
 from app.wiring import crl_lifetime, utc_now
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused
@@ -98,7 +97,7 @@ def export(place: Workplace, serial: str) -> None:
 def revoke(place: Workplace, serial: str, reason: str) -> None:
     """Revoke a certificate: from now on it renews nothing, and CRL and OCSP say so."""
     stored, why = _find(place, serial), Reason[reason]
-    cas, _ = load_succession(place.folder, utc_now())
+    cas = place.load_cas()
     authorities, lifetime = [one.authority for one in cas.all()], crl_lifetime(place.config)
 
     def work(repository: SqlRepository) -> list[StoredCertificate]:

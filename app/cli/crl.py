@@ -7,7 +7,7 @@ from cryptography import x509
 
 from app.cli.challenge import rfc3339
 from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, say, verb
-from app.succession import load_ca_certificate, load_succession
+from app.succession import load_known
 from app.wiring import crl_lifetime, utc_now
 from ca.issuing.addresses import public_name
 from ca.issuing.crl import issuer_id, publish_crl
@@ -26,7 +26,7 @@ def crl() -> None:
 def publish(place: Workplace) -> None:
     """Make a new CRL now. It is made by itself at each revocation, and before it ends."""
     place.require_ca()
-    cas, _ = load_succession(place.folder, utc_now())
+    cas = place.load_cas()
     lifetime = crl_lifetime(place.config)
 
     def publish_all(repository: Repository) -> list[StoredCrl]:
@@ -46,7 +46,7 @@ def publish(place: Workplace) -> None:
 def show(place: Workplace, as_json: bool) -> None:
     """Show the newest CRL, of former CAs too: its number, dates and entries."""
     place.require_ca()
-    certificate, *others = map(load_ca_certificate, place.folder.cas.all())
+    certificate, *others = load_known(place.folder.cas)
     found = place.read(
         lambda repository: [repository.find_crl(issuer_id(one)) for one in (certificate, *others)]
     )

@@ -101,6 +101,7 @@ def prepare(place: Workplace) -> None:
         # Of two first starts at once one is the faster, and its CA is the other's too.
         with suppress(FileExistsError):
             make_ca(folder)
+    place.require_ca()
     folder.remove_leftovers()
     folder.load_secret()
     place.require_database()

@@ -67,10 +67,14 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     url = _check_base_url(base_url) or config.server.base_url or ""
     key = ChallengeKey(place.folder.load_secret())
 
+    told: set[str] = set()
+
     def build() -> Bottle:
         cas, warnings = load_succession(place.folder, utc_now())
-        for warning in warnings:
-            say(f"warning: {warning}")
+        for warning in (*warnings, *cas.complaints):
+            if warning not in told:
+                say(f"warning: {warning}")
+                told.add(warning)
         return build_web(cas, config, store, key, url)
 
     # The command line may change the CA meanwhile.
