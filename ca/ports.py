@@ -385,3 +385,11 @@ class Store(Protocol):
             StoreUnavailable: The store could not write.
 
         """
+
+    def read(self, work: Callable[[Repository], T]) -> T:
+        """Run *work*, which only reads, on one state of the store, whoever writes meanwhile.
+
+        Raises:
+            StoreUnavailable: The store could not be read.
+
+        """

@@ -415,12 +415,12 @@ def test_a_revocation_shows_within_a_second(world: World, asked: Asked, one: Sto
 def test_an_answer_that_a_revocation_overtook_is_not_kept(
     world: World, one: StoredCertificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests of one round step aside in the midst: it would say good for half an hour."""
+    """Another process revokes in the midst: the answer would say good for half an hour."""
     other, asked, request = issue(world, "other"), Asked(world), about(world, one.serial)
-    transact, calls = world.store.transact, []
+    read_store, calls = world.store.read, []
 
     def interrupted(work: Callable[[Any], Any]) -> Any:
-        found = transact(work)
+        found = read_store(work)
         calls.append(work)
         # The first asks for the CRL, the second looks the certificate up.
         if len(calls) == 2:
@@ -429,7 +429,7 @@ def test_an_answer_that_a_revocation_overtook_is_not_kept(
             asked.der(about(world, other.serial))
         return found
 
-    monkeypatch.setattr(world.store, "transact", interrupted)
+    monkeypatch.setattr(world.store, "read", interrupted)
     overtaken = asked(request)
 
     assert overtaken.certificate_status is ocsp.OCSPCertStatus.GOOD

@@ -113,7 +113,7 @@ class OcspResponder:
             ]
             return _Found(statuses, crl.number if crl else 0)
 
-        return self._status.store.transact(work)
+        return self._status.store.read(work)
 
 
 class OcspResponders:
