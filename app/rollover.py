@@ -12,7 +12,14 @@ from datetime import datetime
 from pathlib import Path
 
 from app.ca_folder import CaFolders
-from app.data_folder import DataFolder, rename_folder, replace_private, sync_folder
+from app.data_folder import (
+    LEFTOVER_SECONDS,
+    DataFolder,
+    give_to_owner,
+    rename_folder,
+    replace_private,
+    sync_folder,
+)
 
 # Most file systems tell at once that a folder has changed. The rest are looked at this often.
 LOOK_SECONDS = 1.0
@@ -44,7 +51,11 @@ def activate_next(folder: DataFolder, now: datetime) -> None:
 
     """
     folders = folder.cas
+    folder.remove_leftovers()
     try:
+        # Whoever serves must be able to read what was prepared, by an administrator's own means perhaps.
+        for path in (folders.next.path, *folders.next.path.iterdir()):
+            give_to_owner(path)
         # Nobody reads it before the folder has its new name.
         replace_private(folders.next.activated, f"{now:%Y-%m-%dT%H:%M:%S}+00:00\n".encode())
     except FileNotFoundError as error:
@@ -60,6 +71,7 @@ def abort_next(folder: DataFolder) -> None:
 
     """
     folders = folder.cas
+    folder.remove_leftovers()
     _rename_next(folders, folders.place_of_aborted)
 
 
@@ -79,10 +91,15 @@ def _rename_next(folders: CaFolders, place: Path) -> None:
 
 
 class CaWatch:
-    """Tells whether the CAs of a folder have changed, for the price of one look at the clock of a folder."""
+    """Tells whether the CAs of a folder have changed, for the price of one look at the clock of a folder.
+
+    Now and then it clears away what killed verbs left there, which a running server would keep for ever.
+    """
 
     def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
         self._root = folder.ca
+        self._tidied_at = -float(LEFTOVER_SECONDS)
         self._changed_at = -1
         self._looked_at = -LOOK_SECONDS
         self._seen: object = None
@@ -97,6 +114,9 @@ class CaWatch:
                 if seen != self._seen:
                     self._seen = seen
                 self._changed_at, self._looked_at = changed_at, now
+                if now - self._tidied_at >= LEFTOVER_SECONDS:
+                    self._tidied_at = now
+                    self._folder.remove_leftovers()
         except OSError:
             # What was there is served until it is there again.
             pass

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from app.ca_folder import CaFolder
 from app.cli.init import make_ca
 from app.cli.main import top
 from app.config import Config
-from app.data_folder import DataFolder
+from app.data_folder import LEFTOVER_SECONDS, DataFolder
 from app.http.live import LiveApplication
 from app.rollover import CaWatch, NoNextCa, abort_next, activate_next, put_next
 from app.store.records import NewChallenge
@@ -481,6 +482,28 @@ def test_a_change_is_seen_where_folders_do_not_tell_of_it(
 
     assert unseen == before
     assert watch() != before
+
+
+def test_a_running_server_clears_away_what_killed_verbs_left(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may run for a year, and private keys lie in there."""
+    now = [time.monotonic() + 10]
+    monkeypatch.setattr("app.rollover.time.monotonic", lambda: now[0])
+    left = (site.folder.path / "ca.new-1", site.folder.ca / "ra-2.key.new-1")
+    left[0].mkdir()
+    (left[0] / "ca.key").touch()
+    left[1].touch()
+    site.shown()
+    young = [path.exists() for path in left]
+
+    for path in left:
+        os.utime(path, (0, 0))
+    now[0] += LEFTOVER_SECONDS
+    site.shown()
+
+    assert young == [True, True]
+    assert [path.exists() for path in left] == [False, False]
 
 
 def test_a_folder_that_is_away_for_a_moment_is_no_change(site: Site) -> None:

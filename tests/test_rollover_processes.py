@@ -287,6 +287,29 @@ def test_a_change_that_is_killed_at_any_step_is_whole_or_none(data: Path, change
     assert len(folder.cas.all()) == 2
 
 
+def test_the_key_that_a_killed_verb_leaves_is_cleared_away_by_the_next(data: Path) -> None:
+    """It is of a CA that never was; who is killed cannot do it himself."""
+    folder = DataFolder(data)
+    files = {"ca.key": b"a key", "ca.pem": b"a certificate"}
+    pid = os.fork()
+    if not pid:
+        _die_at(4)
+        put_next(folder, files)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    left = list(data.rglob("ca.key*"))
+    did("ca", "rollover", "prepare", "--data", data)
+    young = [path for path in left if path.exists()]
+
+    for path in data.glob("ca.new-*"):
+        os.utime(path, (0, 0))
+    did("ca", "rollover", "activate", "--data", data)
+
+    # Another verb may just be at work on what is young.
+    assert young == left != [data / "ca" / "ca.key"]
+    assert sorted(path.parent.name for path in data.rglob("ca.key*")) == ["2", "ca"]
+
+
 def _die_at(step: int) -> None:
     """Have this process be killed before that call which changes something on the disk."""
     calls = count()
