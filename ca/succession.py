@@ -115,13 +115,15 @@ def find_asked(issuer: str, today: Authority, others: Iterable[OtherCa], now: da
 def moves_on(der: bytes, issuer: Authority, today: Authority, others: Sequence[OtherCa]) -> bool:
     """Whether who renews a certificate of the store with *issuer* comes from a CA before that one.
 
-    Nobody has to go back, and who could go to and fro would get certificates without end.
+    Nobody has to go back, and who could go to and fro would get certificates without end. Nor does anybody
+    move to another certificate of the same name and key, whose CA is the same.
     """
     before = [one.authority for one in others if not one.is_next]
     if issuer is not today:
         is_next = any(one.is_next and one.authority is issuer for one in others)
         before = [today, *before] if is_next else []
-    return any(one.has_issued(der) for one in before)
+    same = issuer_id(issuer.certificate)
+    return any(one.has_issued(der) for one in before if issuer_id(one.certificate) != same)
 
 
 def find_issuer(der: bytes, authorities: Iterable[Authority]) -> Authority | None:

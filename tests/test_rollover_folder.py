@@ -21,7 +21,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from click.testing import CliRunner, Result
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.ca_folder import CaFolder
 from app.cli.init import make_ca
@@ -33,11 +33,13 @@ from app.rollover import CaWatch, NoNextCa, abort_next, activate_next, put_next
 from app.store.records import NewChallenge
 from app.succession import load_ca_certificate, load_succession
 from app.wiring import build_web, open_configured_store, utc_now
-from ca.issuing.key_store import encode_private_key
-from ca.issuing.root import encode_pem
+from ca.issuing.addresses import public_name
+from ca.issuing.key_store import encode_private_key, read_private_key
+from ca.issuing.root import encode_pem, make_ca_certificate
 from ca.pkcs7 import SignedData
 from ca.policy.challenges import ChallengeKey
 from ca.scep.codec import decode_ca_certificates
+from ca.scep.messages import Failure, MessageType, Outcome
 from ca.x509.certificate import Certificate
 from tests.test_unit_ca_material import ca_certificate
 from tests.world import NOW, SECRET, Device, captured_log, certificate_of, rsa_key
@@ -102,6 +104,15 @@ class Site:
         device = Device(name, signing_time=None)
         _, _, reply = self.get("/scep?operation=PKIOperation", device.message(ca, transaction_id=name))
         return certificate_of(device.read(reply, ca, name))
+
+    def renew(self, ca: Certificate, old: Certificate, name: str = "ipad-17") -> Outcome:
+        """Have a device renew what it enrolled for, with the CA of that certificate."""
+        device = Device(name, rsa_key(1), signer=old, signing_time=None)
+        message = device.message(
+            ca, device.csr(None), transaction_id="renewal", message_type=MessageType.RENEWAL_REQ
+        )
+        _, _, reply = self.get("/scep?operation=PKIOperation", message)
+        return device.read(reply, ca, "renewal")
 
     def run(self, *arguments: str) -> Result:
         """A verb of the command line."""
@@ -291,6 +302,33 @@ def test_a_ca_can_be_brought_along(site: Site, tmp_path: Path) -> None:
     assert "is a CA of this folder already" in same.stderr
     assert "belong together" in half.stderr
     assert (alone.exit_code, same.exit_code, half.exit_code) == (2, 2, 2)
+
+
+def test_a_new_certificate_for_the_same_ca_is_no_other_ca(site: Site, tmp_path: Path) -> None:
+    """Same name, same key: the window for renewals holds as before, and there is one CRL of it."""
+    key = read_private_key(site.folder.ca_key)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    before = site.current()
+    renewed = make_ca_certificate(before.subject, key, 15, utc_now())
+    (tmp_path / "cert.pem").write_bytes(encode_pem(Certificate.load(renewed)))
+    bring = ("--import-cert", str(tmp_path / "cert.pem"), "--import-key", str(site.folder.ca_key))
+    issued = site.enrol(before)
+    site.did("ca", "rollover", "prepare", *bring)
+    early = [site.renew(ca, issued) for ca in (before, Certificate.load(renewed))]
+    site.did("ca", "rollover", "activate")
+
+    late = [site.renew(ca, issued) for ca in (before, site.current())]
+    site.did("cert", "revoke", f"{issued.serial_number:x}")
+    published = site.run("crl", "publish").stderr
+    shown = json.loads(site.did("crl", "show", "--json"))
+
+    assert site.current().der == renewed
+    for outcome in (*early, *late):
+        assert isinstance(outcome, Failure)
+        assert "too early to renew" in outcome.text
+    assert published.count("CRL ") == 1
+    assert (len(shown["revoked"]), shown["others"]) == (1, [])
+    assert site.get(f"/crl/{public_name(before)}.crl")[2] == site.get("/crl")[2]
 
 
 def _days_from_now(days: int) -> int:

@@ -1,5 +1,6 @@
 """``crl``: making the list of revoked certificates anew, and showing it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import click
@@ -28,16 +29,18 @@ def publish(place: Workplace) -> None:
     place.require_ca()
     cas = place.load_cas()
     lifetime = crl_lifetime(place.config)
+    authorities = {one.certificate.der: one.authority for one in cas.all()}
+    issuers = _issuers(one.certificate for one in cas.all())
 
     def publish_all(repository: Repository) -> list[StoredCrl]:
-        return [publish_crl(one.authority, repository, utc_now(), lifetime) for one in cas.all()]
+        return [publish_crl(authorities[one.der], repository, utc_now(), lifetime) for one in issuers]
 
     today, *others = place.transact(publish_all)
     _require_list(today)
     say(f"CRL {today.number}, good until {today.next_update:%Y-%m-%d %H:%M} UTC, at /crl")
-    for ca, made in zip(cas.all()[1:], others, strict=True):
+    for one, made in zip(issuers[1:], others, strict=True):
         if made.der:
-            say(f"CRL {made.number} of {ca.certificate.subject}, at /crl/{public_name(ca.certificate)}.crl")
+            say(f"CRL {made.number} of {one.subject}, at /crl/{public_name(one)}.crl")
 
 
 @crl.command()
@@ -46,7 +49,7 @@ def publish(place: Workplace) -> None:
 def show(place: Workplace, as_json: bool) -> None:
     """Show the newest CRL, of former CAs too: its number, dates and entries."""
     place.require_ca()
-    certificate, *others = load_known(place.folder.cas)
+    certificate, *others = _issuers(load_known(place.folder.cas))
     found = place.read(
         lambda repository: [repository.find_crl(issuer_id(one)) for one in (certificate, *others)]
     )
@@ -92,6 +95,14 @@ class _Shown:
 
     def _entries(self) -> list[dict[str, str]]:
         return [_entry(one) for one in x509.load_der_x509_crl(self.crl.der)]
+
+
+def _issuers(certificates: Iterable[Certificate]) -> list[Certificate]:
+    """Those with CRLs of their own: of two for one name and key, who are one issuer, the first stays."""
+    found: dict[str, Certificate] = {}
+    for one in certificates:
+        found.setdefault(issuer_id(one), one)
+    return list(found.values())
 
 
 def _require_list(crl: StoredCrl) -> None:
