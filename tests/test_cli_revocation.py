@@ -171,9 +171,11 @@ def test_what_it_was_renewed_to_is_told(data: Path, tmp_path: Path) -> None:
     second = revoke(data, serials[0], "--reason", "keyCompromise")
 
     for done in (first, second):
-        (note,) = done.err.splitlines()[1:]
+        note, *others = done.err.splitlines()[1:]
         assert note.startswith("note: it was renewed, and the new one is good until ")
         assert f"cert revoke {serials[2]} --reason keyCompromise" in note
+        # Whoever has the stolen key has what it was renewed from too.
+        assert [serials[0] in other for other in others] == ([True] if done is first else [])
     assert revoke(data, serials[2]).err.count("\n") == 1
 
 

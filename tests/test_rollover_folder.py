@@ -331,6 +331,29 @@ def test_a_new_certificate_for_the_same_ca_is_no_other_ca(site: Site, tmp_path: 
     assert site.get(f"/crl/{public_name(before)}.crl")[2] == site.get("/crl")[2]
 
 
+def test_a_revocation_names_what_the_other_ca_granted(site: Site) -> None:
+    """One request, one password, and two certificates: the stolen key still has the other."""
+    site.did("ca", "rollover", "prepare", "--subject", "CN=Second")
+    old, new = site.current(), decode_ca_certificates(site.announced().data)[0]
+    one, twin = (site.enrol(ca) for ca in (old, new))
+    site.did("ca", "rollover", "activate")
+    listed = {row["serial"]: row for row in json.loads(site.did("cert", "list", "--json"))}
+
+    told = site.run("cert", "revoke", f"{one.serial_number:x}", "--reason", "keyCompromise").stderr
+    again = site.run("cert", "revoke", f"{twin.serial_number:x}", "--reason", "keyCompromise").stderr
+
+    (note,) = told.splitlines()[1:]
+    assert note.startswith("note: another one for the same key, by CN=Second, is good until ")
+    assert f"cert revoke {twin.serial_number:x} --reason keyCompromise" in note
+    assert again.count("\n") == 1
+    issuers = [listed[f"{each.serial_number:x}"]["issuer"] for each in (one, twin)]
+    assert issuers == [str(old.subject), "CN=Second"]
+    shown = site.did("cert", "show", f"{twin.serial_number:x}")
+    assert "issuer            CN=Second\n" in shown
+    assert f"authority_key_id  {new.subject_key_identifier.hex()}\n" in shown
+    assert [line.split("\t")[-1] for line in site.did("cert", "list").splitlines()].count("CN=Second") == 1
+
+
 def _days_from_now(days: int) -> int:
     """So many days from now, from the time in which the tests' certificates begin."""
     return (datetime.now(UTC) - NOW).days + days

@@ -107,6 +107,7 @@ def _facts(certificate: Certificate) -> dict[str, str | list[str]]:
         "not_after": rfc3339(certificate.not_valid_after),
         "sha256": certificate.fingerprint(),
         "sha1": certificate.fingerprint_sha1(),
+        "key_id": certificate.subject_key_identifier.hex(),
     }
 
 
