@@ -233,7 +233,10 @@ class Repository(Protocol):
         """Certificates of that public key that are neither revoked nor expired, oldest first."""
 
     def count_pending(self, profile: str, remote: str, now: datetime) -> tuple[int, int]:
-        """How many requests of a profile wait for a person, and how many of them are of one peer."""
+        """How many requests of a profile wait for a person, and how many of them are of one peer.
+
+        Who that is, see :func:`ca.policy.source.source_of`.
+        """
 
     def add_held(self, request: RequestRecord, content: HeldContent) -> None:
         """Keep a request until a person has decided on it."""

@@ -485,6 +485,22 @@ def test_the_responder_is_kept_and_renewed(world: World, tmp_path: Path) -> None
     assert [found.name for found in tmp_path.iterdir()] == ["ocsp.pem"]
 
 
+@pytest.mark.parametrize("before_the_end", [timedelta(minutes=2), timedelta(days=5), timedelta(seconds=1)])
+def test_the_last_responder_of_a_ca_serves_to_its_end(
+    world: World, asked: Asked, before_the_end: timedelta
+) -> None:
+    """No other could end later: a new key for each question would keep everybody waiting."""
+    end = world.responder.authority.not_after
+    world.now = end - before_the_end
+    answers = [asked(about(world, number)) for number in range(1, 6)]
+    world.now = end - timedelta(seconds=1)
+    answers.append(asked(about(world, 6)))
+    world.now = end
+
+    assert len({answer.certificates[0].serial_number for answer in answers}) == 1
+    assert asked.der(about(world, 7)) == UNAUTHORIZED
+
+
 def _good(path: Path, world: World) -> bytes:
     OcspSignerFile(path, world.responder.authority).current(world.now)
     return path.read_bytes()

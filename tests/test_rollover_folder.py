@@ -372,6 +372,39 @@ def test_a_key_that_cannot_be_made_here_has_to_be_said(tmp_path: Path) -> None:
     assert "(ec:p521) can be made here: give --key-type" in result.stderr
 
 
+IGNORED = {
+    "--no-ra for an EC key": (
+        (),
+        ("--key-type", "ec:p256", "--no-ra"),
+        "--no-ra: a CA with an EC key always has",
+    ),
+    "a name for one that has its own": (("cert", "key"), ("--subject", "CN=Wanted"), "leave out --subject"),
+    "all that makes one": (
+        ("cert", "key"),
+        ("--years", "3", "--key-type", "ec:p384"),
+        "a CA that is brought along has its own: leave out --key-type and --years",
+    ),
+    "a chain for one that is made": (("chain",), (), "leave out --import-chain"),
+}
+
+
+@pytest.mark.parametrize("case", IGNORED)
+def test_what_would_be_ignored_is_refused(site: Site, tmp_path: Path, case: str) -> None:
+    """Whoever gives an option believes that it counts."""
+    bring, options, words = IGNORED[case]
+    made = ca_certificate(rsa_key(6), "Good", subject="Good", days=_days_from_now(30))
+    (tmp_path / "cert").write_bytes(encode_pem(made))
+    (tmp_path / "chain").write_bytes(encode_pem(made))
+    (tmp_path / "key").write_bytes(encode_private_key(rsa_key(6)))
+    brought = [part for name in bring for part in (f"--import-{name}", str(tmp_path / name))]
+
+    result = site.run("ca", "rollover", "prepare", *brought, *options)
+
+    assert (result.exit_code, site.folder.cas.has_next) == (2, False)
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 REFUSED = {
     "a second next CA": (("prepare", "prepare"), "a next CA is prepared already"),
     "nothing to activate": (("activate",), "no next CA is prepared"),

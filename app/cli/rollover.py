@@ -56,6 +56,11 @@ def prepare(
         material = bring_along(import_cert, import_key, import_chain, import_passphrase, ra=behind_ra)
     else:
         material = _Wanted(subject, key_type, years, behind_ra).make(place)
+    if ra is False and material.needs_ra:
+        raise Refusal(
+            "--no-ra: a CA with an EC key always has a registration authority, for devices encrypt to RSA "
+            "keys alone; leave it out, or have an RSA CA (--key-type rsa:3072)"
+        )
     if material.certificate.der in {one.der for one in load_known(folders)}:
         raise Refusal("that is a CA of this folder already; the next one has another certificate")
     try:

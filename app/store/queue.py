@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from app.store import tables
 from ca.errors import DecisionImpossible, FailInfo
 from ca.policy.queue import TIMED_OUT
+from ca.policy.source import source_of
 from ca.ports import HeldContent, HeldRequest, Peer, QueuedRequest, RequestRecord
 
 _challenge, _request, _held = tables.challenge, tables.request, tables.held
@@ -32,10 +33,12 @@ def held_request(row: Any) -> HeldRequest:
 
 def count_pending(connection: Connection, profile: str, remote: str, now: datetime) -> tuple[int, int]:
     """How many requests of a profile wait, and how many of them are of one peer."""
-    of_peer = func.sum(case((_request.c.remote == remote, 1), else_=0))
-    query = select(func.count(), of_peer).where(_waits(now), _FIRST, _request.c.profile == profile)
-    waiting, from_peer = connection.execute(query).one()
-    return int(waiting), int(from_peer or 0)
+    query = select(_request.c.remote, func.count()).where(_waits(now), _FIRST, _request.c.profile == profile)
+    # As many rows as may wait at most.
+    counts = connection.execute(query.group_by(_request.c.remote)).all()
+    source = source_of(remote)
+    of_peer = sum(count for address, count in counts if source_of(address) == source)
+    return sum(count for _, count in counts), of_peer
 
 
 def add_held(
