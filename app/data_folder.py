@@ -16,8 +16,9 @@ from app.ca_folder import CaFolder, CaFolders
 from app.hints import command
 
 SECRET_OCTETS = 32
-# What a start that was killed left behind is looked at by nobody; a running one is done long before.
-LEFTOVER_SECONDS = 3600
+# What a start or a verb that was killed left behind is looked at by nobody, and there are private keys in
+# it; one that runs is done long before.
+LEFTOVER_SECONDS = 600
 
 
 class DataFolderError(Exception):
@@ -148,8 +149,10 @@ class DataFolder:
 
         """
         place = place or self.ca
+        self.remove_leftovers()
         beside = Path(tempfile.mkdtemp(prefix="ca.new-", dir=self.path))
         try:
+            give_to_owner(beside)
             for name, content in files.items():
                 write_private(beside / name, content)
             rename_folder(beside, place)
@@ -158,7 +161,7 @@ class DataFolder:
         sync_folder(place.parent)
 
     def remove_leftovers(self) -> None:
-        """Remove what starts that were killed left behind an hour ago or longer."""
+        """Remove what starts and verbs that were killed left behind some time ago."""
         for pattern in (
             "ca.new*",
             f"{self.secret.name}.new-*",
@@ -198,6 +201,18 @@ def replace_private(path: Path, content: bytes) -> None:
         beside.replace(path)
 
 
+def give_to_owner(path: Path) -> None:
+    """Give what root has just made in a folder to that folder's owner.
+
+    The server may run as another user than whoever types a verb, and has to read it.
+    """
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return
+    owner, own = path.parent.stat(), path.lstat()
+    if (own.st_uid, own.st_gid) != (owner.st_uid, owner.st_gid):
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 def rename_folder(folder: Path, place: Path) -> None:
     """Rename a folder to what must be free: at once and whole.
 
@@ -218,6 +233,7 @@ def touch_private(path: Path) -> None:
     """Make an empty file that its owner alone may read; one that is there stays as it is."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        give_to_owner(path)
 
 
 def sync_folder(path: Path) -> None:
@@ -244,7 +260,8 @@ def readable_by_others(path: Path) -> bool:
         return False
     try:
         return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
-    except FileNotFoundError:
+    except OSError:
+        # Missing, or in a folder that is somebody else's: whoever loads it says so.
         return False
 
 
@@ -267,6 +284,7 @@ def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        give_to_owner(beside)
         yield beside
     finally:
         beside.unlink(missing_ok=True)

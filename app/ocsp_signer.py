@@ -31,7 +31,7 @@ class OcspSignerFile:
     def current(self, now: datetime) -> OcspSigner:
         """The one to sign with at *now*: the file's if it is good, else a new one."""
         signer = self._signer
-        if signer is None or signer.is_due(now):
+        if signer is None or self._is_due(signer, now):
             # Another process may have been first.
             signer = self._load(now) or self._make(now)
             self._signer = signer
@@ -48,7 +48,10 @@ class OcspSignerFile:
         except (OSError, CaUnusable, KeyUnusable) as error:
             log.warning(log_line(ocsp_signer="replaced", reason=error))
             return None
-        return signer if signer.serves(self._authority, now) and not signer.is_due(now) else None
+        return signer if signer.serves(self._authority, now) and not self._is_due(signer, now) else None
+
+    def _is_due(self, signer: OcspSigner, now: datetime) -> bool:
+        return signer.is_due(now, self._authority.not_after)
 
     def _make(self, now: datetime) -> OcspSigner:
         signer = make_signer(self._authority, now)

@@ -5,15 +5,26 @@ to rename: no lock is needed, and no word to the servers, which look for themsel
 """
 
 import os
+import re
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from app.ca_folder import NEXT, CaFolders
-from app.data_folder import DataFolder, rename_folder, replace_private, sync_folder
+from app.ca_folder import CaFolders
+from app.data_folder import (
+    LEFTOVER_SECONDS,
+    DataFolder,
+    give_to_owner,
+    rename_folder,
+    replace_private,
+    sync_folder,
+)
 
 # Most file systems tell at once that a folder has changed. The rest are looked at this often.
 LOOK_SECONDS = 1.0
+# What servers write into it themselves, and what is not whole yet.
+_OWN = re.compile(r"ocsp\.pem|.*\.new-")
 _TRIES = 20
 _NAP_SECONDS = 0.1
 
@@ -40,7 +51,11 @@ def activate_next(folder: DataFolder, now: datetime) -> None:
 
     """
     folders = folder.cas
+    folder.remove_leftovers()
     try:
+        # Whoever serves must be able to read what was prepared, by an administrator's own means perhaps.
+        for path in (folders.next.path, *folders.next.path.iterdir()):
+            give_to_owner(path)
         # Nobody reads it before the folder has its new name.
         replace_private(folders.next.activated, f"{now:%Y-%m-%dT%H:%M:%S}+00:00\n".encode())
     except FileNotFoundError as error:
@@ -56,6 +71,7 @@ def abort_next(folder: DataFolder) -> None:
 
     """
     folders = folder.cas
+    folder.remove_leftovers()
     _rename_next(folders, folders.place_of_aborted)
 
 
@@ -75,10 +91,15 @@ def _rename_next(folders: CaFolders, place: Path) -> None:
 
 
 class CaWatch:
-    """Tells whether the CAs of a folder have changed, for the price of one look at the clock of a folder."""
+    """Tells whether the CAs of a folder have changed, for the price of one look at the clock of a folder.
+
+    Now and then it clears away what killed verbs left there, which a running server would keep for ever.
+    """
 
     def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
         self._root = folder.ca
+        self._tidied_at = -float(LEFTOVER_SECONDS)
         self._changed_at = -1
         self._looked_at = -LOOK_SECONDS
         self._seen: object = None
@@ -93,6 +114,9 @@ class CaWatch:
                 if seen != self._seen:
                     self._seen = seen
                 self._changed_at, self._looked_at = changed_at, now
+                if now - self._tidied_at >= LEFTOVER_SECONDS:
+                    self._tidied_at = now
+                    self._folder.remove_leftovers()
         except OSError:
             # What was there is served until it is there again.
             pass
@@ -100,8 +124,18 @@ class CaWatch:
 
     def _look(self) -> object:
         folders = CaFolders.look(self._root)
-        if not folders.has_next:
-            return folders
-        # One may be given up and cleared away, and another made, between two looks.
-        found = os.stat(self._root / NEXT)
-        return folders, found.st_ino, found.st_mtime_ns
+        # Of those beside the CA of today the files too: one that was left out may be mended, and one may
+        # be given up and cleared away, and another made, between two looks.
+        return folders, frozenset(state for one in folders.all()[1:] for state in _states(one.path))
+
+
+def _states(folder: Path) -> Iterator[object]:
+    """What changes with each file of a CA that is not the server's own to renew."""
+    try:
+        for entry in os.scandir(folder):
+            if _OWN.match(entry.name) is None and entry.is_file():
+                found = entry.stat()
+                yield entry.path, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+    except OSError as error:
+        # It may be another user's.
+        yield folder, error.errno

@@ -1,23 +1,25 @@
 """The CAs of a data folder, loaded: that of today, the next, and those whose certificates still live."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from app.activation import end_of_change
 from app.ca_folder import CaFolder, CaFolders
-from app.data_folder import DataFolder, DataFolderError
+from app.data_folder import DataFolder
 from app.registration import RegistrationAuthority
 from ca.identity import Identities, NoIdentity, ScepIdentity
 from ca.issuing.authority import Authority
-from ca.issuing.key_store import read_private_key
+from ca.issuing.key_store import KeyUnusable, read_private_key
 from ca.issuing.root import CaUnusable, check_ca, read_certificates
-from ca.succession import UNDER_WAY
 from ca.x509.certificate import Certificate
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_LOST = "what the CA in {} issued can neither renew nor be revoked, and it has no CRL and no OCSP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,16 @@ class FormerCa:
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """All CAs of one folder."""
+    """All CAs of one folder.
+
+    One beside the CA of today that cannot be loaded is left out, for it must not end the service of
+    today's; *complaints* says in a line each what is wrong, what comes of it and what to do.
+    """
 
     current: Ca
     next: tuple[Ca, ...] = ()
     former: tuple[FormerCa, ...] = ()
+    complaints: tuple[str, ...] = ()
 
     def all(self) -> tuple[Ca, ...]:
         """Every one of them, that of today first."""
@@ -66,42 +73,64 @@ def load_succession(folder: DataFolder, now: datetime) -> tuple[Succession, list
     """Load all CAs, and what clients may mind in that of today.
 
     Raises:
-        OSError: A file is missing or cannot be read.
-        KeyUnusable, CaUnusable, DataFolderError: A file is not what it should be.
+        OSError: A file of the CA of today is missing or cannot be read.
+        KeyUnusable, CaUnusable: The same, and it is not what it should be.
 
     """
     while True:
         folders = folder.cas
         try:
-            return _load(folders, now)
+            found = _load(folder, folders, now)
         except FileNotFoundError:
             if folder.cas == folders:
                 raise
-            # Somebody changed them while they were read: a file is where it is now.
+        else:
+            if not found[0].complaints or folder.cas == folders:
+                return found
+        # Somebody changed them while they were read: a file is where it is now.
 
 
-def _load(folders: CaFolders, now: datetime) -> tuple[Succession, list[str]]:
+def _load(folder: DataFolder, folders: CaFolders, now: datetime) -> tuple[Succession, list[str]]:
     current, warnings = load_ca(folders.current, now)
-    following = (load_ca(folders.next, now)[0],) if folders.has_next else ()
-    former = [_load_former(one, until, now) for one, until in _former(folders)]
-    return Succession(current, following, tuple(one for one in former if one)), warnings
+    complaints: list[str] = []
+    following: list[Ca] = []
+    if folders.has_next:
+        abort = folder.command("ca rollover abort")
+        with _left_out(complaints, f"the next CA is left out until that is mended; or give it up: {abort}"):
+            following.append(load_ca(folders.next, now)[0])
+    former = []
+    # Each of them was replaced by the one that stands in front of it.
+    for successor, one in zip((folders.current, *folders.former), folders.former, strict=False):
+        with _left_out(complaints, f"{_LOST.format(one.path)}: bring it back from a backup"):
+            if not _has_ended(one, now):
+                ca = load_ca(one, now, is_current=False)[0]
+                former.append(FormerCa(ca, end_of_change(successor, now, complaints)))
+    for one in folders.aborted:
+        spare = f"bring it back from a backup, or remove {one.path}, if that CA issued nothing"
+        with _left_out(complaints, f"{_LOST.format(one.path)}: {spare}"):
+            if not _has_ended(one, now):
+                ca = load_ca(one, now, is_current=False, is_open=False)[0]
+                former.append(FormerCa(ca, _NEVER))
+    return Succession(current, tuple(following), tuple(former), tuple(complaints)), warnings
 
 
-def _former(folders: CaFolders) -> Iterator[tuple[CaFolder, datetime | None]]:
-    """The CAs of before, and until when each issues; None where it does not even open messages."""
-    for place, folder in enumerate(folders.former):
-        # Only the last one had enrolments under way when it was replaced.
-        yield folder, _NEVER if place else _activated_at(folders.current) + UNDER_WAY
-    for folder in folders.aborted:
-        yield folder, None
+@contextmanager
+def _left_out(complaints: list[str], so: str) -> Iterator[None]:
+    """Add what cannot be loaded inside to *complaints*, with what comes of that and what to do."""
+    try:
+        yield
+    except (OSError, KeyUnusable, CaUnusable) as error:
+        complaints.append(f"{in_words(error)}; {so}")
 
 
-def _load_former(folder: CaFolder, issues_until: datetime | None, now: datetime) -> FormerCa | None:
-    """One of them, or None where nothing that it issued can be valid any more."""
-    if now > load_ca_certificate(folder).not_valid_after:
-        return None
-    ca, _ = load_ca(folder, now, is_current=False, is_open=issues_until is not None)
-    return FormerCa(ca, issues_until or _NEVER)
+def in_words(error: Exception) -> str:
+    """Why a CA cannot be loaded, in one line that names the file."""
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+
+def _has_ended(folder: CaFolder, now: datetime) -> bool:
+    """Whether nothing that it issued can be valid any more."""
+    return now > load_ca_certificate(folder).not_valid_after
 
 
 def load_ca(
@@ -150,6 +179,20 @@ def load_ca_certificate(folder: CaFolder) -> Certificate:
     return read_certificates(folder.certificate)[0]
 
 
+def load_known(folders: CaFolders) -> tuple[Certificate, ...]:
+    """The certificates of all CAs that can be read, that of today first, which has to be.
+
+    Raises:
+        OSError, CaUnusable: The certificate of the CA of today cannot be read.
+
+    """
+    known = [load_ca_certificate(folders.current)]
+    for one in folders.all()[1:]:
+        with suppress(OSError, CaUnusable):
+            known.append(load_ca_certificate(one))
+    return tuple(known)
+
+
 def load_chain(folder: CaFolder) -> tuple[Certificate, ...]:
     """Load what stands above a CA, if anything does.
 
@@ -159,13 +202,3 @@ def load_chain(folder: CaFolder) -> tuple[Certificate, ...]:
 
     """
     return read_certificates(folder.chain) if folder.chain.exists() else ()
-
-
-def _activated_at(folder: CaFolder) -> datetime:
-    try:
-        found = datetime.fromisoformat(folder.activated.read_text("ascii").strip())
-    except ValueError as error:
-        raise DataFolderError(
-            f"{folder.activated} is no time such as 2027-01-31T12:00:00+00:00: write one into it"
-        ) from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

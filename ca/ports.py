@@ -237,13 +237,22 @@ class Repository(Protocol):
         """Certificates of that public key that are neither revoked nor expired, oldest first."""
 
     def count_pending(self, profile: str, remote: str, now: datetime) -> tuple[int, int]:
-        """How many requests of a profile wait for a person, and how many of them are of one peer."""
+        """How many requests of a profile wait for a person, and how many of them are of one peer.
+
+        Who that is, see :func:`ca.policy.source.source_of`.
+        """
 
     def add_held(self, request: RequestRecord, content: HeldContent) -> None:
         """Keep a request until a person has decided on it."""
 
     def add_same(self, request: RequestRecord, root: int) -> None:
         """Keep that the held request *root* was also made under the keys of *request*."""
+
+    def move_held(self, root: int, issuer: str, status: bytes, unless: tuple[str, ...]) -> None:
+        """Have another CA issue for the held request *root*, as *issuer* and *status* of its content say.
+
+        It stays as it is where its CA is one of *unless*, or where it is decided on.
+        """
 
     def find_request(self, request_id: int, now: datetime) -> QueuedRequest | None:
         """The request of that number."""
@@ -391,5 +400,13 @@ class Store(Protocol):
 
         Raises:
             StoreUnavailable: The store could not write.
+
+        """
+
+    def read(self, work: Callable[[Repository], T]) -> T:
+        """Run *work*, which only reads, on one state of the store, whoever writes meanwhile.
+
+        Raises:
+            StoreUnavailable: The store could not be read.
 
         """

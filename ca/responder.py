@@ -42,7 +42,7 @@ from ca.scep.messages import (
 )
 from ca.succession import Asked, OtherCa, find_door, find_issuer, open_doors
 from ca.tally import RefusalTally
-from ca.transactions import answer_again, choose_polled, note_names, transaction_key
+from ca.transactions import answer_poll, note_names, transaction_key
 
 log = logging.getLogger(__name__)
 
@@ -195,10 +195,7 @@ class Responder:
     ) -> StoredCertificate | Pending:
         """Find by transactionID and signer key (RFC 8894 3.3.3), whatever the names inside say."""
         key = transaction_key(request.message, exchange.profile)
-        found = repository.find_answered(b"", key, exchange.received_at)
-        if not found:
-            raise BadCertId("no transaction of this transactionID and key is known")
-        answer = answer_again(choose_polled(found, asked), exchange)
+        answer = answer_poll(key, exchange, repository, asked)
         note_names(request, asked.authority.certificate.subject, exchange)
         return answer
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ca.identity import Identities, ScepIdentity
-from ca.issuing.authority import Authority
+from ca.issuing.authority import BACKDATE, Authority
 from ca.issuing.crl import issuer_id
+from ca.ports import HeldRequest, Repository
 from ca.scep import codec
 from ca.scep.messages import PkiMessage
 
@@ -37,7 +38,9 @@ class OtherCa:
 
     def issues_at(self, now: datetime) -> bool:
         """Whether who asks it at *now* gets its own certificate."""
-        return now < min(self.issues_until, self.authority.not_after)
+        # More than is promised is left only after a clock that was ahead has been set right.
+        is_sound = self.is_next or self.issues_until - now <= UNDER_WAY + BACKDATE
+        return is_sound and now < min(self.issues_until, self.authority.not_after)
 
     def is_open(self, now: datetime) -> bool:
         """Whether messages to it are still answered."""
@@ -88,6 +91,15 @@ class Asked:
         """Whether a certificate of the store is an answer to who writes to this CA."""
         return self.alone or self.authority.has_issued(der) or self.issuer.has_issued(der)
 
+    def take_over(self, held: HeldRequest, repository: Repository) -> None:
+        """Have the certificate of a request that waits come from a CA that answers who writes to this one.
+
+        Who asks again has the CA certificate that it wrote to this time, and can make use of no other's.
+        """
+        if not self.alone:
+            ours = tuple(issuer_id(one.certificate) for one in (self.authority, self.issuer))
+            repository.move_held(held.root, ours[1], self.issuer.status, unless=ours)
+
 
 def find_asked(issuer: str, today: Authority, others: Iterable[OtherCa], now: datetime) -> Authority:
     """The CA that a request was kept for, if it still answers, else that of today.
@@ -103,13 +115,15 @@ def find_asked(issuer: str, today: Authority, others: Iterable[OtherCa], now: da
 def moves_on(der: bytes, issuer: Authority, today: Authority, others: Sequence[OtherCa]) -> bool:
     """Whether who renews a certificate of the store with *issuer* comes from a CA before that one.
 
-    Nobody has to go back, and who could go to and fro would get certificates without end.
+    Nobody has to go back, and who could go to and fro would get certificates without end. Nor does anybody
+    move to another certificate of the same name and key, whose CA is the same.
     """
     before = [one.authority for one in others if not one.is_next]
     if issuer is not today:
         is_next = any(one.is_next and one.authority is issuer for one in others)
         before = [today, *before] if is_next else []
-    return any(one.has_issued(der) for one in before)
+    same = issuer_id(issuer.certificate)
+    return any(one.has_issued(der) for one in before if issuer_id(one.certificate) != same)
 
 
 def find_issuer(der: bytes, authorities: Iterable[Authority]) -> Authority | None:

@@ -1,10 +1,10 @@
 """Transactions (RFC 8894 3.2.1.1, 3.3.3): whether this is an earlier request again, and its answer then."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from ca.deviations import DeviationKind
-from ca.errors import TransactionInUse
+from ca.errors import BadCertId, TransactionInUse
 from ca.issuing.authority import BACKDATE
 from ca.journal import Exchange
 from ca.policy.queue import check_transactions, check_waiting, is_waiting
@@ -45,7 +45,7 @@ def earlier_answer(
     own = [answer for answer in answers if _is_of(asked, answer)]
     same = [answer for answer in own if answer.request_key == request_key]
     if same:
-        answer = answer_again(same[0], exchange)
+        answer = answer_again(same[0], exchange, repository, asked)
         _keep_transaction(request, exchange, same, repository)
         return answer
     exchange.granted_before = next(
@@ -62,16 +62,10 @@ def earlier_answer(
     return None
 
 
-def choose_polled(found: list[AnsweredRequest | HeldRequest], asked: Asked) -> AnsweredRequest | HeldRequest:
-    """Which of the answers to one transaction a poll is for: of the CA that is asked, if it has one.
-
-    The newest: certmonger renews, and who was rejected asks anew, under the transactionID of old.
-    """
-    return next((answer for answer in found if _is_of(asked, answer)), found[0])
-
-
-def answer_again(earlier: AnsweredRequest | HeldRequest, exchange: Exchange) -> StoredCertificate | Pending:
-    """Answer as the earlier request was, or would be now.
+def answer_again(
+    earlier: AnsweredRequest | HeldRequest, exchange: Exchange, repository: Repository, asked: Asked
+) -> StoredCertificate | Pending:
+    """Answer as the earlier request was, or would be now; what waits is from now on for who is *asked*.
 
     Raises:
         RequestRejected: A person refused it, or it waited too long.
@@ -82,7 +76,36 @@ def answer_again(earlier: AnsweredRequest | HeldRequest, exchange: Exchange) -> 
         return earlier.certificate
     exchange.held(earlier.subject)
     check_waiting(earlier, exchange.received_at)
+    asked.take_over(earlier, repository)
     return Pending()
+
+
+def answer_poll(
+    key: bytes, exchange: Exchange, repository: Repository, asked: Asked
+) -> StoredCertificate | Pending:
+    """Answer the poll of the transaction *key*: by its certificate, or that it still waits.
+
+    A certificate of another CA than the one that is *asked* is granted once more by that one: who wrote
+    to one CA before and to another now has fetched the CA anew, and could do nothing with the first.
+
+    Raises:
+        BadCertId: There is no such transaction.
+        RequestRejected: A person refused it, or it waited too long.
+        OperationNotOffered: The CA that is asked has ended.
+
+    """
+    found = repository.find_answered(b"", key, exchange.received_at)
+    if not found:
+        raise BadCertId("no transaction of this transactionID and key is known")
+    answer = _choose_polled(found, asked, exchange.received_at)
+    if isinstance(answer, HeldRequest) or asked.has_answered(answer.certificate.der):
+        return answer_again(answer, exchange, repository, asked)
+    granted = asked.issuer.sign_again(answer.certificate, exchange.received_at)
+    exchange.renewal_of, exchange.keys = answer.renewal_of, (answer.request_key, key)
+    exchange.issued(granted)
+    repository.add_certificate(granted)
+    repository.add_request(exchange.record())
+    return granted
 
 
 def note_names(request: PollRequest, issuer: Name, exchange: Exchange) -> None:
@@ -101,6 +124,23 @@ def transaction_key(message: PkiMessage, profile: Profile) -> bytes:
     """A transactionID is its signer's own: two clients may use one (RFC 8894 3.2.1.1)."""
     head = f"{profile.name}\0{message.transaction.transaction_id}\0".encode()
     return sha256(head + message.signer.spki).digest()
+
+
+def _choose_polled(
+    found: list[AnsweredRequest | HeldRequest], asked: Asked, now: datetime
+) -> AnsweredRequest | HeldRequest:
+    """Which of the answers to one transaction a poll is for: of the CA that is asked, if it has one.
+
+    The newest: certmonger renews, and who was rejected asks anew, under the transactionID of old.
+    """
+    newest, *older = found
+    if _is_of(asked, newest):
+        return newest
+    return next((one for one in older if _is_of(asked, one) and not _is_refused(one, now)), newest)
+
+
+def _is_refused(answer: AnsweredRequest | HeldRequest, now: datetime) -> bool:
+    return isinstance(answer, HeldRequest) and not is_waiting(answer, now)
 
 
 def _request_key(request: EnrolmentRequest, profile: Profile, renewal_of: str | None) -> bytes:

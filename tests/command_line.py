@@ -77,11 +77,16 @@ class Service:
 
 
 @contextmanager
-def serving(*arguments: object, log: Path, environment: dict[str, str] | None = None) -> Iterator[Service]:
-    """Start it with *arguments* (no verb is added) and stop it as a service manager does."""
+def serving(
+    *arguments: object, log: Path, environment: dict[str, str] | None = None, inside: Sequence[str] = ()
+) -> Iterator[Service]:
+    """Start it with *arguments* (no verb is added) and stop it as a service manager does.
+
+    *inside* is a command that becomes the command it is given.
+    """
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            command(*arguments),
+            [*inside, *command(*arguments)],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

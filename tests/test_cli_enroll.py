@@ -310,10 +310,12 @@ def test_certificates_are_listed_for_machines(service: Service, data: Path, tmp_
 
     assert list(row) == [
         *("serial", "subject", "sans", "profile", "status", "not_before", "not_after", "transaction_id"),
-        *("renewed_from", "revoked_at", "reason"),
+        *("renewed_from", "revoked_at", "reason", "issuer", "authority_key_id"),
     ]
     assert (row["serial"], row["subject"], row["sans"]) == (serial, "CN=listed", ["dns:listed.example"])
     assert (row["profile"], row["status"], row["renewed_from"]) == ("default", "valid", None)
+    ca = json.loads(did("ca", "show", "--json", "--data", data))
+    assert (row["issuer"], row["authority_key_id"]) == (ca["subject"], ca["key_id"])
     assert TIME.fullmatch(row["not_before"])
     assert TIME.fullmatch(row["not_after"])
     assert row.items() <= shown.items()

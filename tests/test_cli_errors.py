@@ -60,6 +60,11 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "CA name": (absent, ("init", "--subject", "Example"), "CN="),
     "key type": (absent, ("init", "--key-type", "dsa"), "rsa:2048"),
     "unknown verb": (absent, ("serv",), "No such command"),
+    "a name for one that has its own": (
+        absent,
+        ("init", "--import-cert", __file__, "--import-key", __file__, "--subject", "CN=Wanted"),
+        "leave out --subject",
+    ),
     "half an import": (absent, ("init", "--import-cert", __file__), "belong together"),
     "corrupt CA key": (writing("ca/ca.key", "junk"), ("serve",), "private key"),
     "CA key gone": (lambda data: (data / "ca/ca.key").unlink(), ("serve",), "ca.key"),

@@ -1,7 +1,10 @@
 """``cert revoke``, ``crl`` and ``/crl``, as an administrator and a relying party use them."""
 
 import json
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.ocsp import OCSPRequestBuilder, load_der_ocsp_response
 
+from app.cli.serve import BUSY_SECONDS
 from app.client import ClientError, ScepClient, Transport, get_certificate, get_crl
 from app.client.csr import make_identity
 from app.data_folder import DataFolder
@@ -51,6 +57,44 @@ def enrol(data: Path, service: Service, name: str = "ipad-17") -> str:
 
 def revoke(data: Path, serial: str, *options: str) -> Done:
     return run("cert", "revoke", serial, *options, "--data", data)
+
+
+@contextmanager
+def writing(data: Path) -> Iterator[None]:
+    """Another program that writes to the database all the while."""
+    with closing(sqlite3.connect(data / "scepbox.db", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def test_while_another_writes_nobody_waits_who_only_reads(data: Path, service: Service) -> None:
+    """CRL and OCSP need nothing written; who waits for a lock would keep GetCACert waiting too."""
+    serial = enrol(data, service)
+    before = service.get("/crl")[1]
+    ca = load_ca_certificate(DataFolder(data).current_ca)
+    issuer, subject = (x509.load_der_x509_certificate(one) for one in (ca.der, _exported(data, serial)))
+    question = OCSPRequestBuilder().add_certificate(subject, issuer, hashes.SHA256()).build()
+    asking = Request(service.url.replace("/scep", "/ocsp"), question.public_bytes(serialization.Encoding.DER))
+
+    with writing(data):
+        # What was looked up a moment ago has to be looked up again.
+        time.sleep(0.6)
+        began = time.monotonic()
+        crl = service.get("/crl")[1]
+        with urlopen(asking, timeout=30) as answer:
+            told = load_der_ocsp_response(answer.read())
+        service.get("/scep?operation=GetCACert")
+        took = time.monotonic() - began
+
+    assert crl == before
+    assert told.certificate_status.name == "GOOD"
+    assert took < BUSY_SECONDS
+
+
+def _exported(data: Path, serial: str) -> bytes:
+    pem = did("cert", "export", serial, "--data", data).encode()
+    return x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
 
 
 def fingerprint(data: Path) -> str:
@@ -127,9 +171,11 @@ def test_what_it_was_renewed_to_is_told(data: Path, tmp_path: Path) -> None:
     second = revoke(data, serials[0], "--reason", "keyCompromise")
 
     for done in (first, second):
-        (note,) = done.err.splitlines()[1:]
+        note, *others = done.err.splitlines()[1:]
         assert note.startswith("note: it was renewed, and the new one is good until ")
         assert f"cert revoke {serials[2]} --reason keyCompromise" in note
+        # Whoever has the stolen key has what it was renewed from too.
+        assert [serials[0] in other for other in others] == ([True] if done is first else [])
     assert revoke(data, serials[2]).err.count("\n") == 1
 
 

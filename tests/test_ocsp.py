@@ -415,12 +415,12 @@ def test_a_revocation_shows_within_a_second(world: World, asked: Asked, one: Sto
 def test_an_answer_that_a_revocation_overtook_is_not_kept(
     world: World, one: StoredCertificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requests of one round step aside in the midst: it would say good for half an hour."""
+    """Another process revokes in the midst: the answer would say good for half an hour."""
     other, asked, request = issue(world, "other"), Asked(world), about(world, one.serial)
-    transact, calls = world.store.transact, []
+    read_store, calls = world.store.read, []
 
     def interrupted(work: Callable[[Any], Any]) -> Any:
-        found = transact(work)
+        found = read_store(work)
         calls.append(work)
         # The first asks for the CRL, the second looks the certificate up.
         if len(calls) == 2:
@@ -429,7 +429,7 @@ def test_an_answer_that_a_revocation_overtook_is_not_kept(
             asked.der(about(world, other.serial))
         return found
 
-    monkeypatch.setattr(world.store, "transact", interrupted)
+    monkeypatch.setattr(world.store, "read", interrupted)
     overtaken = asked(request)
 
     assert overtaken.certificate_status is ocsp.OCSPCertStatus.GOOD
@@ -483,6 +483,22 @@ def test_the_responder_is_kept_and_renewed(world: World, tmp_path: Path) -> None
     assert second.certificate.not_valid_after == almost + VALIDITY
     assert files[1].current(almost).certificate.der == second.certificate.der
     assert [found.name for found in tmp_path.iterdir()] == ["ocsp.pem"]
+
+
+@pytest.mark.parametrize("before_the_end", [timedelta(minutes=2), timedelta(days=5), timedelta(seconds=1)])
+def test_the_last_responder_of_a_ca_serves_to_its_end(
+    world: World, asked: Asked, before_the_end: timedelta
+) -> None:
+    """No other could end later: a new key for each question would keep everybody waiting."""
+    end = world.responder.authority.not_after
+    world.now = end - before_the_end
+    answers = [asked(about(world, number)) for number in range(1, 6)]
+    world.now = end - timedelta(seconds=1)
+    answers.append(asked(about(world, 6)))
+    world.now = end
+
+    assert len({answer.certificates[0].serial_number for answer in answers}) == 1
+    assert asked.der(about(world, 7)) == UNAUTHORIZED
 
 
 def _good(path: Path, world: World) -> bytes:

@@ -54,6 +54,25 @@ def test_one_peer_has_so_many_places_and_no_more(world: World) -> None:
     assert other == Pending()
 
 
+ONE_HOLDER = {
+    "a /64": ["2001:db8:0:1::1", "2001:db8:0:1::2", "2001:0DB8:0:1:ffff::", "2001:db8:0:1:1:2:3:4"],
+    "IPv4 in IPv6": ["::ffff:192.0.2.9", "192.0.2.9", "::ffff:c000:209", "192.0.2.9"],
+    "a link": ["fe80::1%eth0", "fe80::2%eth0", "fe80::3", "fe80::4"],
+    "no address": ["unknown"] * 4,
+}
+
+
+@pytest.mark.parametrize("addresses", ONE_HOLDER.values(), ids=ONE_HOLDER.keys())
+def test_who_has_many_addresses_has_the_places_of_one(world: World, addresses: list[str]) -> None:
+    """Whoever has one address of IPv6 has 2**64 of them; the neighbour's are others."""
+    outcomes = [_read(world, _ask(world, number, remote), number) for number, remote in enumerate(addresses)]
+    other = _read(world, _ask(world, 9, "2001:db8:0:2::1"), 9)
+
+    assert outcomes[:3] == [Pending()] * 3
+    _assert_full(outcomes[3])
+    assert other == Pending()
+
+
 @pytest.mark.proves("N-115")
 def test_a_full_queue_refuses_the_newcomer_and_keeps_the_rest(world: World, device: Device) -> None:
     """RFC 8894 2.4: who came first is not pushed out by who came often."""

@@ -1,7 +1,9 @@
 """Revoking certificates and the list that says so: RFC 5280 5, by our own word and that of others."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,18 +14,18 @@ from alembic.config import Config
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from app.store import open_store
+from app.store import Sharing, open_store
 from app.store.engine import open_engine
 from app.store.migrate import MIGRATIONS
 from ca.asn1 import read
 from ca.deviations import Deviations
-from ca.errors import FailInfo
+from ca.errors import FailInfo, StoreUnavailable
 from ca.issuing.addresses import StatusAddresses
 from ca.issuing.authority import Authority
 from ca.issuing.crl import CRL_LIFETIME, current_crl, publish_crl, sign_crl
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused, revoke
-from ca.issuing.status import RevocationStatus
+from ca.issuing.status import WRITE_AGAIN, RevocationStatus
 from ca.ports import StoredCertificate, StoredCrl
 from ca.scep.messages import Failure, MessageType, Success
 from ca.x509.certificate import Certificate
@@ -32,7 +34,7 @@ from tests.forging_csr import install
 from tests.test_certificates import CA_NAMES, _ca
 from tests.test_unit_ca_material import ca_certificate
 from tests.waiting import names
-from tests.world import NOW, Device, World, certificate_of, rsa_key
+from tests.world import NOW, Device, World, captured_log, certificate_of, rsa_key
 
 
 def issue(world: World, name: str = "ipad-17") -> StoredCertificate:
@@ -459,3 +461,46 @@ def test_ten_thousand_are_listed_in_good_time(world: World) -> None:
 
     assert len(x509.load_der_x509_crl(der)) == 10_000
     assert (datetime.now() - started).total_seconds() < 3
+
+
+def test_while_nothing_can_be_written_the_crl_goes_on_for_as_long_as_it_is_good(tmp_path: Path) -> None:
+    """Whoever checks a certificate is answered; who asks for more than there is does not wait each time."""
+    path = tmp_path / "held.db"
+    world = World(f"sqlite:///{path.as_posix()}")
+    store = open_store(f"sqlite:///{path.as_posix()}", Sharing(busy_seconds=0.1))
+    status = RevocationStatus(world.responder.authority, store, lambda: world.now)
+    first = status.crl()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with captured_log("ca.issuing.status") as lines:
+            world.now = first.next_update - timedelta(seconds=1)
+            answers = [status.crl() for _ in range(3)]
+            world.now = first.next_update
+            with pytest.raises(StoreUnavailable, match="a moment ago"):
+                status.crl()
+        other.execute("ROLLBACK")
+    world.now += WRITE_AGAIN
+
+    assert answers == [first] * 3
+    assert len(lines) == 1
+    assert "the next CRL cannot be kept" in lines[0]
+    assert status.crl().number > first.number
+    store.close()
+    world.store.close()
+
+
+def test_without_a_database_the_crl_that_is_known_goes_on(tmp_path: Path) -> None:
+    """For as long as it is good, and no longer."""
+    world = World(f"sqlite:///{(tmp_path / 'lost.db').as_posix()}")
+    status = RevocationStatus(world.responder.authority, world.store, lambda: world.now)
+    first = status.crl()
+    world.store.close()
+    (tmp_path / "lost.db").write_bytes(b"no database" * 1000)
+
+    world.now += timedelta(days=1)
+
+    assert status.crl() == first
+    world.now = first.next_update
+    with pytest.raises(StoreUnavailable):
+        status.crl()
+    world.store.close()

@@ -38,7 +38,7 @@ from ca.x509.name import Name
 from tests.rolling import RollingWorld, days
 from tests.test_ocsp import about, many, single
 from tests.test_revocation import serials
-from tests.waiting import names_of, requests
+from tests.waiting import desk, names_of, requests
 from tests.world import NONCE, NOW, SECRET, Device, captured_log, certificate_of, rsa_key
 
 RENEWAL = MessageType.RENEWAL_REQ
@@ -88,6 +88,15 @@ def test_an_enrolment_under_way_ends_with_the_ca_that_it_began_with(world: Rolli
 
     assert issued_by(world.first, world.get(world.first, "under way"))
     assert issued_by(world.second, world.get(world.second, "new"))
+
+
+def test_a_clock_that_was_ahead_at_the_change_gives_no_more_than_the_hour(world: RollingWorld) -> None:
+    """It was set right a moment later, and the former CA would go on issuing until that time comes."""
+    world.now = NOW + days(400)
+    world.activate()
+    world.now = NOW
+
+    assert issued_by(world.second, world.get(world.first, "ipad-17"))
 
 
 def test_who_writes_to_the_former_ca_later_gets_a_certificate_of_today(world: RollingWorld) -> None:
@@ -280,15 +289,83 @@ def test_a_poll_finds_the_answer_of_the_ca_that_is_asked(world: RollingWorld, as
     assert certificate_of(polled).der == answers[asked].der
 
 
-def test_a_poll_that_goes_to_the_new_ca_finds_what_the_former_issued(world: RollingWorld) -> None:
-    """A client that fetches the CA anew between two polls still gets its certificate."""
+def _poll(world: RollingWorld, authority: Authority, device: Device | None = None) -> Outcome:
+    device = device or Device()
+    names = names_of(authority.certificate, device)
+    return world.ask(authority, device, names, message_type=MessageType.CERT_POLL)
+
+
+def test_a_poll_that_goes_to_the_new_ca_gets_a_certificate_of_it(world: RollingWorld) -> None:
+    """A client that fetches the CA anew between two polls (jscep does) holds no other CA's certificate."""
     one = world.get(world.first, "ipad-17", "t1")
     world.activate()
-    names = names_of(world.second.certificate, Device())
 
-    polled = world.ask(world.second, Device(), names, message_type=MessageType.CERT_POLL)
+    polled = [certificate_of(_poll(world, world.second)) for _ in range(2)]
 
-    assert certificate_of(polled).der == one.der
+    assert issued_by(world.second, polled[0])
+    assert polled[1].der == polled[0].der
+    assert _of_the_holder(polled[0]) == _of_the_holder(one)
+    assert polled[0].not_valid_after == one.not_valid_after
+    assert certificate_of(_poll(world, world.first)).der == one.der
+    assert certificate_of(world.ask(world.second, Device())).der == polled[0].der
+
+
+def _of_the_holder(certificate: Certificate) -> list[bytes]:
+    """Name, key, and the extensions that say what it is good for."""
+    issuer_s = {"2.5.29.35", "2.5.29.31", "1.3.6.1.5.5.7.1.1"}
+    extensions = [one.encode() for oid, one in certificate.extensions.items() if oid not in issuer_s]
+    return [certificate.subject_der, certificate.spki, *sorted(extensions)]
+
+
+def test_a_poll_of_the_new_ca_finds_nothing_of_before_that_a_person_refused(world: RollingWorld) -> None:
+    """Who was rejected asked anew under the same transactionID, and that request was granted."""
+    world.by_hand()
+    world.ask(world.first, Device("misspelt"), Device("misspelt").csr(None))
+    desk(world).reject(1, "misspelt")
+    world.ask(world.first, Device(), Device().csr(None))
+    world.approve(2)
+    world.activate()
+
+    assert issued_by(world.second, certificate_of(_poll(world, world.second)))
+
+
+@pytest.mark.parametrize("message_type", [MessageType.PKCS_REQ, MessageType.CERT_POLL])
+@pytest.mark.parametrize("waits_for", ["first", "second"])
+def test_what_waits_gets_its_certificate_from_the_ca_that_was_asked_last(
+    world: RollingWorld, waits_for: str, message_type: MessageType
+) -> None:
+    """Who comes back with another CA's certificate could do nothing with the first's."""
+    world.by_hand()
+    world.prepare()
+    before: Authority = getattr(world, waits_for)
+    now = world.first if before is world.second else world.second
+    assert world.ask(before, Device(), Device().csr(None)) == Pending()
+
+    if message_type is MessageType.CERT_POLL:
+        assert _poll(world, now) == Pending()
+    else:
+        assert world.ask(now, Device(), Device().csr(None)) == Pending()
+    approved = world.approve(1)
+
+    assert issued_by(now, approved)
+    assert certificate_of(_poll(world, now)).der == approved.der
+    assert len(world.issued()) == 1
+    (one,) = requests(world)
+    assert one.status == "issued"
+
+
+def test_polls_of_the_former_ca_leave_what_waits_with_it(world: RollingWorld) -> None:
+    """StrongSwan polls for days with the CA file that it was given, and believes no other."""
+    world.by_hand()
+    world.ask(world.first, Device(), Device().csr(None))
+    world.activate()
+    world.now += 2 * UNDER_WAY
+
+    assert _poll(world, world.first) == Pending()
+    approved = world.approve(1)
+
+    assert issued_by(world.first, approved)
+    assert certificate_of(_poll(world, world.first)).der == approved.der
 
 
 def test_a_transaction_id_in_use_with_one_ca_is_free_with_the_other(world: RollingWorld) -> None:
@@ -344,6 +421,7 @@ def test_what_waits_is_one_request_whichever_ca_it_is_sent_to(world: RollingWorl
     assert len(requests(world)) == 1
     world.approve(1)
     assert issued_by(world.second, certificate_of(world.ask(world.second, Device(), Device().csr(None))))
+    assert len(world.issued()) == 1
 
 
 @pytest.mark.parametrize("is_revoked", [False, True])

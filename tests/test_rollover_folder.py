@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,24 +21,25 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from click.testing import CliRunner, Result
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.ca_folder import CaFolder
 from app.cli.init import make_ca
 from app.cli.main import top
 from app.config import Config
-from app.data_folder import DataFolder, DataFolderError
+from app.data_folder import LEFTOVER_SECONDS, DataFolder
 from app.http.live import LiveApplication
 from app.rollover import CaWatch, NoNextCa, abort_next, activate_next, put_next
 from app.store.records import NewChallenge
 from app.succession import load_ca_certificate, load_succession
 from app.wiring import build_web, open_configured_store, utc_now
-from ca.issuing.key_store import encode_private_key
-from ca.issuing.root import encode_pem
+from ca.issuing.addresses import public_name
+from ca.issuing.key_store import encode_private_key, read_private_key
+from ca.issuing.root import encode_pem, make_ca_certificate
 from ca.pkcs7 import SignedData
 from ca.policy.challenges import ChallengeKey
 from ca.scep.codec import decode_ca_certificates
-from ca.succession import UNDER_WAY
+from ca.scep.messages import Failure, MessageType, Outcome
 from ca.x509.certificate import Certificate
 from tests.test_unit_ca_material import ca_certificate
 from tests.world import NOW, SECRET, Device, captured_log, certificate_of, rsa_key
@@ -102,6 +104,15 @@ class Site:
         device = Device(name, signing_time=None)
         _, _, reply = self.get("/scep?operation=PKIOperation", device.message(ca, transaction_id=name))
         return certificate_of(device.read(reply, ca, name))
+
+    def renew(self, ca: Certificate, old: Certificate, name: str = "ipad-17") -> Outcome:
+        """Have a device renew what it enrolled for, with the CA of that certificate."""
+        device = Device(name, rsa_key(1), signer=old, signing_time=None)
+        message = device.message(
+            ca, device.csr(None), transaction_id="renewal", message_type=MessageType.RENEWAL_REQ
+        )
+        _, _, reply = self.get("/scep?operation=PKIOperation", message)
+        return device.read(reply, ca, "renewal")
 
     def run(self, *arguments: str) -> Result:
         """A verb of the command line."""
@@ -293,6 +304,56 @@ def test_a_ca_can_be_brought_along(site: Site, tmp_path: Path) -> None:
     assert (alone.exit_code, same.exit_code, half.exit_code) == (2, 2, 2)
 
 
+def test_a_new_certificate_for_the_same_ca_is_no_other_ca(site: Site, tmp_path: Path) -> None:
+    """Same name, same key: the window for renewals holds as before, and there is one CRL of it."""
+    key = read_private_key(site.folder.ca_key)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    before = site.current()
+    renewed = make_ca_certificate(before.subject, key, 15, utc_now())
+    (tmp_path / "cert.pem").write_bytes(encode_pem(Certificate.load(renewed)))
+    bring = ("--import-cert", str(tmp_path / "cert.pem"), "--import-key", str(site.folder.ca_key))
+    issued = site.enrol(before)
+    site.did("ca", "rollover", "prepare", *bring)
+    early = [site.renew(ca, issued) for ca in (before, Certificate.load(renewed))]
+    site.did("ca", "rollover", "activate")
+
+    late = [site.renew(ca, issued) for ca in (before, site.current())]
+    site.did("cert", "revoke", f"{issued.serial_number:x}")
+    published = site.run("crl", "publish").stderr
+    shown = json.loads(site.did("crl", "show", "--json"))
+
+    assert site.current().der == renewed
+    for outcome in (*early, *late):
+        assert isinstance(outcome, Failure)
+        assert "too early to renew" in outcome.text
+    assert published.count("CRL ") == 1
+    assert (len(shown["revoked"]), shown["others"]) == (1, [])
+    assert site.get(f"/crl/{public_name(before)}.crl")[2] == site.get("/crl")[2]
+
+
+def test_a_revocation_names_what_the_other_ca_granted(site: Site) -> None:
+    """One request, one password, and two certificates: the stolen key still has the other."""
+    site.did("ca", "rollover", "prepare", "--subject", "CN=Second")
+    old, new = site.current(), decode_ca_certificates(site.announced().data)[0]
+    one, twin = (site.enrol(ca) for ca in (old, new))
+    site.did("ca", "rollover", "activate")
+    listed = {row["serial"]: row for row in json.loads(site.did("cert", "list", "--json"))}
+
+    told = site.run("cert", "revoke", f"{one.serial_number:x}", "--reason", "keyCompromise").stderr
+    again = site.run("cert", "revoke", f"{twin.serial_number:x}", "--reason", "keyCompromise").stderr
+
+    (note,) = told.splitlines()[1:]
+    assert note.startswith("note: another one for the same key, by CN=Second, is good until ")
+    assert f"cert revoke {twin.serial_number:x} --reason keyCompromise" in note
+    assert again.count("\n") == 1
+    issuers = [listed[f"{each.serial_number:x}"]["issuer"] for each in (one, twin)]
+    assert issuers == [str(old.subject), "CN=Second"]
+    shown = site.did("cert", "show", f"{twin.serial_number:x}")
+    assert "issuer            CN=Second\n" in shown
+    assert f"authority_key_id  {new.subject_key_identifier.hex()}\n" in shown
+    assert [line.split("\t")[-1] for line in site.did("cert", "list").splitlines()].count("CN=Second") == 1
+
+
 def _days_from_now(days: int) -> int:
     """So many days from now, from the time in which the tests' certificates begin."""
     return (datetime.now(UTC) - NOW).days + days
@@ -309,6 +370,39 @@ def test_a_key_that_cannot_be_made_here_has_to_be_said(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert "(ec:p521) can be made here: give --key-type" in result.stderr
+
+
+IGNORED = {
+    "--no-ra for an EC key": (
+        (),
+        ("--key-type", "ec:p256", "--no-ra"),
+        "--no-ra: a CA with an EC key always has",
+    ),
+    "a name for one that has its own": (("cert", "key"), ("--subject", "CN=Wanted"), "leave out --subject"),
+    "all that makes one": (
+        ("cert", "key"),
+        ("--years", "3", "--key-type", "ec:p384"),
+        "a CA that is brought along has its own: leave out --key-type and --years",
+    ),
+    "a chain for one that is made": (("chain",), (), "leave out --import-chain"),
+}
+
+
+@pytest.mark.parametrize("case", IGNORED)
+def test_what_would_be_ignored_is_refused(site: Site, tmp_path: Path, case: str) -> None:
+    """Whoever gives an option believes that it counts."""
+    bring, options, words = IGNORED[case]
+    made = ca_certificate(rsa_key(6), "Good", subject="Good", days=_days_from_now(30))
+    (tmp_path / "cert").write_bytes(encode_pem(made))
+    (tmp_path / "chain").write_bytes(encode_pem(made))
+    (tmp_path / "key").write_bytes(encode_private_key(rsa_key(6)))
+    brought = [part for name in bring for part in (f"--import-{name}", str(tmp_path / name))]
+
+    result = site.run("ca", "rollover", "prepare", *brought, *options)
+
+    assert (result.exit_code, site.folder.cas.has_next) == (2, False)
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 REFUSED = {
@@ -400,31 +494,6 @@ def test_an_activation_that_was_killed_is_none(site: Site) -> None:
     assert datetime.now(UTC) - activated < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("text", ["yesterday", ""])
-def test_a_time_of_activation_that_is_none_is_named(site: Site, text: str) -> None:
-    """It is a file that people can open."""
-    site.did("ca", "rollover", "prepare")
-    site.did("ca", "rollover", "activate")
-    site.folder.current_ca.activated.write_text(text)
-
-    with pytest.raises(DataFolderError, match="is no time such as"):
-        load_succession(site.folder, utc_now())
-
-
-def test_a_time_without_zone_is_utc_and_only_the_last_former_ca_issues(site: Site) -> None:
-    """Whoever mends the file by hand writes what he sees."""
-    for _ in range(2):
-        site.did("ca", "rollover", "prepare")
-        site.did("ca", "rollover", "activate")
-    site.folder.current_ca.activated.write_text("2026-11-24 05:00\n")
-
-    former = load_succession(site.folder, utc_now())[0].former
-
-    activated = datetime(2026, 11, 24, 5, tzinfo=UTC)
-    assert [one.issues_until > datetime(2020, 1, 1, tzinfo=UTC) for one in former] == [True, False]
-    assert former[0].issues_until == activated + UNDER_WAY
-
-
 def test_a_ca_that_has_ended_is_looked_at_no_more(site: Site) -> None:
     """Nothing that it issued can be valid; and the server starts without it."""
     site.did("ca", "rollover", "prepare", "--years", "20")
@@ -456,15 +525,15 @@ def test_a_change_that_cannot_be_loaded_leaves_what_there_was(
     key = site.folder.cas.next.key
     pem = key.read_bytes()
     key.write_bytes(b"spoilt")
+    activate_next(site.folder, utc_now())
     clock = itertools.count(1000)
     monkeypatch.setattr("app.http.live.time.monotonic", lambda: float(next(clock)))
 
     with captured_log("app.http.live") as lines:
-        assert site.shown()[0].der == before
-        assert site.get("/scep?operation=GetNextCACert")[0] == 404
-    key.write_bytes(pem)
+        assert [site.shown()[0].der for _ in range(2)] == [before] * 2
+    site.folder.current_ca.key.write_bytes(pem)
 
-    assert site.announced()
+    assert site.shown()[0].der == site.current().der != before
     assert len(lines) == 2
     assert "cannot be taken in" in lines[0]
 
@@ -507,6 +576,28 @@ def test_a_change_is_seen_where_folders_do_not_tell_of_it(
 
     assert unseen == before
     assert watch() != before
+
+
+def test_a_running_server_clears_away_what_killed_verbs_left(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may run for a year, and private keys lie in there."""
+    now = [time.monotonic() + 10]
+    monkeypatch.setattr("app.rollover.time.monotonic", lambda: now[0])
+    left = (site.folder.path / "ca.new-1", site.folder.ca / "ra-2.key.new-1")
+    left[0].mkdir()
+    (left[0] / "ca.key").touch()
+    left[1].touch()
+    site.shown()
+    young = [path.exists() for path in left]
+
+    for path in left:
+        os.utime(path, (0, 0))
+    now[0] += LEFTOVER_SECONDS
+    site.shown()
+
+    assert young == [True, True]
+    assert [path.exists() for path in left] == [False, False]
 
 
 def test_a_folder_that_is_away_for_a_moment_is_no_change(site: Site) -> None:
@@ -555,3 +646,24 @@ def test_files_that_move_while_they_are_read_are_read_where_they_are(
     site.folder.current_ca.key.unlink()
     with pytest.raises(FileNotFoundError):
         load_succession(site.folder, utc_now())
+
+
+def test_a_next_ca_that_moves_while_it_is_read_is_not_called_missing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody gives it up in the midst of a worker's looking."""
+    import app.succession as succession
+
+    site.did("ca", "rollover", "prepare")
+    read = succession.load_ca_certificate
+
+    def slow(folder: CaFolder) -> Certificate:
+        if folder.path.name == "next":
+            abort_next(site.folder)
+        return read(folder)
+
+    monkeypatch.setattr(succession, "load_ca_certificate", slow)
+
+    cas, _ = load_succession(site.folder, utc_now())
+
+    assert (cas.next, len(cas.former), cas.complaints) == ((), 1, ())

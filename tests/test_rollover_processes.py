@@ -27,6 +27,7 @@ from app.rollover import abort_next, activate_next, put_next
 from app.store.records import NewChallenge
 from app.succession import load_ca_certificate, load_succession
 from app.wiring import open_configured_store, utc_now
+from ca.issuing.key_store import encode_private_key
 from ca.issuing.root import encode_pem, make_ca_certificate
 from ca.policy.challenges import ChallengeKey
 from ca.scep.codec import decode_ca_certificates
@@ -201,6 +202,26 @@ def test_devices_enrol_at_full_speed_throughout_a_rollover(
     assert "Traceback" not in service.log
 
 
+def test_an_approval_after_the_change_is_one_certificate_of_the_new_ca(data: Path, tmp_path: Path) -> None:
+    """The device asked before the change and comes back after it, with the CA that it fetched anew."""
+    (data / "scepbox.toml").write_text('[profiles.default]\napproval = "manual"\n')
+    (tmp_path / "key.pem").write_bytes(encode_private_key(rsa_key(5)))
+    into = ("--subject", "CN=printer", "--key", tmp_path / "key.pem", "--out", tmp_path / "printer")
+    with serving("--data", data, "--listen", "127.0.0.1:0", log=tmp_path / "log") as service:
+        ask = partial(run, "enroll", service.url, *into, "--max-polls", 0, "--challenge", "-", stdin=SECRET)
+        before = ask()
+        did("ca", "rollover", "prepare", "--data", data)
+        did("ca", "rollover", "activate", "--data", data)
+        after = ask()
+        serial = did("request", "approve", 1, "--data", data).strip()
+        fetched = ask()
+
+    assert (before.code, after.code, fetched.code) == (1, 1, 0), (before, after, fetched)
+    (listed,) = json.loads(did("cert", "list", "--json", "--data", data))
+    assert listed["serial"] == serial
+    assert f"serial {serial}" in fetched.err
+
+
 def _announced(service: Service) -> Certificate:
     """The next CA, as OpenSSL reads it out of what the CA of today has signed."""
     media_type, body = service.get("/scep?operation=GetNextCACert")
@@ -264,6 +285,29 @@ def test_a_change_that_is_killed_at_any_step_is_whole_or_none(data: Path, change
     assert str(cas.current.certificate.subject) == ("CN=Second" if change == "activate" else "CN=First")
     # Half an hour's leftovers are nobody's concern; nothing of them counts as a CA.
     assert len(folder.cas.all()) == 2
+
+
+def test_the_key_that_a_killed_verb_leaves_is_cleared_away_by_the_next(data: Path) -> None:
+    """It is of a CA that never was; who is killed cannot do it himself."""
+    folder = DataFolder(data)
+    files = {"ca.key": b"a key", "ca.pem": b"a certificate"}
+    pid = os.fork()
+    if not pid:
+        _die_at(4)
+        put_next(folder, files)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    left = list(data.rglob("ca.key*"))
+    did("ca", "rollover", "prepare", "--data", data)
+    young = [path for path in left if path.exists()]
+
+    for path in data.glob("ca.new-*"):
+        os.utime(path, (0, 0))
+    did("ca", "rollover", "activate", "--data", data)
+
+    # Another verb may just be at work on what is young.
+    assert young == left != [data / "ca" / "ca.key"]
+    assert sorted(path.parent.name for path in data.rglob("ca.key*")) == ["2", "ca"]
 
 
 def _die_at(step: int) -> None:

@@ -10,10 +10,10 @@ from app.cli.challenge import rfc3339
 from app.cli.context import Workplace, json_option, print_json, verb
 from app.cli.rollover import rollover
 from app.registration import read_registrations
-from app.succession import load_ca_certificate, load_chain
+from app.succession import in_words, load_ca_certificate, load_chain
 from app.wiring import utc_now
 from ca.algorithms.keys import key_label
-from ca.issuing.root import encode_pem
+from ca.issuing.root import CaUnusable, encode_pem
 from ca.x509.certificate import Certificate
 
 
@@ -33,11 +33,12 @@ def show(place: Workplace, as_json: bool) -> None:
     place.require_ca()
     folders = place.folder.cas
     current = _Shown.read(folders.current)
-    following = _Shown.read(folders.next) if folders.has_next else None
-    former = [_Shown.read(one) for one in folders.former]
-    aborted = [_Shown.read(one) for one in folders.aborted]
+    following = _read(folders.next) if folders.has_next else None
+    former = [_read(one) for one in folders.former]
+    aborted = [_read(one) for one in folders.aborted]
     if as_json:
-        others = [{**one.as_json(), "aborted": one in aborted} for one in (*former, *aborted)]
+        told = [(one, False) for one in former] + [(one, True) for one in aborted]
+        others = [{**one.as_json(), "aborted": is_aborted} for one, is_aborted in told]
         coming = following.as_json() if following else None
         print_json({**current.as_json(), "next": coming, "former": others})
         return
@@ -76,6 +77,26 @@ class _Shown:
             _print(one, "a former or coming RA:" if place_in_line else "registration authority (RA):")
 
 
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """One beside the CA of today that cannot be read, and why."""
+
+    error: str
+
+    def as_json(self) -> Mapping[str, object]:
+        return {"error": self.error}
+
+    def print(self, heading: str) -> None:
+        click.echo(f"\n{heading}\n{'error':<11} {self.error}")
+
+
+def _read(folder: CaFolder) -> _Shown | _Unreadable:
+    try:
+        return _Shown.read(folder)
+    except (OSError, CaUnusable) as error:
+        return _Unreadable(in_words(error))
+
+
 def _facts(certificate: Certificate) -> dict[str, str | list[str]]:
     return {
         "subject": str(certificate.subject),
@@ -86,6 +107,7 @@ def _facts(certificate: Certificate) -> dict[str, str | list[str]]:
         "not_after": rfc3339(certificate.not_valid_after),
         "sha256": certificate.fingerprint(),
         "sha1": certificate.fingerprint_sha1(),
+        "key_id": certificate.subject_key_identifier.hex(),
     }
 
 

@@ -10,13 +10,13 @@ from app.cli.challenge import Duration, end_of, rfc3339
 from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, say, verb
 from app.decisions import decision
 from app.store import SqlRepository
-from app.succession import load_succession
 from app.wiring import crl_lifetime, utc_now
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused
 from ca.issuing.revocation import revoke as revoke_certificate
 from ca.ports import StoredCertificate
 from ca.x509.certificate import Certificate
+from ca.x509.name import Name
 
 
 @click.group()
@@ -53,10 +53,10 @@ def list_(
         print_json([_as_json(one, now) for one in found])
         return
     rows = [
-        [one.serial, one.subject, _status(one, now), f"{one.not_after:%Y-%m-%d}", one.profile]
+        [one.serial, one.subject, _status(one, now), f"{one.not_after:%Y-%m-%d}", one.profile, _issuer(one)]
         for one in found
     ]
-    print_table(["serial", "subject", "status", "ends", "profile"], rows)
+    print_table(["serial", "subject", "status", "ends", "profile", "issuer"], rows)
 
 
 @cert.command()
@@ -74,7 +74,7 @@ def show(place: Workplace, serial: str, as_json: bool) -> None:
     for name, value in facts.items():
         if value not in (None, []):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            click.echo(f"{name:<15} {text}")
+            click.echo(f"{name:<17} {text}")
 
 
 @cert.command()
@@ -99,7 +99,7 @@ def export(place: Workplace, serial: str) -> None:
 def revoke(place: Workplace, serial: str, reason: str) -> None:
     """Revoke a certificate: from now on it renews nothing, and CRL and OCSP say so."""
     stored, why = _find(place, serial), Reason[reason]
-    cas, _ = load_succession(place.folder, utc_now())
+    cas = place.load_cas()
     authorities, lifetime = [one.authority for one in cas.all()], crl_lifetime(place.config)
 
     def work(repository: SqlRepository) -> list[StoredCertificate]:
@@ -116,10 +116,21 @@ def revoke(place: Workplace, serial: str, reason: str) -> None:
         raise NotDone(f"{stored.serial} ({stored.subject}): {error}") from error
     did = "released from hold" if why is Reason.removeFromCRL else f"revoked ({why.name})"
     say(f"{did}: {stored.subject}, serial {stored.serial}")
-    if why is not Reason.removeFromCRL:
-        for one in renewals:
-            again = place.folder.command(f"cert revoke {one.serial} --reason {why.name}")
-            say(f"note: it was renewed, and the new one is good until {one.not_after:%Y-%m-%d}: {again}")
+    if why is Reason.removeFromCRL:
+        return
+    for one in renewals:
+        _tell_other(place, one, why, "it was renewed, and the new one")
+    # After the write: without an index all certificates are looked through.
+    known = {one.serial for one in renewals}
+    for one in place.read(lambda repository: repository.find_by_key(stored.key_id, utc_now())):
+        if one.serial not in known:
+            _tell_other(place, one, why, f"another one for the same key, by {_issuer(one)},")
+
+
+def _tell_other(place: Workplace, one: StoredCertificate, why: Reason, which: str) -> None:
+    """Name a certificate that a revocation does not stop."""
+    again = place.folder.command(f"cert revoke {one.serial} --reason {why.name}")
+    say(f"note: {which} is good until {one.not_after:%Y-%m-%d}: {again}")
 
 
 def _find(place: Workplace, serial: str) -> StoredCertificate:
@@ -138,6 +149,18 @@ def _status(one: StoredCertificate, now: datetime) -> str:
     return "valid" if now <= one.not_after else "expired"
 
 
+def _issuer(one: StoredCertificate) -> str:
+    """The name of the CA that issued it."""
+    return str(Name.load(Certificate.load(one.der).issuer_der))
+
+
+def _authority_key_id(one: StoredCertificate) -> str | None:
+    """What tells two CAs of one name apart: ``ca show`` has it as the CA's subject key identifier."""
+    extensions = x509.load_der_x509_certificate(one.der).extensions
+    found = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    return found.hex() if found else None
+
+
 def _as_json(one: StoredCertificate, now: datetime) -> dict[str, object]:
     return {
         "serial": one.serial,
@@ -151,4 +174,6 @@ def _as_json(one: StoredCertificate, now: datetime) -> dict[str, object]:
         "renewed_from": one.renewed_from,
         "revoked_at": rfc3339(one.revoked_at) if one.revoked_at else None,
         "reason": one.reason,
+        "issuer": _issuer(one),
+        "authority_key_id": _authority_key_id(one),
     }

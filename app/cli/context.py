@@ -18,7 +18,8 @@ from app.config import Config, ConfigError, load_config
 from app.data_folder import DataFolder, DataFolderError
 from app.store import SqlRepository, SqlStore
 from app.store.presence import Presence, find_database_file, look_at_database
-from app.wiring import database_url, open_configured_store
+from app.succession import Succession, load_succession
+from app.wiring import database_url, open_configured_store, utc_now
 from ca.errors import StoreUnavailable
 from ca.issuing.key_store import KeyUnusable
 from ca.issuing.root import CaUnusable
@@ -75,10 +76,29 @@ class Workplace:
         return self._config or (self.folder.settings if self.folder.settings.exists() else None)
 
     def require_ca(self) -> None:
-        """Raises: Refusal: There is no CA in the folder."""
-        if not self.folder.ca_certificate.exists():
-            advice = f"make one with `{self.folder.command('init')}`, or use --data"
-            raise Refusal(f"no CA in {self.folder.path}: {advice}")
+        """Raises: Refusal: There is no CA in the folder, or that of today has lost its certificate."""
+        folder = self.folder
+        if not folder.has_ca:
+            advice = f"make one with `{folder.command('init')}`, or use --data"
+            raise Refusal(f"no CA in {folder.path}: {advice}")
+        missing = folder.ca_certificate
+        if not missing.exists():
+            raise Refusal(
+                f"{missing} is missing, which the CA of today needs: bring it back from a backup, or remove "
+                f"{missing.parent}, if that is empty and there never was a CA in it"
+            )
+
+    def load_cas(self) -> Succession:
+        """Load all CAs, and say what is wrong with those beside the one of today.
+
+        Raises:
+            OSError, KeyUnusable, CaUnusable: The CA of today cannot be loaded.
+
+        """
+        cas, _ = load_succession(self.folder, utc_now())
+        for complaint in cas.complaints:
+            say(f"warning: {complaint}")
+        return cas
 
     @property
     def database_file(self) -> Path | None:

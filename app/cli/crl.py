@@ -1,5 +1,6 @@
 """``crl``: making the list of revoked certificates anew, and showing it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import click
@@ -8,7 +9,7 @@ from cryptography import x509
 from app.cli.challenge import rfc3339
 from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, say, verb
 from app.decisions import decision
-from app.succession import load_ca_certificate, load_succession
+from app.succession import load_known
 from app.wiring import crl_lifetime, utc_now
 from ca.issuing.addresses import public_name
 from ca.issuing.crl import issuer_id, publish_crl
@@ -27,11 +28,13 @@ def crl() -> None:
 def publish(place: Workplace) -> None:
     """Make a new CRL now. It is made by itself at each revocation, and before it ends."""
     place.require_ca()
-    cas, _ = load_succession(place.folder, utc_now())
+    cas = place.load_cas()
     lifetime = crl_lifetime(place.config)
+    authorities = {one.certificate.der: one.authority for one in cas.all()}
+    issuers = _issuers(one.certificate for one in cas.all())
 
     def publish_all(repository: Repository) -> list[StoredCrl]:
-        made = [publish_crl(one.authority, repository, utc_now(), lifetime) for one in cas.all()]
+        made = [publish_crl(authorities[one.der], repository, utc_now(), lifetime) for one in issuers]
         for one in made:
             repository.add_audit(decision("publish", f"CRL {one.number}", "published"))
         return made
@@ -39,9 +42,9 @@ def publish(place: Workplace) -> None:
     today, *others = place.transact(publish_all)
     _require_list(today)
     say(f"CRL {today.number}, good until {today.next_update:%Y-%m-%d %H:%M} UTC, at /crl")
-    for ca, made in zip(cas.all()[1:], others, strict=True):
+    for one, made in zip(issuers[1:], others, strict=True):
         if made.der:
-            say(f"CRL {made.number} of {ca.certificate.subject}, at /crl/{public_name(ca.certificate)}.crl")
+            say(f"CRL {made.number} of {one.subject}, at /crl/{public_name(one)}.crl")
 
 
 @crl.command()
@@ -50,7 +53,7 @@ def publish(place: Workplace) -> None:
 def show(place: Workplace, as_json: bool) -> None:
     """Show the newest CRL, of former CAs too: its number, dates and entries."""
     place.require_ca()
-    certificate, *others = map(load_ca_certificate, place.folder.cas.all())
+    certificate, *others = _issuers(load_known(place.folder.cas))
     found = place.read(
         lambda repository: [repository.find_crl(issuer_id(one)) for one in (certificate, *others)]
     )
@@ -96,6 +99,14 @@ class _Shown:
 
     def _entries(self) -> list[dict[str, str]]:
         return [_entry(one) for one in x509.load_der_x509_crl(self.crl.der)]
+
+
+def _issuers(certificates: Iterable[Certificate]) -> list[Certificate]:
+    """Those with CRLs of their own: of two for one name and key, who are one issuer, the first stays."""
+    found: dict[str, Certificate] = {}
+    for one in certificates:
+        found.setdefault(issuer_id(one), one)
+    return list(found.values())
 
 
 def _require_list(crl: StoredCrl) -> None:

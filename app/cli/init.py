@@ -10,7 +10,15 @@ from typing import TypeVar
 import click
 
 from app.cli.context import Refusal, Text, Workplace, say, verb
-from app.cli.material import DEFAULT_YEARS, Material, bring_along, check_import, import_options, read_subject
+from app.cli.material import (
+    DEFAULT_YEARS,
+    Material,
+    bring_along,
+    check_import,
+    import_options,
+    read_subject,
+    refuse_given,
+)
 from app.data_folder import DataFolder, readable_by_others, touch_private
 from app.decisions import decision
 from app.registration import RegistrationAuthority, read_registrations
@@ -69,6 +77,7 @@ def init(
     check_import(import_cert, import_key)
     place.config  # noqa: B018 - wrong settings are told before anything is made
     if make_missing and place.folder.has_ca and not (subject or import_cert):
+        refuse_given("there is a CA, and no other is made: leave out", "key_type", "years")
         _make_missing(place, ra=ra)
         return
     refuse_overwrite(place.folder)
@@ -105,6 +114,7 @@ def prepare(place: Workplace) -> None:
         with suppress(FileExistsError):
             make_ca(folder)
             _audit_ca(place, "made")
+    place.require_ca()
     folder.remove_leftovers()
     folder.load_secret()
     place.require_database()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+from click.core import ParameterSource
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.ca_folder import CaFolder
@@ -33,6 +34,11 @@ class Material:
     chain: tuple[Certificate, ...] = ()
     ra: bool = False
 
+    @property
+    def needs_ra(self) -> bool:
+        """Whether its key can open no messages."""
+        return not isinstance(self.key, rsa.RSAPrivateKey)
+
     def files(self) -> dict[str, bytes]:
         """The files of its folder, by name."""
         folder = CaFolder(Path())
@@ -42,7 +48,7 @@ class Material:
         }
         if self.chain:
             files[folder.chain.name] = b"".join(map(encode_pem, self.chain))
-        if self.ra or not isinstance(self.key, rsa.RSAPrivateKey):
+        if self.ra or self.needs_ra:
             made = make_registration(Authority(self.certificate, self.key), utc_now())
             files[folder.ra_key(1).name], files[folder.ra_certificate(1).name] = made
         return files
@@ -63,9 +69,26 @@ def import_options(function: F) -> F:
 
 
 def check_import(certificate: Path | None, key: Path | None) -> None:
-    """Raises: Refusal: One of the two is given without the other."""
+    """Check that the options of this call fit together; none is ignored in silence.
+
+    Raises:
+        Refusal: One of the two is given without the other, or one that means nothing beside the others.
+
+    """
     if bool(certificate) != bool(key):
         raise Refusal("--import-cert and --import-key belong together")
+    if certificate:
+        refuse_given("a CA that is brought along has its own: leave out", "subject", "key_type", "years")
+    else:
+        refuse_given("without --import-cert and --import-key leave out", "import_chain", "import_passphrase")
+
+
+def refuse_given(why: str, *names: str) -> None:
+    """Raises: Refusal: One of those options was given."""
+    context = click.get_current_context()
+    given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        raise Refusal(f"{why} {' and '.join('--' + name.replace('_', '-') for name in given)}")
 
 
 def bring_along(

@@ -19,7 +19,6 @@ from app.cli.context import (
 )
 from app.client.transport import printable
 from app.decisions import operator
-from app.succession import load_succession
 from app.wiring import build_approval_desk, utc_now
 from ca.algorithms.keys import key_label
 from ca.algorithms.levels import CryptoLevel
@@ -99,7 +98,7 @@ def show(place: Workplace, request_id: int, as_json: bool) -> None:
 def approve(place: Workplace, request_id: int) -> None:
     """Issue the certificate; the device gets it when it asks next. Prints the serial number."""
     place.require_ca()
-    cas, _ = load_succession(place.folder, utc_now())
+    cas = place.load_cas()
     with closing(place.open_store()) as store:
         try:
             certificate = build_approval_desk(cas, place.config, store, operator()).approve(request_id)
@@ -121,7 +120,7 @@ def reject(place: Workplace, request_id: int, reason: str) -> None:
         reason = check_reason(reason)
     except ValueError as error:
         raise Refusal(f"--reason: {error}") from error
-    cas, _ = load_succession(place.folder, utc_now())
+    cas = place.load_cas()
     with closing(place.open_store()) as store:
         try:
             challenge = build_approval_desk(cas, place.config, store, operator()).reject(request_id, reason)

@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import click
 
+from app.ca_folder import CaFolder, CaFolders
 from app.cli.context import NotDone, Refusal, Text, Workplace, say, verb
 from app.cli.material import DEFAULT_YEARS, Material, bring_along, check_import, import_options, read_subject
 from app.decisions import decision
 from app.rollover import NoNextCa, abort_next, activate_next, put_next
-from app.succession import load_ca, load_ca_certificate
+from app.succession import Ca, in_words, load_ca, load_ca_certificate, load_known
 from app.wiring import utc_now
 from ca.algorithms.keys import key_label
-from ca.issuing.key_store import KEY_TYPES, generate_key
-from ca.issuing.root import make_ca_certificate, successor_name
+from ca.issuing.key_store import KEY_TYPES, KeyUnusable, generate_key
+from ca.issuing.root import CaUnusable, make_ca_certificate, successor_name
 from ca.succession import UNDER_WAY
 from ca.x509.certificate import Certificate
 
@@ -57,10 +59,14 @@ def prepare(
         material = bring_along(import_cert, import_key, import_chain, import_passphrase, ra=behind_ra)
     else:
         material = _Wanted(subject, key_type, years, behind_ra).make(place)
-    known = {load_ca_certificate(one).der for one in folders.all()}
-    if material.certificate.der in known:
+    if ra is False and material.needs_ra:
+        raise Refusal(
+            "--no-ra: a CA with an EC key always has a registration authority, for devices encrypt to RSA "
+            "keys alone; leave it out, or have an RSA CA (--key-type rsa:3072)"
+        )
+    if material.certificate.der in {one.der for one in load_known(folders)}:
         raise Refusal("that is a CA of this folder already; the next one has another certificate")
-    with _audited(place, "prepare", material.certificate):
+    with _audited(place, "prepare", _named(material.certificate)):
         try:
             put_next(place.folder, material.files())
         except FileExistsError:
@@ -82,9 +88,8 @@ def activate(place: Workplace) -> None:
     if not folders.has_next:
         raise _no_next(place)
     former = load_ca_certificate(folders.current)
-    # What a server could not load must not become the CA that it needs.
-    coming, warnings = load_ca(folders.next, now)
-    with _audited(place, "activate", coming.certificate):
+    coming, warnings = _load_next(place, folders, now)
+    with _audited(place, "activate", _named(coming.certificate)):
         try:
             activate_next(place.folder, now)
         except NoNextCa as error:
@@ -107,24 +112,22 @@ def abort(place: Workplace) -> None:
     folders = place.folder.cas
     if not folders.has_next:
         raise _no_next(place)
-    given_up = load_ca_certificate(folders.next)
+    given_up = _describe(folders.next)
     with _audited(place, "abort", given_up):
         try:
             abort_next(place.folder)
         except NoNextCa as error:
             raise _no_next(place) from error
-    say(f"given up: {given_up.subject}, SHA-256 fingerprint {given_up.fingerprint()}")
+    say(f"given up: {given_up}")
     say(f"it is kept in {folders.place_of_aborted}, for what it may have issued")
 
 
 @contextmanager
-def _audited(place: Workplace, action: str, certificate: Certificate) -> Iterator[None]:
+def _audited(place: Workplace, action: str, which: str) -> Iterator[None]:
     """Write what is done meanwhile into the audit log, once it is; where that cannot be, nothing is done."""
     with closing(place.open_store()) as store:
         yield
-        done = decision(
-            f"rollover {action}", str(certificate.subject), "done", f"sha256={certificate.fingerprint()}"
-        )
+        done = decision(f"rollover {action}", which, "done")
         store.transact(lambda repository: repository.add_audit(done))
 
 
@@ -151,7 +154,7 @@ class _Wanted:
                 "another CA issued this one: have it issue the next, and bring that along with --import-cert "
                 "and --import-key; or give --subject for one that stands alone"
             )
-        taken = [load_ca_certificate(one).subject for one in folders.all()]
+        taken = [one.subject for one in load_known(folders)]
         name = successor_name(today.subject, taken) if self.subject is None else read_subject(self.subject)
         key = generate_key(self._key_type(today))
         made = make_ca_certificate(name, key, self.years, utc_now(), behind_ra=self.ra)
@@ -170,12 +173,41 @@ def _refuse_second(place: Workplace) -> None:
     """Raises: NotDone: There is a next CA already."""
     folders = place.folder.cas
     if folders.has_next:
-        prepared = load_ca_certificate(folders.next).subject
         raise NotDone(
-            f"a next CA is prepared already: {prepared}; "
+            f"a next CA is prepared already: {_describe(folders.next)}; "
             f"`{place.folder.command('ca rollover activate')}`, or give it up by "
             f"`{place.folder.command('ca rollover abort')}`"
         )
+
+
+def _load_next(place: Workplace, folders: CaFolders, now: datetime) -> tuple[Ca, list[str]]:
+    """Load the next CA: what a server could not load must not become the CA that it needs.
+
+    Raises:
+        Refusal: It cannot be loaded.
+        NotDone: There is none any more.
+
+    """
+    try:
+        return load_ca(folders.next, now)
+    except (OSError, KeyUnusable, CaUnusable) as error:
+        if not place.folder.cas.has_next:
+            raise _no_next(place) from error
+        abort_it = place.folder.command("ca rollover abort")
+        raise Refusal(f"{in_words(error)}; mend that, or give the next CA up by `{abort_it}`") from error
+
+
+def _describe(folder: CaFolder) -> str:
+    """A CA by its name and fingerprint, as far as it can be read."""
+    try:
+        certificate = load_ca_certificate(folder)
+    except (OSError, CaUnusable) as error:
+        return f"one that cannot be read ({in_words(error)})"
+    return _named(certificate)
+
+
+def _named(certificate: Certificate) -> str:
+    return f"{certificate.subject}, SHA-256 fingerprint {certificate.fingerprint()}"
 
 
 def _no_next(place: Workplace) -> NotDone:

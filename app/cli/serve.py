@@ -84,10 +84,14 @@ def serve(
     counts = build_counts(config, count)
     settings = Settings(place.find_settings, config, mark, seen)
 
+    told: set[str] = set()
+
     def build(config: Config) -> Bottle:
         cas, warnings = load_succession(place.folder, utc_now())
-        for warning in warnings:
-            say(f"warning: {warning}")
+        for warning in (*warnings, *cas.complaints):
+            if warning not in told:
+                say(f"warning: {warning}")
+                told.add(warning)
         base = url or config.server.base_url or ""
         return build_web(cas, config, store, key, base, counts, validators.of(config))
 

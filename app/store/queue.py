@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from app.store import tables
 from ca.errors import DecisionImpossible, FailInfo
 from ca.policy.queue import TIMED_OUT
+from ca.policy.source import source_of
 from ca.ports import HeldContent, HeldRequest, Peer, QueuedRequest, RequestRecord
 
 _challenge, _request, _held = tables.challenge, tables.request, tables.held
@@ -32,10 +33,12 @@ def held_request(row: Any) -> HeldRequest:
 
 def count_pending(connection: Connection, profile: str, remote: str, now: datetime) -> tuple[int, int]:
     """How many requests of a profile wait, and how many of them are of one peer."""
-    of_peer = func.sum(case((_request.c.remote == remote, 1), else_=0))
-    query = select(func.count(), of_peer).where(_waits(now), _FIRST, _request.c.profile == profile)
-    waiting, from_peer = connection.execute(query).one()
-    return int(waiting), int(from_peer or 0)
+    query = select(_request.c.remote, func.count()).where(_waits(now), _FIRST, _request.c.profile == profile)
+    # As many rows as may wait at most.
+    counts = connection.execute(query.group_by(_request.c.remote)).all()
+    source = source_of(remote)
+    of_peer = sum(count for address, count in counts if source_of(address) == source)
+    return sum(count for _, count in counts), of_peer
 
 
 def add_held(
@@ -64,6 +67,13 @@ def add_same(connection: Connection, values: dict[str, object], root: int) -> No
     decide_by, forget_at = connection.execute(times).one()
     more = {"same_as": root, "decide_by": decide_by, "forget_at": forget_at}
     connection.execute(insert(_request), {**values, **more})
+
+
+def move_held(connection: Connection, root: int, issuer: str, status: bytes, unless: tuple[str, ...]) -> None:
+    """Have another CA issue for the held request *root*, unless its CA is one of those."""
+    is_other = or_(_held.c.issuer.is_(None), _held.c.issuer.not_in(unless))
+    change = update(_held).where(_held.c.request_id == root, _held.c.decided_at.is_(None), is_other)
+    connection.execute(change.values(issuer=issuer, status=status or None))
 
 
 def find_request(connection: Connection, request_id: int, now: datetime) -> QueuedRequest | None:

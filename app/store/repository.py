@@ -259,6 +259,10 @@ class SqlRepository(RevocationStatements):
         """Keep that the held request *root* was also made under the keys of *request*."""
         queue.add_same(self._connection, _request_values(request), root)
 
+    def move_held(self, root: int, issuer: str, status: bytes, unless: tuple[str, ...]) -> None:
+        """Have another CA issue for a held request (see :class:`ca.ports.Repository`)."""
+        queue.move_held(self._connection, root, issuer, status, unless)
+
     def find_request(self, request_id: int, now: datetime) -> QueuedRequest | None:
         """The request of that number."""
         return queue.find_request(self._connection, request_id, now)

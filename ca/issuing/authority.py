@@ -6,7 +6,7 @@ very bytes of the CSR and of the CA certificate, whatever string types those use
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ca.algorithms.keys import PrivateKey
@@ -29,6 +29,13 @@ SERIAL_OCTETS = 16
 _VERSION_3 = writer.explicit(0, writer.integer(2))
 # RFC 5280 4.2.1.9: an empty SEQUENCE is cA FALSE, the default.
 _NOT_A_CA = Extension(oids.BASIC_CONSTRAINTS, True, writer.sequence()).encode()
+# What tells of the CA in a certificate, and not of its holder.
+_OF_THE_ISSUER = {
+    oids.AUTHORITY_KEY_IDENTIFIER,
+    oids.BASIC_CONSTRAINTS,
+    oids.CRL_DISTRIBUTION_POINTS,
+    oids.AUTHORITY_INFORMATION_ACCESS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,25 @@ class Authority:
             renewed_from=renewed_from,
             key_id=key_id,
             subject_key=subject_key(profile.name, content.subject, content.subject_alt_names),
+        )
+
+    def sign_again(self, earlier: StoredCertificate, now: datetime) -> StoredCertificate:
+        """Issue what another CA of this server has issued: for the same key and names, to the same end.
+
+        Raises:
+            OperationNotOffered: The CA certificate itself has expired.
+
+        """
+        certificate = Certificate.load(earlier.der)
+        extensions = [one for oid, one in certificate.extensions.items() if oid not in _OF_THE_ISSUER]
+        lasting = earlier.not_after - now.replace(microsecond=0)
+        made = self.certify(certificate.subject_der, certificate.spki, extensions, now, lasting, self.status)
+        return replace(
+            earlier,
+            serial=f"{made.serial:x}",
+            der=made.der,
+            not_before=made.not_before,
+            not_after=made.not_after,
         )
 
     def certify(

@@ -36,10 +36,15 @@ def current_crl(
 ) -> StoredCrl:
     """The CRL that is kept, or a new one where half of its time is over or there is none."""
     kept = repository.find_crl(issuer_id(authority.certificate))
-    # One of the future was made by a clock that was wrong; minutes are what two hosts may differ.
-    if kept and -BACKDATE <= now - kept.this_update < (kept.next_update - kept.this_update) / 2:
+    if kept and not is_due(kept, now):
         return kept
     return publish_crl(authority, repository, now, lifetime)
+
+
+def is_due(kept: StoredCrl, now: datetime) -> bool:
+    """Whether it is time for the next one: half of its time is over."""
+    # One of the future was made by a clock that was wrong; minutes are what two hosts may differ.
+    return not -BACKDATE <= now - kept.this_update < (kept.next_update - kept.this_update) / 2
 
 
 def publish_crl(

@@ -198,7 +198,10 @@ def check_ca(
     if usage is not None and KeyUsageBit.keyCertSign not in usage:
         raise CaUnusable("the keyUsage of the certificate lacks keyCertSign")
     if not certificate.not_valid_before <= now <= certificate.not_valid_after:
-        raise CaUnusable("the CA certificate is not valid now")
+        raise CaUnusable(
+            f"the CA certificate is not valid now, but from {certificate.not_valid_before:%Y-%m-%d %H:%M} to "
+            f"{certificate.not_valid_after:%Y-%m-%d %H:%M} UTC"
+        )
     _check_chain(certificate, chain, now)
     behind_ra = behind_ra or isinstance(public_key, ec.EllipticCurvePublicKey)
     if behind_ra or usage is None or usage >= _SCEP_USAGE:

@@ -101,7 +101,7 @@ class OcspResponder:
     def _look_up(self, asked: tuple[CertId, ...], now: datetime) -> _Found:
         authority = self._status.authority
         ours = [_is_issuer(authority.certificate, one) for one in asked]
-        if not any(ours) or now > authority.not_after:
+        if not any(ours) or now >= authority.not_after:
             # RFC 5019 2.2.3: it cannot say anything about them with authority.
             raise OcspRefusal(ResponseStatus.unauthorized, "about certificates of another CA")
 
@@ -113,7 +113,7 @@ class OcspResponder:
             ]
             return _Found(statuses, crl.number if crl else 0)
 
-        return self._status.store.transact(work)
+        return self._status.store.read(work)
 
 
 class OcspResponders:

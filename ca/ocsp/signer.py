@@ -29,11 +29,15 @@ class OcspSigner:
     certificate: Certificate
     key: PrivateKey
 
-    def is_due(self, now: datetime) -> bool:
-        """Whether it is time for another. An answer outlives the moment in which it was signed."""
+    def is_due(self, now: datetime, last: datetime) -> bool:
+        """Whether it is time for another. An answer outlives the moment in which it was signed.
+
+        One that ends with its CA, at *last*, is the last one: no other could end later.
+        """
         certificate = self.certificate
         whole = certificate.not_valid_after - certificate.not_valid_before
-        margin = min(RENEW_BEFORE, whole / 3)
+        is_last = certificate.not_valid_after >= last
+        margin = timedelta() if is_last else min(RENEW_BEFORE, whole / 3)
         return not certificate.not_valid_before <= now < certificate.not_valid_after - margin
 
     def serves(self, authority: Authority, now: datetime) -> bool:

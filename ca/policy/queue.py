@@ -16,7 +16,7 @@ TIMED_OUT = "timed out: nobody approved the request; make a new one"
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What may wait: *per_profile* requests of a profile, *per_peer* of them from one address.
+    """What may wait: *per_profile* requests of a profile, *per_peer* of them from one sender's addresses.
 
     A request waits for *patience*. That it was refused, or waited in vain, is told for *memory*
     after that to whoever asks again; then nothing is known of it.
