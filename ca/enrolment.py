@@ -97,13 +97,12 @@ class Enrolments:
         asked: Asked,
         found: Findings,
     ) -> StoredCertificate | Pending:
-        profile, now = exchange.profile, exchange.received_at
         renewed = find_renewed(request.signer, self.policy.issuers, repository)
         if renewed is not None:
             earlier = earlier_answer(request, exchange, renewed.serial, repository, asked)
             if earlier is not None:
                 return earlier
-        check_key(request.csr, profile.keys)
+        check_key(request.csr, exchange.profile.keys)
         renewal = self._renewal(request, renewed, exchange, asked)
         if renewal is None:
             check_own_key(request)
@@ -114,8 +113,23 @@ class Enrolments:
         if exchange.granted_before is not None:
             exchange.rule = "granted by another CA of this server"
             grants = settled_grants(exchange.granted_before)
-            content = certificate_content(request.csr, profile, grants)
+            content = certificate_content(request.csr, exchange.profile, grants)
             return self._issue(request, content, exchange, repository, asked, basis)
+        return self._decide(request, renewed, renewal, exchange, repository, asked, found)
+
+    def _decide(
+        self,
+        request: EnrolmentRequest,
+        renewed: StoredCertificate | None,
+        renewal: tuple[CertificateContent, Grants] | None,
+        exchange: Exchange,
+        repository: Repository,
+        asked: Asked,
+        found: Findings,
+    ) -> StoredCertificate | Pending:
+        """Ask all who have to say yes to a new request, the dearest last, and do what they say."""
+        profile, now = exchange.profile, exchange.received_at
+        basis = renewed.serial if renewed and renewal else None
         challenge = None
         if renewal is None or request.needs_challenge:
             challenge = self.policy.spend_challenge(request, exchange, repository)
