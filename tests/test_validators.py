@@ -241,7 +241,7 @@ def test_a_validator_cannot_widen_the_profile(world: World, gate: Gatekeeper, de
 
     outcome = world.enrol(device)
 
-    assert outcome == Failure(FailInfo.BAD_REQUEST, "a name holds control characters")
+    assert outcome == Failure(FailInfo.BAD_REQUEST, "a name holds characters that cannot be seen")
     assert world.issued() == []
 
 
