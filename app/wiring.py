@@ -1,6 +1,7 @@
 """The composition root: the only place where both rings are put together."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from bottle import Bottle
 
@@ -13,7 +14,7 @@ from app.http.revocation import CrlPage
 from app.http.rounds import do_elsewhere
 from app.http.scep import ScepEndpoint
 from app.ocsp_signer import OcspSignerFile
-from app.store import ALONE, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
+from app.store import ALONE, DatabaseUrl, Sharing, SqlStore, open_store, postgresql_url, sqlite_url
 from app.succession import Ca, Succession
 from ca.announcement import Announcement
 from ca.approval import ApprovalDesk
@@ -36,8 +37,19 @@ def utc_now() -> datetime:
 
 
 def database_url(folder: DataFolder, config: Config) -> DatabaseUrl:
-    """The configured database, or SQLite in the folder."""
-    return config.database.url or sqlite_url(folder.database)
+    """The configured database, or SQLite in the folder.
+
+    Raises:
+        OSError: The file with its password cannot be read.
+        StoreUnavailable: There is none in it.
+
+    """
+    section = config.database
+    if not section.url:
+        return sqlite_url(folder.database)
+    if section.password_file is None:
+        return section.url
+    return postgresql_url(section.url, _read_password(section.password_file))
 
 
 def crl_lifetime(config: Config) -> timedelta:
@@ -146,6 +158,16 @@ def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing =
 
     """
     return open_store(database_url(folder, config), sharing)
+
+
+def _read_password(path: Path) -> str:
+    try:
+        password = path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        password = ""
+    if not password or "\n" in password:
+        raise StoreUnavailable(f"{path} has to hold the password in one line of UTF-8 text, and nothing else")
+    return password
 
 
 def _chain(ca: Ca) -> tuple[bytes, ...]:

@@ -39,6 +39,12 @@ class Exchange:
     # The CA that the message is for, where that is not the one of today.
     other_ca: str = ""
 
+    def anew(self) -> "Exchange":
+        """The exchange without what an undone attempt noted (see :meth:`ca.ports.Store.transact`)."""
+        self.status, self.serial, self.renewal_of, self.challenge_id = "refused", None, None, None
+        self.dropped, self.keys, self.granted_before = (), (b"", b""), False
+        return self
+
     def issued(self, certificate: StoredCertificate, *, status: str = "issued") -> None:
         """Note the certificate that the exchange ends with."""
         self.status = status

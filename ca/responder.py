@@ -128,9 +128,11 @@ class Responder:
         match request:
             case EnrolmentRequest():
                 _note_signer(request, exchange)
-                answer = self.store.transact(lambda store: self._enrol(request, exchange, store, asked))
+                answer = self.store.transact(
+                    lambda store: self._enrol(request, exchange.anew(), store, asked)
+                )
             case PollRequest():
-                answer = self.store.transact(lambda store: self._poll(request, exchange, store, asked))
+                answer = self.store.transact(lambda store: self._poll(request, exchange.anew(), store, asked))
             case CertificateQuery():
                 return self._query(request, exchange, asked)
             case _:

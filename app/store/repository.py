@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from app.store import queue, tables
 from app.store.audit import add_audit
+from app.store.locks import lock, share
 from app.store.prepared import Prepared
 from app.store.records import Challenge, NewChallenge
 from app.store.revocations import RevocationStatements
@@ -87,9 +88,9 @@ _ADD_CERTIFICATE = Prepared(
 )
 # The times of one that waits for a person are set in its own statement.
 _HELD_COLUMNS = ("same_as", "decide_by", "forget_at")
-_ADD_REQUEST = Prepared(
-    insert(_request), [column.name for column in _request.c if column.name not in ("id", *_HELD_COLUMNS)]
-)
+_REQUEST_COLUMNS = [column.name for column in _request.c if column.name not in ("id", *_HELD_COLUMNS)]
+_ADD_REQUEST = Prepared(insert(_request), _REQUEST_COLUMNS)
+_ADD_REFUSED = Prepared(insert(_request).returning(_request.c.id), _REQUEST_COLUMNS)
 
 
 class SqlRepository(RevocationStatements):
@@ -98,6 +99,27 @@ class SqlRepository(RevocationStatements):
     def __init__(self, connection: Connection, audit_key: bytes = b"") -> None:
         super().__init__(connection)
         self._audit_key = audit_key
+        self._entries: list[AuditEntry] = []
+
+    def mark(self) -> int:
+        """What :meth:`back_to` takes, to forget what was to be written after it."""
+        return len(self._entries)
+
+    def back_to(self, mark: int) -> None:
+        """Forget what was to be written since *mark*; the database is told by others."""
+        del self._entries[mark:]
+
+    def finish(self) -> None:
+        """Write what comes last in a transaction.
+
+        The audit log has one end for all servers: whoever writes it keeps the others waiting until he
+        has committed.
+        """
+        if self._entries:
+            lock(self._connection, b"audit")
+        for entry in self._entries:
+            add_audit(self._connection, self._audit_key, entry)
+        self._entries.clear()
 
     def find_answered(
         self, request_key: bytes, transaction_key: bytes, now: datetime
@@ -108,6 +130,9 @@ class SqlRepository(RevocationStatements):
             "transaction_key": transaction_key,
             "now": _seconds(now),
         }
+        if request_key:
+            # A poll makes nothing; but of two who make the same, on two servers, the second has to see it.
+            lock(self._connection, request_key, transaction_key)
         rows = _FIND_ANSWERED.rows(self._connection, parameters)
         return [
             AnsweredRequest(row.request_key, row.renewal_of, _certificate(row))
@@ -117,7 +142,11 @@ class SqlRepository(RevocationStatements):
         ]
 
     def find_certificate(self, serial: str) -> StoredCertificate | None:
-        """The certificate of that serial number, in lower-case hexadecimal."""
+        """The certificate of that serial number, in lower-case hexadecimal.
+
+        Nobody revokes it before the transaction ends, which may be about its renewal.
+        """
+        share(self._connection, serial.encode())
         rows = _FIND_CERTIFICATE.rows(self._connection, {"serial": serial})
         return _certificate(rows[0]) if rows else None
 
@@ -145,7 +174,7 @@ class SqlRepository(RevocationStatements):
 
     def add_certificate(self, certificate: StoredCertificate) -> None:
         """Keep an issued certificate."""
-        _ADD_CERTIFICATE.run(
+        _ADD_CERTIFICATE.send(
             self._connection,
             {
                 "serial": certificate.serial,
@@ -164,8 +193,9 @@ class SqlRepository(RevocationStatements):
 
     def add_request(self, request: RequestRecord) -> None:
         """Keep a request; of refused ones the newest alone."""
-        cursor = _ADD_REQUEST.run(self._connection, _request_values(request))
-        if request.status == "refused" and cursor.lastrowid % PRUNE_EVERY == 0:
+        if request.status != "refused":
+            _ADD_REQUEST.send(self._connection, _request_values(request))
+        elif _ADD_REFUSED.rows(self._connection, _request_values(request))[0].id % PRUNE_EVERY == 0:
             self._prune_refusals()
 
     def _prune_refusals(self) -> None:
@@ -177,8 +207,8 @@ class SqlRepository(RevocationStatements):
             self._connection.execute(delete(_request).where(refused, _request.c.id <= oldest_kept))
 
     def add_audit(self, entry: AuditEntry) -> None:
-        """Write the next entry of the audit log."""
-        add_audit(self._connection, self._audit_key, entry)
+        """Write the next entry of the audit log, at the end of the transaction."""
+        self._entries.append(entry)
 
     def add_notification(self, notification: Notification, at: datetime) -> None:
         """Keep what a validator has to be told, until it was."""
@@ -187,10 +217,12 @@ class SqlRepository(RevocationStatements):
 
     def find_active(self, subject_key: bytes, now: datetime) -> list[StoredCertificate]:
         """Certificates of that subject and profile that are neither revoked nor expired, oldest first."""
+        lock(self._connection, b"subject" + subject_key)
         return self._in_force(_cert.c.subject_key == subject_key, now)
 
     def find_by_key(self, key_id: bytes, now: datetime) -> list[StoredCertificate]:
         """Certificates of that public key that are neither revoked nor expired, oldest first."""
+        lock(self._connection, b"key" + key_id)
         return self._in_force(_cert.c.key_id == key_id, now)
 
     def _in_force(self, condition: ColumnElement[bool], now: datetime) -> list[StoredCertificate]:
@@ -200,6 +232,7 @@ class SqlRepository(RevocationStatements):
 
     def count_pending(self, profile: str, remote: str, now: datetime) -> tuple[int, int]:
         """How many requests of a profile wait for a person, and how many of them are of one peer."""
+        lock(self._connection, b"queue")
         return queue.count_pending(self._connection, profile, remote, now)
 
     def add_held(self, request: RequestRecord, content: HeldContent) -> None:
@@ -233,6 +266,7 @@ class SqlRepository(RevocationStatements):
 
     def add_challenge(self, challenge: NewChallenge) -> int | None:
         """Keep a new challenge password and return its number; None if there is one with that secret."""
+        lock(self._connection, challenge.mac)
         if _FIND_CHALLENGE.rows(self._connection, {"mac": challenge.mac}):
             return None
         names = challenge.subject_alt_names
