@@ -18,6 +18,7 @@ PEERS = {
     "ruby": ["ruby"],
     "node": ["nodejs"],
     "npm": ["npm"],
+    "pg_ctlcluster": ["postgresql"],
 }
 FORGE = ROOT / "tests" / "interop" / "forge"
 

@@ -1,10 +1,9 @@
-"""Many devices at once on one database file, from threads and from two openings of it."""
+"""Many devices at once on one database, from threads and from two openings of it."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle
-from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -17,24 +16,32 @@ from ca.pkcs7 import SignedData
 from ca.responder import Responder
 from ca.scep import codec, oids
 from ca.scep.messages import Failure, MessageType, Outcome, Success, Transaction
+from tests.databases import new_database
 from tests.forging_csr import challenge, csr, spki_of, subject
 from tests.world import NONCE, NOW, PEER, SECRET, Device, World, certificate_of, rsa_key
 
+pytestmark = pytest.mark.databases
 THREADS = 50
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """A CA with one challenge password of one use, in a file."""
-    world = World(f"sqlite:///{tmp_path}/scepbox.db", uses=1)
+def url() -> str:
+    """A database that can be opened twice."""
+    return new_database(shared=True)
+
+
+@pytest.fixture
+def world(url: str) -> Iterator[World]:
+    """A CA with one challenge password of one use."""
+    world = World(url, uses=1)
     yield world
     world.store.close()
 
 
 @pytest.fixture
-def twins(world: World, tmp_path: Path) -> Iterator[list[Responder]]:
-    """The responder twice, each over an opening of the file that knows nothing of the other."""
-    second = open_store(f"sqlite:///{tmp_path}/scepbox.db")
+def twins(world: World, url: str) -> Iterator[list[Responder]]:
+    """The responder twice, each over an opening of the database that knows nothing of the other."""
+    second = open_store(url)
     yield [world.responder, replace(world.responder, store=second)]
     second.close()
 

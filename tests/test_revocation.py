@@ -28,11 +28,14 @@ from ca.ports import StoredCertificate, StoredCrl
 from ca.scep.messages import Failure, MessageType, Success
 from ca.x509.certificate import Certificate
 from ca.x509.extensions import KeyUsageBit
+from tests.databases import new_database
 from tests.forging_csr import install
 from tests.test_certificates import CA_NAMES, _ca
 from tests.test_unit_ca_material import ca_certificate
 from tests.waiting import names
 from tests.world import NOW, Device, World, certificate_of, rsa_key
+
+pytestmark = pytest.mark.databases
 
 
 def issue(world: World, name: str = "ipad-17") -> StoredCertificate:
@@ -174,7 +177,8 @@ def test_numbers_only_grow(world: World) -> None:
 def test_a_database_from_a_backup_falls_behind_no_crl(world: World) -> None:
     """Its CRLs are forgotten, and numbers that relying parties have seen must not come again."""
     issued = [publish(world).number for _ in range(5)]
-    world.store, world.now = open_store("sqlite://"), NOW + timedelta(hours=1)
+    world.store.close()
+    world.store, world.now = open_store(new_database()), NOW + timedelta(hours=1)
 
     assert publish(world).number > max(issued)
     world.store.close()
@@ -427,6 +431,7 @@ def test_openssl_refuses_what_is_revoked(world: World, tmp_path: Path) -> None:
     assert "certificate revoked" in done["one"].stderr
 
 
+@pytest.mark.databases("sqlite")
 def test_a_database_of_before_is_brought_along(tmp_path: Path) -> None:
     """The first start of a newer program makes what revocation needs."""
     url = f"sqlite:///{tmp_path}/scepbox.db"
