@@ -128,8 +128,8 @@ def build_web(
     files = {public_name(one.certificate): one.certificate.der for one in reversed(cas.all())}
     pem = encode_pem(ca.certificate)
     PublicPages(ca.certificate, pem, lambda: _answers(store), base_url, files).add_to(web)
-    crls = {public_name(one.authority.certificate): one.crl for one in statuses}
-    CrlPage(statuses[0].crl, crls).add_to(web)
+    crls = {public_name(one.authority.certificate): one.published for one in statuses}
+    CrlPage(statuses[0].published, crls).add_to(web)
     responders = [
         OcspResponder(status, signer.current) for status, signer in zip(statuses, signers, strict=True)
     ]

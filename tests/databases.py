@@ -24,6 +24,7 @@ import pytest
 from sqlalchemy import Connection, create_engine
 
 from app.store import open_store
+from tests.processes import children
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 _TEMPLATE = "template_scepbox"
@@ -100,9 +101,19 @@ class PostgresServer:
             return cursor.fetchall() if cursor.description else []
 
     def stop(self) -> None:
-        """End it at once, as by a power failure."""
+        """End it at once."""
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(_START_SECONDS)
+
+    def kill(self) -> None:
+        """End its processes without a word, so that the next start has to recover what was written."""
+        for pid in (*children(self.pid), self.pid):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(_START_SECONDS)
+
+    def remove(self) -> None:
+        """Remove its folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def require_postgresql() -> None:
@@ -129,14 +140,14 @@ def stop_servers() -> None:
     """End what was started for all tests of this process."""
     for one in _started:
         one.stop()
-        shutil.rmtree(one.folder, ignore_errors=True)
+        one.remove()
     _started.clear()
 
 
 _started: list[PostgresServer] = []
 
 
-def start_server(folder: Path | None = None, *settings: str) -> PostgresServer:
+def start_server(folder: Path | None = None, port: int = 0, *, durable: bool = False) -> PostgresServer:
     """Start a server in *folder*, made where there is none in it; root may not run one, so a user does."""
     programs = _programs()
     assert programs
@@ -151,10 +162,10 @@ def start_server(folder: Path | None = None, *settings: str) -> PostgresServer:
             [*command, *options], capture_output=True, text=True, check=False, cwd=folder, **_user()
         )
         assert not done.returncode, done.stderr
-    port = _free_port()
+    port = port or _free_port()
     given = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}"]
     # Nothing of a test has to outlast the machine, but for those that ask for it.
-    given += ["fsync=off", "full_page_writes=off", "max_connections=200", *settings]
+    given += ["max_connections=200", *([] if durable else ["fsync=off", "full_page_writes=off"])]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             [programs / "postgres", "-D", data, *(part for one in given for part in ("-c", one))],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from app.store.engine import READ_ONLY, driver_connection
+from app.store.engine import READ_ONLY
 from app.store.locks import lock
 from app.store.statement import find_pipeline
 from ca.errors import StoreUnavailable
@@ -29,7 +29,7 @@ def migrate(engine: Engine) -> None:
     with engine.connect() as connection:
         pipeline = find_pipeline(connection)
         if pipeline is not None:
-            pipeline.patience = driver_connection(connection).patience = MIGRATION_SECONDS
+            pipeline.patience = MIGRATION_SECONDS
             # It is closed when this is done, and nobody else finds it so patient.
             connection.detach()
         with connection.begin():

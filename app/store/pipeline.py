@@ -51,11 +51,13 @@ class Pipeline:
         self._is_saved = False
         # Whether the last that was sent was a commit, so that it is not known whether it took place.
         self.is_committing = False
+        # Whether the server was given up because it did not answer.
+        self.is_hung = False
 
     @property
     def is_lost(self) -> bool:
-        """Whether the connection is."""
-        return self._pgconn.status == ConnStatus.BAD
+        """Whether the connection is, other than by being given up."""
+        return self._pgconn.status == ConnStatus.BAD and not self.is_hung
 
     def send(self, statement: Statement, parameters: Mapping[str, object] | None = None) -> None:
         """Have a statement executed before the next that is asked. A refusal of it is told there."""
@@ -125,6 +127,8 @@ class Pipeline:
         try:
             results = self._receive(self._dispatch(waiting))
         except Error as error:
+            # What the server makes of the rest is not known.
+            self._pgconn.finish()
             raise _refused(error, waiting[-1][0]) from error
         self._is_saved = True
         for number, ((statement, _), result) in enumerate(zip(waiting, results, strict=True)):
@@ -162,7 +166,7 @@ class Pipeline:
             result = pgconn.get_result()
             if result is None:
                 # It comes after each result; where the connection is lost nothing else does.
-                if self.is_lost:
+                if pgconn.status == ConnStatus.BAD:
                     raise OperationalError("the connection to the database was lost")
                 continue
             if result.status == ExecStatus.PIPELINE_SYNC:
@@ -187,7 +191,13 @@ class Pipeline:
     def _wait(self, end: float, *, writing: bool = False) -> None:
         left = end - monotonic()
         if left <= 0 or not _is_ready(self._pgconn.socket, left, writing=writing):
-            raise OperationalError(f"the database has not answered for {self.patience:.0f} seconds")
+            self.is_hung = True
+            raise no_answer(self.patience)
+
+
+def no_answer(patience: float) -> OperationalError:
+    """What is said of a server that hangs."""
+    return OperationalError(f"the database has not answered for {patience:.0f} seconds")
 
 
 def _is_ready(descriptor: int, seconds: float, *, writing: bool) -> bool:

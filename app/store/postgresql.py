@@ -5,12 +5,13 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.errors import _WaitTimeout
 from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.store.engine import only_reads
-from app.store.pipeline import Pipeline
+from app.store.pipeline import Pipeline, no_answer
 from app.store.statement import Statement, find_pipeline, give_pipeline
 
 # Long enough for a server at the other end of the world, short enough for who waits behind it.
@@ -54,11 +55,23 @@ def open_engine(url: URL, busy_seconds: float) -> Engine:
 class PatientConnection(psycopg.Connection[Any]):
     """A connection that does not wait for ever: a server that hangs must not hang others."""
 
-    patience: float | None = None
+    own_pipeline: Pipeline | None = None
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait, as psycopg does, but for *patience* seconds at most."""
-        return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        """Wait, as psycopg does, but no longer than the pipeline does."""
+        if self.own_pipeline is None or timeout is not None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.own_pipeline.patience)
+        except _WaitTimeout as error:
+            self.own_pipeline.is_hung = True
+            self.pgconn.finish()
+            raise no_answer(self.own_pipeline.patience) from error
+
+    def rollback(self) -> None:
+        """Roll back, unless there is nothing left to do it on: SQLAlchemy would tell of that alone."""
+        if not self.closed:
+            super().rollback()
 
 
 class _Door:
@@ -96,11 +109,12 @@ class _Door:
         return connection
 
     def equip(self, connection: PatientConnection, record: ConnectionPoolEntry) -> None:
-        """Give a connection its pipeline."""
-        give_pipeline(record.info, Pipeline(connection.pgconn, self._patience))
+        """Keep a connection's pipeline with it."""
+        if connection.own_pipeline is not None:
+            give_pipeline(record.info, connection.own_pipeline)
 
     def _settle(self, connection: PatientConnection) -> None:
-        connection.patience = self._patience
+        connection.own_pipeline = Pipeline(connection.pgconn, self._patience)
         # Plans of prepared statements are made once; the statements here have one good plan each.
         connection.prepare_threshold = None
         busy = f"{self._busy_seconds * 1000:.0f}"

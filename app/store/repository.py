@@ -26,6 +26,7 @@ from app.store.locks import lock, share
 from app.store.prepared import Prepared
 from app.store.records import Challenge, NewChallenge
 from app.store.revocations import RevocationStatements
+from app.store.rows import storable
 from app.store.rows import to_certificate as _certificate
 from app.store.rows import to_seconds as _seconds
 from app.store.rows import to_time as _time
@@ -360,7 +361,7 @@ def _request_values(request: RequestRecord) -> dict[str, object]:
     return {
         "received_at": _seconds(request.received_at),
         "remote": request.peer.remote,
-        "client": request.peer.client,
+        "client": storable(request.peer.client),
         "transaction_id": request.transaction_id,
         "message_type": request.message_type,
         "profile": request.profile,
@@ -372,6 +373,6 @@ def _request_values(request: RequestRecord) -> dict[str, object]:
         "transaction_key": request.transaction_key if lasting else None,
         "challenge_id": request.challenge_id,
         "fail_info": request.fail_info,
-        "reason": request.reason,
+        "reason": storable(request.reason),
         "deviations": ",".join(request.deviations),
     }

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -16,6 +16,9 @@ from app.store.migrate import migrate
 from app.store.repository import SqlRepository
 from app.store.statement import EarlierWorkFailed, find_pipeline
 from ca.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from app.store.pipeline import Pipeline
 
 T = TypeVar("T")
 MAX_BATCH = 64
@@ -55,6 +58,8 @@ class SqlStore:
         self._lock = threading.Lock()
         # One for all: whoever holds the lock uses it.
         self._connection: Connection | None = None
+        # Of the connection that was used last, whatever became of it.
+        self._pipeline: Pipeline | None = None
         self._waiting: deque[Job[Any]] = deque()
         self._is_postgresql = engine.dialect.name == "postgresql"
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
@@ -125,13 +130,11 @@ class SqlStore:
         return self._commit(jobs)
 
     def _is_lost_before_commit(self) -> bool:
-        pipeline = self._connection and find_pipeline(self._connection)
-        return bool(pipeline and pipeline.is_lost and not pipeline.is_committing)
+        pipeline = self._pipeline
+        return pipeline is not None and pipeline.is_lost and not pipeline.is_committing
 
     def _commit(self, jobs: Sequence[Job[Any]]) -> list[Job[Any]]:
-        if self._connection is None:
-            self._connection = self._engine.connect()
-        connection = self._connection
+        connection = self._connect()
         overtaken: list[Job[Any]] = []
         if self._is_postgresql:
             with connection.begin():
@@ -174,7 +177,7 @@ class SqlStore:
         """
         with self._lock:
             try:
-                self._connection = self._connection or self._engine.connect()
+                self._connect()
             except (SQLAlchemyError, self._driver_error) as error:
                 raise _unavailable(error) from error
 
@@ -183,6 +186,12 @@ class SqlStore:
         with self._lock:
             self._let_go()
         self._engine.dispose()
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self._pipeline = find_pipeline(self._connection)
+        return self._connection
 
     def _let_go(self) -> None:
         """Give the connection up; the next transaction takes a fresh one."""

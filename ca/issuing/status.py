@@ -6,6 +6,7 @@ number of the newest knows whether anything has changed.
 
 from datetime import datetime, timedelta
 
+from ca.errors import StoreUnavailable
 from ca.issuing.authority import Authority
 from ca.issuing.crl import CRL_LIFETIME, current_crl
 from ca.ports import Clock, Store, StoredCrl
@@ -42,3 +43,17 @@ class RevocationStatus:
             )
             self._looked_at = now
         return self._crl
+
+    def published(self) -> StoredCrl:
+        """The newest CRL; while the store is away the one that is known, for as long as it is good.
+
+        Raises:
+            StoreUnavailable: None is known that is.
+
+        """
+        try:
+            return self.crl()
+        except StoreUnavailable:
+            if self._crl is None or self.clock() >= self._crl.next_update:
+                raise
+            return self._crl
