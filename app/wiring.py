@@ -47,9 +47,9 @@ def database_url(folder: DataFolder, config: Config) -> DatabaseUrl:
     section = config.database
     if not section.url:
         return sqlite_url(folder.database)
-    if section.password_file is None:
+    if not section.password_file:
         return section.url
-    return postgresql_url(section.url, _read_password(section.password_file))
+    return postgresql_url(section.url, _read_password(Path(section.password_file)))
 
 
 def crl_lifetime(config: Config) -> timedelta:

@@ -29,6 +29,8 @@ from tests.processes import children
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 _TEMPLATE = "template_scepbox"
 _START_SECONDS = 30
+# Everybody but for one user, who has to know his password.
+_WHO_MAY = "host all guarded all scram-sha-256\nhost all all all trust\nlocal all all trust\n"
 _numbers = count(1)
 
 
@@ -162,6 +164,7 @@ def start_server(folder: Path | None = None, port: int = 0, *, durable: bool = F
             [*command, *options], capture_output=True, text=True, check=False, cwd=folder, **_user()
         )
         assert not done.returncode, done.stderr
+        (data / "pg_hba.conf").write_text(_WHO_MAY)
     port = port or _free_port()
     given = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}"]
     # Nothing of a test has to outlast the machine, but for those that ask for it.

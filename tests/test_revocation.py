@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from alembic import command
@@ -12,19 +14,19 @@ from alembic.config import Config
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from app.store import open_store
+from app.store import SqlStore, open_store
 from app.store.engine import open_engine
 from app.store.migrate import MIGRATIONS
 from ca.asn1 import read
 from ca.deviations import Deviations
-from ca.errors import FailInfo
+from ca.errors import FailInfo, StoreUnavailable
 from ca.issuing.addresses import StatusAddresses
 from ca.issuing.authority import Authority
 from ca.issuing.crl import CRL_LIFETIME, current_crl, publish_crl, sign_crl
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused, revoke
 from ca.issuing.status import RevocationStatus
-from ca.ports import StoredCertificate, StoredCrl
+from ca.ports import Repository, StoredCertificate, StoredCrl
 from ca.scep.messages import Failure, MessageType, Success
 from ca.x509.certificate import Certificate
 from ca.x509.extensions import KeyUsageBit
@@ -35,6 +37,7 @@ from tests.test_unit_ca_material import ca_certificate
 from tests.waiting import names
 from tests.world import NOW, Device, World, certificate_of, rsa_key
 
+T = TypeVar("T")
 pytestmark = pytest.mark.databases
 
 
@@ -365,6 +368,38 @@ def test_the_state_is_looked_at_twice_a_second(world: World) -> None:
     assert serials(status.crl()) == {serial}
     world.now -= timedelta(hours=1)
     assert status.crl().number > first.number
+
+
+def test_a_crl_that_is_good_goes_on_while_the_database_is_away(world: World) -> None:
+    """Who checks certificates trusts it until its end, and is not to fail for our database (issue 5)."""
+    store = _Away(world.store)
+    status = RevocationStatus(world.responder.authority, store, lambda: world.now)
+    with pytest.raises(StoreUnavailable):
+        status.published()
+    store.is_away = False
+    crl = status.published()
+    store.is_away = True
+
+    world.now = crl.next_update - timedelta(seconds=1)
+    assert status.published() is crl
+    with pytest.raises(StoreUnavailable):
+        status.crl()
+    world.now = crl.next_update
+    with pytest.raises(StoreUnavailable):
+        status.published()
+
+
+class _Away:
+    """A store whose database cannot be reached."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+        self.is_away = True
+
+    def transact(self, work: Callable[[Repository], T]) -> T:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return self._store.transact(work)
 
 
 def _addresses(world: World, addresses: StatusAddresses | None) -> x509.Extensions:

@@ -156,7 +156,7 @@ def test_a_deadlock_is_nobodys_fault(world: World, other: SqlStore) -> None:
 
 def test_work_that_is_always_overtaken_ends(world: World) -> None:
     """Whoever waits for it hears no, and may come again."""
-    attempts = []
+    attempts: list[None] = []
 
     def work(_: SqlRepository) -> None:
         attempts.append(None)

@@ -145,7 +145,7 @@ def verb(function: Callable[..., T]) -> Callable[..., T]:
         except (ConfigError, CaUnusable, DataFolderError, KeyUnusable) as error:
             raise Refusal(str(error)) from error
         except StoreUnavailable as error:
-            raise Refusal(f"{_database_name(workplace)} cannot be used: {error}") from error
+            raise Refusal(f"{_database_name(workplace)} cannot be used: {error}{_hint(workplace)}") from error
         except OSError as error:
             raise Refusal(f"{error.filename or 'the data folder'}: {error.strerror or error}") from error
 
@@ -157,6 +157,12 @@ def _database_name(place: Workplace) -> str:
         return place.database_name
     except (StoreUnavailable, OSError):
         return "the database"
+
+
+def _hint(place: Workplace) -> str:
+    if not place.config.database.url.startswith("postgresql"):
+        return ""
+    return "; see that it runs, and that [database] in the settings is right"
 
 
 def json_option(function: Callable[P, T]) -> Callable[P, T]:

@@ -105,7 +105,8 @@ def prepare(place: Workplace) -> None:
     folder.load_secret()
     place.require_database()
     keys = [key for one in folder.cas.all() for key in one.private_keys()]
-    for path in (*keys, folder.secret, place.database_file, place.config.database.password_file):
+    password = place.config.database.password_file
+    for path in (*keys, folder.secret, place.database_file, Path(password) if password else None):
         if path and readable_by_others(path):
             say(f"warning: {path} can be read by others: chmod 600 {path}")
 

@@ -1,6 +1,5 @@
 """The sections of the settings but for the profiles."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -36,11 +35,11 @@ class DatabaseSection(Section):
     """
 
     url: Annotated[str, AfterValidator(check_database)] = Field(default="", repr=False)
-    password_file: Path | None = None
+    password_file: str = ""
 
     @model_validator(mode="after")
     def _fits(self) -> "DatabaseSection":
-        if self.password_file is not None and not self.url.startswith("postgresql"):
+        if self.password_file and not self.url.startswith("postgresql"):
             raise ValueError('password_file is for url = "postgresql+psycopg://..."')
         return self
 
