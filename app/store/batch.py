@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from app.store.engine import driver_connection
 from app.store.locks import Overtaken
 from app.store.repository import SqlRepository
-from app.store.statement import Statement, find_pipeline
+from app.store.statement import EarlierWorkFailed, Statement, find_pipeline
 
 T = TypeVar("T")
 # A database that fails fails everybody; but these are of the work that meets them.
@@ -21,6 +21,7 @@ _LOCK_TIMEOUT = "55P03"
 _DEADLOCK = "40P01"
 # Far less than PostgreSQL takes to notice a deadlock.
 _IMPATIENT = Statement(b"scepbox_impatient", b"SET LOCAL lock_timeout = '20ms'")
+_PATIENT = Statement(b"scepbox_patient", b"SET LOCAL lock_timeout = '3s'")
 
 
 class Job(Generic[T]):
@@ -83,11 +84,13 @@ def run_on_postgresql(
     for number, job in enumerate(jobs):
         if number == 1:
             pipeline.send(_IMPATIENT)
-        pipeline.begin_work()
+        pipeline.begin_work(may_wait=not number)
         mark = repository.mark()
         try:
             job.run(repository)
         except Exception as error:
+            if isinstance(error, DBAPIError) and pipeline.is_broken:
+                raise EarlierWorkFailed(error) from error
             if is_overtaken(error, first=not number):
                 overtaken.append(job)
             elif isinstance(error, SQLAlchemyError) and not isinstance(error, OWN_FAULTS):
@@ -98,7 +101,11 @@ def run_on_postgresql(
             repository.back_to(mark)
         else:
             pipeline.end_work()
-    repository.finish()
+    if repository.has_more:
+        # The end of the audit log is everybody's, and whoever has it commits next.
+        pipeline.begin_work(may_wait=True)
+        pipeline.send(_PATIENT)
+        repository.finish()
     return overtaken
 
 

@@ -4,17 +4,20 @@ Each is a number that PostgreSQL knows nothing of, held until the transaction en
 none: its transactions that may write are alone from their start.
 """
 
+from functools import cache
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Connection, bindparam, func, select
+from sqlalchemy import Connection
 
 from app.store.engine import only_reads
-from app.store.prepared import Prepared
-from app.store.statement import find_pipeline
+from app.store.prepared import decimal
+from app.store.statement import Statement, find_pipeline
 
-_number = bindparam("number", type_=BigInteger)
-_ALONE = Prepared(select(func.pg_advisory_xact_lock(_number)))
-_SHARED = Prepared(select(func.pg_advisory_xact_lock_shared(_number)))
+if TYPE_CHECKING:
+    from app.store.pipeline import Answer
+
+_ALONE, _SHARED = "advisory_xact_lock", "advisory_xact_lock_shared"
 
 
 class Overtaken(Exception):
@@ -34,10 +37,36 @@ def share(connection: Connection, name: bytes) -> None:
     _lock(connection, _SHARED, name)
 
 
-def _lock(connection: Connection, statement: Prepared, *names: bytes) -> None:
-    if find_pipeline(connection) is not None and not only_reads(connection):
-        for number in sorted({_number_of(name) for name in names}):
-            statement.send(connection, {"number": number})
+def _lock(connection: Connection, function: str, *names: bytes) -> None:
+    pipeline = find_pipeline(connection)
+    if pipeline is None or only_reads(connection):
+        return
+    numbers = {str(place): number for place, number in enumerate(sorted(set(map(_number_of, names))))}
+    if pipeline.may_wait:
+        pipeline.send(_statement(f"pg_{function}", len(numbers)), numbers)
+    else:
+        # The answer is looked at together with the next one's.
+        pipeline.send(_statement(f"pg_try_{function}", len(numbers)), numbers, _check_locked)
+
+
+def _check_locked(answer: "Answer") -> None:
+    if not all(answer.rows[0]):
+        raise Overtaken
+
+
+@cache
+def _statement(function: str, count: int) -> Statement:
+    """One statement for all locks; they are taken from left to right."""
+    calls = ", ".join(f"{function}(${place + 1})" for place in range(count))
+    return Statement(
+        f"scepbox_{function}_{count}".encode(),
+        f"SELECT {calls}".encode(),
+        tuple(map(str, range(count))),
+        (decimal,) * count,
+        (0,) * count,
+        # The octet of a truth value; of what is no value there is none.
+        (any,) * count,
+    )
 
 
 def _number_of(name: bytes) -> int:

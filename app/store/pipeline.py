@@ -8,11 +8,11 @@ import select
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 from psycopg import Error, OperationalError
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy.exc import DBAPIError
 
@@ -27,6 +27,11 @@ class Answer:
 
     rows: list[list[Any]]
     rowcount: int
+    status: bytes
+
+
+# With its parameters, and who is told of the answer.
+_Waiting: TypeAlias = tuple[Statement, list[bytes | None], Callable[[Answer], object] | None]
 
 
 _SAVEPOINT = Statement(b"scepbox_savepoint", b"SAVEPOINT work")
@@ -44,11 +49,15 @@ class Pipeline:
     def __init__(self, pgconn: PGconn, patience: float) -> None:
         self._pgconn = pgconn
         self.patience = patience
+        self._socket = _Socket(pgconn.socket)
         self._prepared: set[bytes] = set()
-        self._waiting: list[tuple[Statement, list[bytes | None]]] = []
-        # Where the statements of the work begin that is done now, and whether its savepoint is set.
+        self._waiting: list[_Waiting] = []
+        # Whether there is work that may be undone, where its statements begin, and whether it has a savepoint.
+        self._is_working = False
         self._start = 0
         self._is_saved = False
+        # Whether the work that is done now may wait for what others hold.
+        self.may_wait = True
         # Whether the last that was sent was a commit, so that it is not known whether it took place.
         self.is_committing = False
         # Whether the server was given up because it did not answer.
@@ -59,9 +68,22 @@ class Pipeline:
         """Whether the connection is, other than by being given up."""
         return self._pgconn.status == ConnStatus.BAD and not self.is_hung
 
-    def send(self, statement: Statement, parameters: Mapping[str, object] | None = None) -> None:
-        """Have a statement executed before the next that is asked. A refusal of it is told there."""
-        self._waiting.append((statement, statement.encode(parameters or {})))
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing that was done in this transaction can stand any more."""
+        return not self._is_saved and self._pgconn.transaction_status == TransactionStatus.INERROR
+
+    def send(
+        self,
+        statement: Statement,
+        parameters: Mapping[str, object] | None = None,
+        check: Callable[[Answer], object] | None = None,
+    ) -> None:
+        """Have a statement executed before the next that is asked. A refusal of it is told there.
+
+        So is what *check* raises when it is called with the answer.
+        """
+        self._waiting.append((statement, statement.encode(parameters or {}), check))
 
     def ask(self, statement: Statement, parameters: Mapping[str, object] | None = None) -> Answer:
         """Execute all that waits, and *statement*.
@@ -72,35 +94,39 @@ class Pipeline:
 
         """
         self.send(statement, parameters)
-        result = self._exchange()[-1]
-        return Answer(_rows(result, statement.decoders), result.command_tuples or 0)
+        return self._exchange()
 
     def flush(self) -> None:
-        """Execute all that waits.
+        """Execute all that waits; what comes next, and not through here, may be undone.
 
         Raises:
             DBAPIError, EarlierWorkFailed: As :meth:`ask`.
 
         """
+        if self._is_working and not self._is_saved:
+            self._waiting.insert(self._start, (_SAVEPOINT, [], None))
+            self._is_saved = True
         if self._waiting:
             self._exchange()
 
-    def begin_work(self) -> None:
-        """Set a savepoint, to which :meth:`undo_work` can go back."""
-        self._start, self._is_saved = len(self._waiting), False
-        self.send(_SAVEPOINT)
+    def begin_work(self, *, may_wait: bool) -> None:
+        """Begin with what :meth:`undo_work` undoes."""
+        self._is_working, self._is_saved, self.may_wait = True, False, may_wait
+        self._start = len(self._waiting)
 
     def end_work(self) -> None:
-        """Keep what was done since the savepoint."""
-        self.send(_RELEASE)
+        """Keep what was done since the beginning of the work."""
+        if self._is_saved:
+            self.send(_RELEASE)
+        self._is_working, self._is_saved = False, False
         self._start = len(self._waiting)
 
     def undo_work(self) -> None:
-        """Undo what was done since the savepoint."""
+        """Undo what was done since the beginning of the work."""
         del self._waiting[self._start :]
         if self._is_saved:
             self.send(_UNDO)
-            self.end_work()
+        self.end_work()
 
     def commit(self) -> None:
         """Execute all that waits, and have it last.
@@ -110,18 +136,27 @@ class Pipeline:
 
         """
         self._start = len(self._waiting)
-        self.send(_COMMIT)
-        if self._exchange()[-1].command_status != b"COMMIT":
-            raise _refused(OperationalError("the transaction had failed, and was rolled back"), _COMMIT)
+        self.send(_COMMIT, None, _check_committed)
+        self._exchange()
+        self.clear()
 
     def clear(self) -> None:
         """Forget what waits: its transaction is over."""
         self._waiting.clear()
-        self._start, self._is_saved = 0, False
+        self._is_working, self._is_saved, self.may_wait = False, False, True
+        self._start = 0
 
-    def _exchange(self) -> list[PGresult]:
-        """Send all that waits, and return the result of each statement."""
+    def _exchange(self) -> Answer:
+        """Send all that waits, and return the answer to the last."""
         waiting, start = self._waiting, self._start
+        if (
+            self._is_working
+            and not self._is_saved
+            and any(statement.writes for statement, _, _ in waiting[start:])
+        ):
+            # Only what is executed already needs it; what waits can be taken back.
+            waiting.insert(start, (_SAVEPOINT, [], None))
+            self._is_saved = True
         self._waiting, self._start = [], 0
         self.is_committing = waiting[-1][0] is _COMMIT
         try:
@@ -130,20 +165,21 @@ class Pipeline:
             # What the server makes of the rest is not known.
             self._pgconn.finish()
             raise _refused(error, waiting[-1][0]) from error
-        self._is_saved = True
-        for number, ((statement, _), result) in enumerate(zip(waiting, results, strict=True)):
+        for number, ((statement, _, check), result) in enumerate(zip(waiting, results, strict=True)):
             if result.status in _FAILED:
                 refusal = error_from_result(result)
                 refused = _refused(refusal, statement)
                 refused.__cause__ = refusal
                 raise EarlierWorkFailed(refused) if number < start else refused
-        return results
+            if check is not None:
+                check(_answer(statement, result))
+        return _answer(waiting[-1][0], results[-1])
 
-    def _dispatch(self, waiting: Sequence[tuple[Statement, list[bytes | None]]]) -> list[bytes]:
+    def _dispatch(self, waiting: Sequence[_Waiting]) -> list[bytes]:
         """Hand everything to libpq, and return the name of each statement that is prepared on the way."""
         pgconn, names = self._pgconn, []
         pgconn.enter_pipeline_mode()
-        for statement, values in waiting:
+        for statement, values, _ in waiting:
             names.append(b"")
             if statement.name not in self._prepared:
                 pgconn.send_prepare(statement.name, statement.text)
@@ -189,8 +225,7 @@ class Pipeline:
         return kept
 
     def _wait(self, end: float, *, writing: bool = False) -> None:
-        left = end - monotonic()
-        if left <= 0 or not _is_ready(self._pgconn.socket, left, writing=writing):
+        if not self._socket.is_ready(end - monotonic(), writing=writing):
             self.is_hung = True
             raise no_answer(self.patience)
 
@@ -200,15 +235,40 @@ def no_answer(patience: float) -> OperationalError:
     return OperationalError(f"the database has not answered for {patience:.0f} seconds")
 
 
-def _is_ready(descriptor: int, seconds: float, *, writing: bool) -> bool:
-    """Whether the socket has something to read, or where *writing* takes more, before the time is over."""
-    if hasattr(select, "poll"):
-        # Other than select, whatever number the descriptor has.
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN | (select.POLLOUT if writing else 0))
-        return bool(poll.poll(seconds * 1000))
-    wanted = [descriptor]
-    return any(select.select(wanted, wanted if writing else [], [], seconds))
+class _Socket:
+    """Waits for a socket, whatever number it has and whatever system this is."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        # Windows has none, and there select takes any socket.
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        if self._poll:
+            self._poll.register(descriptor, select.POLLIN)
+
+    def is_ready(self, seconds: float, *, writing: bool) -> bool:
+        """Whether there is something to read, or where *writing* room for more, before the time is over."""
+        if seconds <= 0:
+            return False
+        if self._poll is None:
+            wanted = [self._descriptor]
+            return any(select.select(wanted, wanted if writing else [], [], seconds))
+        if not writing:
+            return bool(self._poll.poll(seconds * 1000))
+        self._poll.modify(self._descriptor, select.POLLIN | select.POLLOUT)
+        try:
+            return bool(self._poll.poll(seconds * 1000))
+        finally:
+            self._poll.modify(self._descriptor, select.POLLIN)
+
+
+def _answer(statement: Statement, result: PGresult) -> Answer:
+    rows = _rows(result, statement.decoders) if statement.decoders else []
+    return Answer(rows, result.command_tuples or 0, result.command_status or b"")
+
+
+def _check_committed(answer: Answer) -> None:
+    if answer.status != b"COMMIT":
+        raise _refused(OperationalError("the transaction had failed, and was rolled back"), _COMMIT)
 
 
 def _rows(result: PGresult, decoders: Sequence[Callable[[bytes], Any]]) -> list[list[Any]]:

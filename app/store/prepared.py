@@ -105,8 +105,9 @@ class Prepared:
             order,
             tuple(encoders),
             # Texts as they are, because a zero octet would end one that is sent as text.
-            tuple(0 if encode is _decimal else 1 for encode in encoders),
+            tuple(0 if encode is decimal else 1 for encode in encoders),
             tuple(decoders),
+            isinstance(statement, UpdateBase),
         )
         return made, literals
 
@@ -120,7 +121,8 @@ def _ordering(names: Sequence[str] | None) -> Callable[[Mapping[str, Any]], Any]
     return itemgetter(*names)
 
 
-def _decimal(number: int) -> bytes:
+def decimal(number: int) -> bytes:
+    """A number as PostgreSQL is sent it."""
     return b"%d" % number
 
 
@@ -130,7 +132,7 @@ def _number(octets: bytes) -> int:
 
 def _encoder(kind: TypeEngine[Any]) -> Callable[[Any], bytes]:
     if isinstance(kind, Integer):
-        return _decimal
+        return decimal
     return bytes if isinstance(kind, LargeBinary) else str.encode
 
 

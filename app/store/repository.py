@@ -110,6 +110,11 @@ class SqlRepository(RevocationStatements):
         """Forget what was to be written since *mark*; the database is told by others."""
         del self._entries[mark:]
 
+    @property
+    def has_more(self) -> bool:
+        """Whether :meth:`finish` has anything to do."""
+        return bool(self._entries)
+
     def finish(self) -> None:
         """Write what comes last in a transaction.
 

@@ -22,7 +22,7 @@ class Statement:
     """One statement, with places ``$1`` and so on; prepared under its *name* where it is sent first.
 
     *order* names the parameter of each place, *encoders* make its octets, and *decoders* make the columns
-    of a row of theirs.
+    of a row of theirs. One that *writes* has something to undo.
     """
 
     name: bytes
@@ -31,6 +31,7 @@ class Statement:
     encoders: tuple[Callable[[Any], bytes], ...] = ()
     formats: tuple[int, ...] = ()
     decoders: tuple[Callable[[bytes], Any], ...] = ()
+    writes: bool = False
 
     def encode(self, parameters: Mapping[str, object]) -> list[bytes | None]:
         """The parameters in their places."""

@@ -80,7 +80,7 @@ class SqlStore:
         try:
             for job in self._attempt_together(batch):
                 self._attempt_alone(job)
-        except (SQLAlchemyError, EarlierWorkFailed, self._driver_error) as error:
+        except (SQLAlchemyError, self._driver_error) as error:
             self._fail(batch, _unavailable(error))
         except BaseException as error:
             self._let_go()
@@ -93,7 +93,9 @@ class SqlStore:
             return jobs
         try:
             return self._transaction(jobs)
-        except EarlierWorkFailed:
+        except EarlierWorkFailed as error:
+            if not isinstance(error.refusal, OWN_FAULTS) and not is_overtaken(error.refusal, first=True):
+                raise error.refusal from error
             # It is not known whose, and nothing of it stands.
             return jobs
 
