@@ -1,6 +1,8 @@
 """The command line on PostgreSQL: the first start, passwords, and a database that is away."""
 
 import os
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from ca.scep.codec import decode_ca_certificates
 from tests.command_line import Done, Service, run, serving
 from tests.databases import PostgresServer, new_database, server, start_server
+from tests.processes import children
 from tests.world import Device, certificate_of
 
 pytestmark = pytest.mark.databases("postgresql")
@@ -178,7 +181,10 @@ def test_what_needs_no_database_goes_on_while_it_is_away(
             _enrol(service, challenge)
         with pytest.raises(HTTPError) as not_ready:
             service.get("/readyz")
-        caps = service.get("/scep?operation=GetCACaps")
+        os.kill(children(service.process.pid)[0], signal.SIGKILL)
+        time.sleep(2)
+        caps = [service.get("/scep?operation=GetCACaps") for _ in range(8)][-1]
+        workers = len(children(service.process.pid))
         again = start_server(own_server.folder, own_server.port)
         try:
             _enrol(service, challenge)
@@ -190,5 +196,7 @@ def test_what_needs_no_database_goes_on_while_it_is_away(
     assert refused.value.headers["Retry-After"]
     assert not_ready.value.code == 503
     assert b"Renewal" in caps[1]
+    assert workers == 2
+    assert service.log.count("a worker ended by itself") == 1
     for error in (refused.value, not_ready.value):
         error.close()

@@ -273,6 +273,22 @@ def test_a_duplicate_in_a_crowd_fails_its_own_work_alone(url: str, device: Devic
     world.store.close()
 
 
+def test_what_waits_to_be_sent_may_be_more_than_the_wire_takes_at_once(url: str, device: Device) -> None:
+    """Both ends would wait for each other if one only wrote and the other only answered."""
+    world = World(url)
+    certificate_of(world.enrol(device))
+    large = replace(world.issued()[0], der=bytes(200_000))
+
+    def write(repository: SqlRepository) -> None:
+        for number in range(100):
+            repository.add_certificate(replace(large, serial=f"{number:x}"))
+
+    world.store.transact(write)
+
+    assert len(world.issued()) == 101
+    world.store.close()
+
+
 def test_a_reader_sees_one_state_of_the_database(store: SqlStore) -> None:
     """A list that somebody writes into meanwhile would be neither the old nor the new one."""
 

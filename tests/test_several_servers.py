@@ -131,6 +131,41 @@ def _cross(world: World, other: SqlStore) -> None:
     assert time.monotonic() - started < NO_DEADLOCK_SECONDS
 
 
+def test_who_meets_a_row_that_another_changes_comes_after_him_and_keeps_nobody_waiting(
+    world: World, other: SqlStore
+) -> None:
+    """A challenge password of many uses is one row, which many devices change at once."""
+    world.add_challenge("many", uses=10)
+    mac = world.challenge_key.mac("many")
+    spent, may_end, order = Event(), Event(), []
+
+    def hold(repository: SqlRepository) -> None:
+        repository.spend_challenge(mac, "default", "CN=theirs", NOW)
+        spent.set()
+        may_end.wait(5)
+
+    def spend(repository: SqlRepository) -> None:
+        repository.spend_challenge(mac, "default", "CN=ours", NOW)
+        order.append("spends")
+
+    def look(repository: SqlRepository) -> None:
+        assert repository.find_answered(b"k", b"k", NOW) == []
+        order.append("looks")
+
+    with ThreadPoolExecutor(2) as pool:
+        theirs = pool.submit(other.transact, hold)
+        spent.wait(5)
+        ours = pool.submit(together, world.store, [look, spend, look])
+        while len(order) < 2:
+            time.sleep(0.01)
+        may_end.set()
+
+    theirs.result()
+    assert ours.result() == [None] * 3
+    assert order == ["looks", "looks", "spends"]
+    assert world.uses_left() == [None, 8]
+
+
 def test_a_deadlock_is_nobodys_fault(world: World, other: SqlStore) -> None:
     """Two that take in turn what the other has: PostgreSQL ends one, which is done anew."""
     both_have_one, attempts = Barrier(2), []

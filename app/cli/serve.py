@@ -2,6 +2,7 @@
 
 import gc
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from app.store import Sharing, SqlStore
 from app.succession import load_succession
 from app.wiring import build_web, open_configured_store, utc_now
 from app.workers import Share, make_turn, run_workers, settle_workers
+from ca.errors import StoreUnavailable
 from ca.policy.challenges import ChallengeKey
 
 # Everybody waits with who waits for the database; the other way round, a minute of 503 is no loss.
@@ -86,8 +88,9 @@ def serve(place: Workplace, listen: tuple[str, ...], workers: int | None, base_u
     limits = _limits(config)
 
     def make_worker(share: Share) -> _Worker:
-        # While there is a file to be had for it.
-        store.open()
+        # While there is a file to be had for it. A database that is away is opened when it is needed.
+        with suppress(StoreUnavailable):
+            store.open()
         return _Worker(WebServer(web, sockets, limits, share), store)
 
     run_workers(make_worker, count, lambda: click.echo(f"ready: {_url(sockets[0])}/scep"))

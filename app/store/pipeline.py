@@ -52,7 +52,7 @@ class Pipeline:
         self._socket = _Socket(pgconn.socket)
         self._prepared: set[bytes] = set()
         self._waiting: list[_Waiting] = []
-        # Whether there is work that may be undone, where its statements begin, and whether it has a savepoint.
+        # Whether there is work that may be undone, where its statements begin, and whether a savepoint does.
         self._is_working = False
         self._start = 0
         self._is_saved = False
