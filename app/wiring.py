@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from bottle import Bottle
 
@@ -16,7 +17,16 @@ from app.http.rounds import do_elsewhere, wait_elsewhere
 from app.http.scep import ScepEndpoint
 from app.linter import PkiLinter
 from app.ocsp_signer import OcspSignerFile
-from app.store import ALONE, AuditKey, DatabaseUrl, Sharing, SqlStore, open_store, sqlite_url
+from app.store import (
+    ALONE,
+    AuditKey,
+    DatabaseUrl,
+    Sharing,
+    SqlStore,
+    open_store,
+    postgresql_url,
+    sqlite_url,
+)
 from app.succession import Ca, Succession
 from app.validators import build_validators as asking_validators
 from app.validators import find_notified_names, load_trusted_signers
@@ -46,8 +56,19 @@ def utc_now() -> datetime:
 
 
 def database_url(folder: DataFolder, config: Config) -> DatabaseUrl:
-    """The configured database, or SQLite in the folder."""
-    return config.database.url or sqlite_url(folder.database)
+    """The configured database, or SQLite in the folder.
+
+    Raises:
+        OSError: The file with its password cannot be read.
+        StoreUnavailable: There is none in it.
+
+    """
+    section = config.database
+    if not section.url:
+        return sqlite_url(folder.database)
+    if not section.password_file:
+        return section.url
+    return postgresql_url(section.url, _read_password(Path(section.password_file)))
 
 
 def crl_lifetime(config: Config) -> timedelta:
@@ -238,6 +259,16 @@ def _index(store: SqlStore, profiles: Iterable[Profile]) -> None:
     by_subject = any(one.max_active for one in profiles)
     if by_key or by_subject:
         store.transact(lambda store: store.index_certificates(by_key=by_key, by_subject=by_subject))
+
+
+def _read_password(path: Path) -> str:
+    try:
+        password = path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        password = ""
+    if not password or "\n" in password:
+        raise StoreUnavailable(f"{path} has to hold the password in one line of UTF-8 text, and nothing else")
+    return password
 
 
 def _chain(ca: Ca) -> tuple[bytes, ...]:

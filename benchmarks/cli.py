@@ -1,7 +1,9 @@
 """``benchmarks/enrol.py``: its options, and the run from prepared requests to a table."""
 
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,9 +14,10 @@ from benchmarks.in_process import in_process
 from benchmarks.measure import make_keys, measure, prepare
 from benchmarks.namespace import enter_namespace
 from benchmarks.report import make_breakdown, make_table, write_readme
-from benchmarks.servers import scepbox, scepserver
+from benchmarks.servers import Server, scepbox, scepserver
 
-_STARTERS = {"scepbox": scepbox, "scepserver": scepserver}
+_Starters = Mapping[str, Callable[[Path], AbstractContextManager[Server]]]
+_STARTERS: _Starters = {"scepbox": scepbox, "scepserver": scepserver}
 
 
 @click.command(context_settings={"show_default": True})
@@ -24,6 +27,7 @@ _STARTERS = {"scepbox": scepbox, "scepserver": scepserver}
 @click.option("--keys", type=click.IntRange(1), default=64, help="RSA keys that the devices share.")
 @click.option("--only", type=click.Choice(list(_STARTERS)), help="One server alone; ours needs no root.")
 @click.option("--folder", type=click.Path(exists=True, path_type=Path), help="Where the servers write.")
+@click.option("--database", metavar="URL", help="Ours on this empty PostgreSQL database as well.")
 @click.option("--profile", is_flag=True, help="Instead, tell where our server's CPU goes.")
 @click.option("--write", is_flag=True, help="Put the result into benchmarks/README.md.")
 def enrol(
@@ -33,31 +37,35 @@ def enrol(
     keys: int,
     only: str | None,
     folder: Path | None,
+    database: str | None,
     profile: bool,
     write: bool,
 ) -> None:
     """Enrol at our server and at Debian's scepserver in one run, and tell what it took."""
-    names = [only] if only else list(_STARTERS)
-    if "scepserver" in names and not profile:
+    starters = {name: start for name, start in _STARTERS.items() if only in (None, name)}
+    if database:
+        ours = "scepbox on PostgreSQL"
+        starters[ours] = partial(scepbox, name=ours, database=database)
+    if "scepserver" in starters and not profile:
         enter_namespace()
     with tempfile.TemporaryDirectory(dir=folder) as place:
         if profile:
             result = _profile(Path(place), requests, warm_up, keys)
         else:
-            result = _compare(Path(place), names, requests, connections, warm_up, keys)
+            result = _compare(Path(place), starters, requests, connections, warm_up, keys)
     click.echo(result)
     if write:
         write_readme("breakdown" if profile else "figures", result)
 
 
 def _compare(
-    place: Path, names: list[str], requests: int, connections: tuple[int, ...], warm_up: int, keys: int
+    place: Path, starters: _Starters, requests: int, connections: tuple[int, ...], warm_up: int, keys: int
 ) -> str:
     """Measure the servers in turn, with everything prepared before the first is timed."""
     operations, points = ThreeOperations(), []
-    serials: dict[str, set[int]] = {name: set() for name in names}
+    serials: dict[str, set[int]] = {name: set() for name in starters}
     with ExitStack() as stack:
-        servers = [stack.enter_context(_STARTERS[name](place / name)) for name in names]
+        servers = [stack.enter_context(start(place / name)) for name, start in starters.items()]
         device_keys = make_keys(keys)
         rounds = [
             (server, number, prepare(server.target, requests + warm_up, device_keys, server.name))

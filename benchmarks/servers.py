@@ -1,5 +1,6 @@
 """The two servers, each started on its defaults with a CA and a folder of its own."""
 
+import json
 import secrets
 import subprocess
 import sys
@@ -31,10 +32,14 @@ class Server:
 
 
 @contextmanager
-def scepbox(folder: Path) -> Iterator[Server]:
-    """Our server, with one challenge password that is good for ever."""
+def scepbox(folder: Path, name: str = "scepbox", database: str = "") -> Iterator[Server]:
+    """Our server, with one challenge password that is good for ever; *database* is where it is not SQLite."""
     challenge = secrets.token_hex(16)
     verbs = [sys.executable, str(_RUN)]
+    if database:
+        # Not on the command line, which everybody sees.
+        folder.mkdir()
+        (folder / "scepbox.toml").write_text(f"[database]\nurl = {json.dumps(database)}\n")
     _run([*verbs, "init", "--data", str(folder)])
     unlimited = ["--secret", "-", "--uses", "unlimited", "--valid", "forever"]
     _run([*verbs, "challenge", "new", *unlimited, "--data", str(folder)], challenge)
@@ -43,7 +48,7 @@ def scepbox(folder: Path) -> Iterator[Server]:
         ready = process.stdout.readline() if process.stdout else ""
         if not ready.startswith("ready: "):
             raise click.ClickException((folder / "server.log").read_text())
-        yield _server("scepbox", process.pid, ready.split()[1], challenge)
+        yield _server(name, process.pid, ready.split()[1], challenge)
 
 
 @contextmanager

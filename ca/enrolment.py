@@ -87,7 +87,8 @@ class Enrolments:
     def _attempt(
         self, request: EnrolmentRequest, exchange: Exchange, asked: Asked, found: Findings
     ) -> StoredCertificate | Pending:
-        return self.store.transact(lambda store: self._enrol(request, exchange, store, asked, found))
+        # Where another server was faster, it is done anew.
+        return self.store.transact(lambda store: self._enrol(request, exchange.anew(), store, asked, found))
 
     def _enrol(
         self,

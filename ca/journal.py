@@ -53,6 +53,13 @@ class Exchange:
     rule: str = ""
     is_breach: bool = False
 
+    def anew(self) -> "Exchange":
+        """The exchange without what an undone attempt noted (see :meth:`ca.ports.Store.transact`)."""
+        self.status, self.serial, self.renewal_of, self.challenge_id = "refused", None, None, None
+        self.dropped, self.keys, self.granted_before = (), (b"", b""), None
+        self.rule, self.revoked = "", ()
+        return self
+
     def issued(self, certificate: StoredCertificate, *, status: str = "issued") -> None:
         """Note the certificate that the exchange ends with."""
         self.status = status

@@ -295,7 +295,10 @@ class Repository(Protocol):
         """The newest CRL of an issuer."""
 
     def last_crl_number(self) -> int:
-        """The highest number that any CRL had; 0 before the first."""
+        """The highest number that any CRL had; 0 before the first.
+
+        Whoever asks is alone with making a CRL until the transaction ends.
+        """
 
     def put_crl(self, crl: StoredCrl) -> None:
         """Keep a CRL in the place of its issuer's last one."""
@@ -396,7 +399,8 @@ class Store(Protocol):
         """Run *work* as one transaction, and return what it returns once that is durable.
 
         What *work* raises undoes all it did. It may run on another thread, beside others' work,
-        and must not call the store.
+        and must not call the store. Where another server was faster it is undone and run anew, so
+        that whatever it notes elsewhere has to be noted anew as well.
 
         Raises:
             StoreUnavailable: The store could not write.

@@ -158,7 +158,7 @@ class Responder:
                 _note_signer(request, exchange)
                 answer = self._enrolments.answer(request, exchange, asked)
             case PollRequest():
-                answer = self.store.transact(lambda store: self._poll(request, exchange, store, asked))
+                answer = self.store.transact(lambda store: self._poll(request, exchange.anew(), store, asked))
             case CertificateQuery():
                 return self._query(request, exchange, asked)
             case _:

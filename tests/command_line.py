@@ -107,14 +107,6 @@ def serving(
             service.code = process.wait(timeout=30)
 
 
-def children(pid: int) -> list[int]:
-    """The processes that *pid* started and that still run."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    return [int(line) for line in listed.stdout.split()]
-
-
 def command(*arguments: object) -> list[str]:
     """The command line of a verb."""
     return [sys.executable, str(ROOT / "run.py"), *map(str, arguments)]

@@ -6,12 +6,34 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import POSTGRESQL, SQLITE, stop_servers, taking_turns
 from tests.outcomes import LAST, OUTCOMES, Outcomes
 from tests.world import Device, World
 
 HERE = Path(__file__).parent
 # What looks at the outcomes of all others.
 DOCUMENTS = (HERE / "interop/test_devices.py", HERE / "conformance/test_conformance.py")
+
+
+@pytest.fixture(autouse=True)
+def database_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which database the test is for."""
+    kind = getattr(request, "param", SQLITE)
+    folder = request.getfixturevalue("tmp_path") if hasattr(request, "param") else Path()
+    with taking_turns(kind, folder):
+        yield kind
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked ``databases`` on each of them, or on those that the mark names."""
+    mark = next(metafunc.definition.iter_markers("databases"), None)
+    if mark is not None:
+        metafunc.parametrize("database_kind", mark.args or [SQLITE, POSTGRESQL], indirect=True)
+
+
+def pytest_unconfigure() -> None:
+    """End the database servers of this process."""
+    stop_servers()
 
 
 @pytest.fixture

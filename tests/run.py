@@ -18,6 +18,7 @@ PEERS = {
     "ruby": ["ruby"],
     "node": ["nodejs"],
     "npm": ["npm"],
+    "pg_ctlcluster": ["postgresql"],
 }
 # What these programs load, which may be missing where they are not: EC, and HTTP.
 PLUGINS = ["libstrongswan-standard-plugins", "libstrongswan-extra-plugins"]

@@ -15,7 +15,8 @@ from app.cli.context import Refusal
 from app.config.sections import ServerSection
 from app.http.server import bind
 from tests.admin_site import login, set_password
-from tests.command_line import children, did, run, serving
+from tests.command_line import did, run, serving
+from tests.processes import children
 from tests.test_reload import ask, await_
 
 DEFAULT_PORT = 8081

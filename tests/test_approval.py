@@ -1,14 +1,12 @@
 """Approval by hand: what waits, what a person decides, and what becomes of it."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from cryptography import x509
+from sqlalchemy import text
 
 from ca.algorithms.digests import SHA1
 from ca.algorithms.levels import CryptoLevel
@@ -22,9 +20,12 @@ from ca.scep import oids
 from ca.scep.messages import Failure, MessageType, Pending, Success
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
+from tests.databases import looking_into, new_database
 from tests.forging_csr import ask, challenge, csr
 from tests.waiting import UNKNOWN, assert_rejected, by_hand, desk, poll, requests
 from tests.world import NOW, SECRET, Device, World, certificate_of, rsa_key
+
+pytestmark = pytest.mark.databases
 
 
 @pytest.fixture
@@ -115,6 +116,7 @@ def test_a_rejection_does_not_burn_the_challenge(world: World, device: Device) -
     assert world.enrol(Device("right", device.key), transaction_id="t1") == Pending()
 
 
+@pytest.mark.databases("sqlite")
 def test_a_rejection_gives_back_nothing_that_was_revoked(world: World, device: Device) -> None:
     """The number of a revoked challenge is given to the next one, whose uses are its own."""
     world.enrol(device)
@@ -205,9 +207,10 @@ def test_a_rejection_is_forgotten_in_time(device: Device) -> None:
     world.store.close()
 
 
-def test_what_was_forgotten_leaves_only_history(device: Device, tmp_path: Path) -> None:
+def test_what_was_forgotten_leaves_only_history(device: Device) -> None:
     """The CSR and its keys go, the lines that say what happened stay."""
-    world = by_hand(World(f"sqlite:///{tmp_path}/scepbox.db"))
+    url = new_database(shared=True)
+    world = by_hand(World(url))
     other = Device("other", rsa_key(2))
     world.enrol(device)
     world.enrol(device, transaction_id="again")
@@ -223,9 +226,9 @@ def test_what_was_forgotten_leaves_only_history(device: Device, tmp_path: Path) 
     assert done is not None
     assert (late.status, late.content, done.status, done.content) == ("refused", None, "issued", None)
     assert isinstance(poll(world, other, "t2"), Success)
-    with closing(sqlite3.connect(tmp_path / "scepbox.db")) as database:
+    with looking_into(url) as database:
         # The one that came last.
-        assert database.execute("SELECT count(*) FROM held").fetchone() == (1,)
+        assert database.scalar(text("SELECT count(*) FROM held")) == 1
     world.store.close()
 
 
@@ -361,12 +364,13 @@ def test_a_renewal_waits_too(world: World, device: Device) -> None:
     assert certificate_of(poll(world, renewing)).der == issued.der
 
 
-def test_a_renewal_whose_certificate_was_revoked_meanwhile_is_refused(tmp_path: Path, device: Device) -> None:
+def test_a_renewal_whose_certificate_was_revoked_meanwhile_is_refused(device: Device) -> None:
     """RFC 8894 2.3: at approval as at issuance, and nothing is issued."""
-    world = World(f"sqlite:///{tmp_path}/scepbox.db")
+    url = new_database(shared=True)
+    world = World(url)
     renewing = _renewal_waits(world, device)
-    with closing(sqlite3.connect(tmp_path / "scepbox.db")) as database, database:
-        database.execute("UPDATE certificate SET revoked_at = ?", (int(NOW.timestamp()),))
+    with looking_into(url) as database:
+        database.execute(text("UPDATE certificate SET revoked_at = :at"), {"at": int(NOW.timestamp())})
 
     with pytest.raises(DecisionImpossible, match=r"only rejected: the certificate .* is revoked"):
         desk(world).approve(2)

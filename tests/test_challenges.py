@@ -19,6 +19,8 @@ from tests.conformance.marks import cases
 from tests.forging_csr import ask, assert_refused, attribute, csr
 from tests.world import NOW, SECRET, Device, World, certificate_of, rsa_key
 
+pytestmark = pytest.mark.databases
+
 Arrange: TypeAlias = Callable[[World], bytes]
 REFUSED = Failure(FailInfo.BAD_REQUEST, "challenge password not accepted")
 
@@ -244,6 +246,7 @@ def test_a_repeated_csr_needs_no_new_challenge_under_another_transaction_id(
     assert world.uses_left() == [0]
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.proves("S-01", "P-04")
 def test_a_challenge_is_kept_nowhere(
     tmp_path: Path, device: Device, caplog: pytest.LogCaptureFixture

@@ -55,6 +55,40 @@ def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("postgres://u:hunter2@db/scepbox", "postgresql+psycopg://user@host/database"),
+        ("mysql://u:hunter2@db/scepbox", "postgresql+psycopg://user@host/database"),
+        ("sqlite:///:memory:", "sqlite:////path"),
+        ("postgresql+psycopg://u:hunter2@db", "name of the database is missing"),
+        ("postgresql+psycopg://u:hunter2@db:port/scepbox", "%3A"),
+        ("postgresql+psycopg://u:hunter2/x@db/scepbox", "%3A"),
+        ("postgresql+psycopg://u@db/scepbox?password=hunter2", "password_file"),
+    ],
+)
+def test_a_database_that_cannot_be_is_told_without_its_password(tmp_path: Path, url: str, why: str) -> None:
+    """What is printed at a start lies in somebody's log for years."""
+    (line,) = problems(write(tmp_path, f'[database]\nurl = "{url}"\n'))
+
+    assert why in line
+    assert "hunter2" not in line
+
+
+def test_a_password_file_needs_a_database_that_asks_for_one(tmp_path: Path) -> None:
+    """SQLite has none, and who sets one believes otherwise."""
+    (line,) = problems(write(tmp_path, '[database]\npassword_file = "secret"\n'))
+
+    assert "postgresql+psycopg" in line
+
+
+def test_settings_do_not_show_the_database_password() -> None:
+    """They may end in a traceback."""
+    config = load_config(None, {"SCEPBOX_DATABASE__URL": "postgresql+psycopg://u:hunter2@db/scepbox"})
+
+    assert "hunter2" not in repr(config)
+
+
+@pytest.mark.parametrize(
     "name", ["SCEPBOX_DATA", "scepbox_log__level", "HOME", "OTHER_LOG__LEVEL", "SCEPBOX_"]
 )
 def test_other_variables_are_left_alone(name: str) -> None:

@@ -18,7 +18,8 @@ import pytest
 
 from app.http import capacity
 from app.http.limits import Limits
-from tests.command_line import CLEAN, Service, children, did, run, serving
+from tests.command_line import CLEAN, Service, did, run, serving
+from tests.processes import children
 from tests.test_http_limits import GET_CA_CERT
 from tests.world import ROOT
 

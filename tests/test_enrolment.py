@@ -9,6 +9,8 @@ from ca.errors import FailInfo
 from ca.scep.messages import Failure
 from tests.world import NOW, Device, World, certificate_of, rsa_key
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.mark.proves("R-2.5-a", "R-3.3.2.1-a", "R-2.3-e", "L-18")
 def test_a_device_gets_a_certificate_for_its_key(world: World, device: Device) -> None:

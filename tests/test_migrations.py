@@ -1,37 +1,45 @@
 """Databases of earlier versions: brought along with all that is in them."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.command import upgrade
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 
 from app.store import open_store, tables
 from app.store.engine import open_engine
-from app.store.migrate import MIGRATIONS
+from app.store.migrate import HEAD, MIGRATIONS
+from ca.errors import StoreUnavailable
 from ca.scep.messages import Pending, Success
+from tests.databases import POSTGRESQL, looking_into, server
 from tests.waiting import by_hand, desk, requests
 from tests.world import Device, World
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A database in a file."""
-    return f"sqlite:///{tmp_path}/scepbox.db"
+def url(tmp_path: Path, database_kind: str) -> str:
+    """A database without a table."""
+    return server().new_database("template0") if database_kind == POSTGRESQL else _file(tmp_path)
 
 
+@pytest.mark.databases
 def test_a_database_of_the_first_version_is_brought_along(url: str, device: Device) -> None:
     """What was issued before requests could wait is answered again after."""
     _make_at("0001", url)
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
+    with looking_into(url) as database:
         database.execute(
-            "INSERT INTO request (received_at, remote, client, transaction_id, message_type, profile,"
-            " status, subject, reason, deviations)"
-            " VALUES (1, 'r', 'c', 't0', 'PKCSReq', 'default', 'refused', 's', '', '')"
+            text(
+                "INSERT INTO request (received_at, remote, client, transaction_id, message_type, profile,"
+                " status, subject, reason, deviations)"
+                " VALUES (1, 'r', 'c', 't0', 'PKCSReq', 'default', 'refused', 's', '', '')"
+            )
         )
 
     world = by_hand(World(url))
@@ -57,6 +65,7 @@ def test_what_waited_before_the_upgrade_is_approved_after(url: str, tmp_path: Pa
     upgraded.store.close()
 
 
+@pytest.mark.databases
 def test_the_migrations_make_the_tables_that_the_program_knows(url: str) -> None:
     """Nothing is missing from either, indexes included."""
     open_store(url).close()
@@ -66,6 +75,36 @@ def test_the_migrations_make_the_tables_that_the_program_knows(url: str) -> None
     engine.dispose()
 
     assert differences == []
+
+
+@pytest.mark.databases
+def test_two_that_start_at_once_make_the_tables_once(url: str) -> None:
+    """Of two servers with an empty database between them the second finds it made."""
+    start = Barrier(4)
+
+    def make(_: int) -> None:
+        start.wait()
+        open_store(url).close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(make, range(4)))
+
+    with looking_into(url) as database:
+        assert database.scalars(text("SELECT version_num FROM alembic_version")).all() == [HEAD]
+
+
+@pytest.mark.databases("postgresql")
+def test_a_database_that_cannot_keep_every_text_is_refused() -> None:
+    """A name in Japanese has to fit, and is told at the start, not at the first such device."""
+    made = f"odd_{server().new_database().rpartition('/')[2]}"
+    server().do(f"CREATE DATABASE {made} TEMPLATE template0 ENCODING 'LATIN1'")
+
+    with pytest.raises(StoreUnavailable, match="encoding is LATIN1"):
+        open_store(server().url(made))
+
+
+def _file(folder: Path) -> str:
+    return f"sqlite:///{folder}/scepbox.db"
 
 
 def _make_at(revision: str, url: str) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,11 @@ from ca.asn1 import writer
 from ca.deviations import DeviationKind, Deviations
 from ca.scep.messages import MessageType, Pending
 from ca.x509.name import Name
+from tests.databases import new_database
 from tests.waiting import UNKNOWN, assert_rejected, by_hand, desk, names, poll, requests
 from tests.world import NOW, Device, World, captured_log, certificate_of, rsa_key
+
+pytestmark = pytest.mark.databases
 
 
 @pytest.fixture
@@ -264,13 +266,14 @@ def test_a_profile_that_became_automatic_leaves_what_waits(world: World, device:
 
 
 @pytest.mark.proves("R-5.2-b")
-def test_a_waiting_request_survives_a_restart(device: Device, tmp_path: Path) -> None:
+def test_a_waiting_request_survives_a_restart(device: Device) -> None:
     """Section 8: it is on the disk before PENDING leaves."""
-    first = by_hand(World(f"sqlite:///{tmp_path}/scepbox.db", uses=1))
+    url = new_database(shared=True)
+    first = by_hand(World(url, uses=1))
     first.enrol(device)
     first.store.close()
 
-    second = by_hand(World(f"sqlite:///{tmp_path}/scepbox.db", uses=1))
+    second = by_hand(World(url, uses=1))
 
     assert poll(second, device) == Pending()
     issued = desk(second).approve(1)

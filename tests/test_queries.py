@@ -38,6 +38,8 @@ from tests.test_revocation import do_revoke, issue, kept
 from tests.test_unit_ca_material import ca_certificate
 from tests.world import NONCE, Device, World, captured_log, rsa_key
 
+pytestmark = pytest.mark.databases
+
 GET_CERT, GET_CRL = MessageType.GET_CERT, MessageType.GET_CRL
 NOT_FOUND = Failure(FailInfo.BAD_CERT_ID, "no such certificate is known here, or the query cannot be read")
 HUGE = int.from_bytes(b"\x7f" * 1000, "big")

@@ -17,6 +17,8 @@ from tests.forging_csr import attribute, csr, subject
 from tests.waiting import by_hand, desk, poll, requests
 from tests.world import NOW, PEER, Device, World, certificate_of, rsa_key
 
+pytestmark = pytest.mark.databases
+
 SMALL = Queue(per_profile=5, per_peer=3)
 
 
@@ -197,6 +199,7 @@ def _statements(world: World, device: Device, transaction_id: str) -> list[str]:
     return [one.split()[0] for one in seen if one.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE")]
 
 
+@pytest.mark.databases("sqlite")
 def test_automatic_approval_costs_no_statement(device: Device) -> None:
     """Who does not use the queue does not pay for it: four statements, and the audit log's two."""
     world = World()

@@ -1,40 +1,52 @@
-"""Many devices at once on one database file, from threads and from two openings of it."""
+"""Many devices at once on one database, from threads and from two openings of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle
-from pathlib import Path
 from threading import Barrier
+from typing import TypeVar
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.store import open_store
+from app.store import SqlStore, open_store
 from ca.deviations import Deviations
 from ca.errors import FailInfo
 from ca.pkcs7 import SignedData
+from ca.ports import Repository
 from ca.responder import Responder
 from ca.scep import codec, oids
 from ca.scep.messages import Failure, MessageType, Outcome, Success, Transaction
+from tests.databases import new_database
 from tests.forging_csr import challenge, csr, spki_of, subject
+from tests.waiting import requests
 from tests.world import NONCE, NOW, PEER, SECRET, Device, World, certificate_of, rsa_key
 
+T = TypeVar("T")
+pytestmark = pytest.mark.databases
 THREADS = 50
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """A CA with one challenge password of one use, in a file."""
-    world = World(f"sqlite:///{tmp_path}/scepbox.db", uses=1)
+def url() -> str:
+    """A database that can be opened twice."""
+    return new_database(shared=True)
+
+
+@pytest.fixture
+def world(url: str) -> Iterator[World]:
+    """A CA with one challenge password of one use."""
+    world = World(url, uses=1)
     yield world
     world.store.close()
 
 
 @pytest.fixture
-def twins(world: World, tmp_path: Path) -> Iterator[list[Responder]]:
-    """The responder twice, each over an opening of the file that knows nothing of the other."""
-    second = open_store(f"sqlite:///{tmp_path}/scepbox.db")
+def twins(world: World, url: str) -> Iterator[list[Responder]]:
+    """The responder twice, each over an opening of the database that knows nothing of the other."""
+    second = open_store(url)
     yield [world.responder, replace(world.responder, store=second)]
     second.close()
 
@@ -176,3 +188,44 @@ def test_every_reply_in_a_crowd_has_its_own_nonce(world: World, device: Device) 
     nonces = {SignedData.load(reply).attributes[oids.SENDER_NONCE][0].octets() for reply in replies}
     assert len(nonces) == THREADS
     assert all(len(nonce) == 16 for nonce in nonces)
+
+
+class _Undone:
+    """A store whose first attempt at each work is undone, and *meanwhile* happens before the second."""
+
+    def __init__(self, store: SqlStore, meanwhile: Callable[[], object]) -> None:
+        self._store = store
+        self._meanwhile = meanwhile
+
+    def transact(self, work: Callable[[Repository], T]) -> T:
+        def undo(repository: Repository) -> None:
+            work(repository)
+            raise _Undo
+
+        with suppress(_Undo):
+            self._store.transact(undo)
+        self._meanwhile()
+        return self._store.transact(work)
+
+    def read(self, work: Callable[[Repository], T]) -> T:
+        return self._store.read(work)
+
+
+class _Undo(Exception):
+    """What undoes a transaction."""
+
+
+def test_of_an_attempt_that_was_undone_nothing_is_told(world: World, twins: list[Responder]) -> None:
+    """A server that has to begin anew, because another was faster, may come to another end."""
+    device, rival = Device(), Device("rival", rsa_key(2))
+    theirs = rival.message(world.ca, transaction_id="t2")
+    taken = [lambda: twins[1].respond(theirs, world.profile, PEER, Deviations())]
+    store = _Undone(world.store, lambda: taken.pop()() if taken else None)
+    world.responder = replace(world.responder, store=store)
+
+    outcome = world.enrol(device)
+
+    assert outcome == Failure(FailInfo.BAD_REQUEST, "challenge password not accepted")
+    assert [one.subject for one in world.issued()] == ["CN=rival"]
+    refused = next(one.record for one in requests(world) if one.record.transaction_id == "t1")
+    assert (refused.status, refused.serial, refused.challenge_id) == ("refused", None, None)

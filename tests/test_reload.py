@@ -27,8 +27,9 @@ from app.settings import AT_THE_START, ReloadMark, Settings, check_and_mark
 from ca.scep.codec import decode_ca_certificates
 from ca.x509.certificate import Certificate
 from tests.admin_site import JSON, login, set_password
-from tests.command_line import CLEAN, Service, children, command, did, run, serving
+from tests.command_line import CLEAN, Service, command, did, run, serving
 from tests.forging import Answer
+from tests.processes import children
 from tests.test_http import answer_of
 from tests.world import SECRET, Device, certificate_of, rsa_key
 

@@ -1,15 +1,13 @@
 """Renewal by the old certificate: when it is enough, and every way in which it is not."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 from cryptography import x509
+from sqlalchemy import text
 
 from ca.algorithms.digests import SHA1
 from ca.algorithms.levels import CryptoLevel
@@ -21,8 +19,11 @@ from ca.scep.messages import Failure, MessageType, Outcome
 from ca.x509.certificate import Certificate
 from ca.x509.request import UnprovenRequest
 from tests.conformance.marks import cases
+from tests.databases import looking_into, new_database
 from tests.forging_csr import ask, issue, spki_of
 from tests.world import NOW, SECRET, Device, World, certificate_of, name, rsa_key, self_signed
+
+pytestmark = pytest.mark.databases
 
 RENEWAL, ENROLMENT = MessageType.RENEWAL_REQ, MessageType.PKCS_REQ
 DUE = NOW + timedelta(days=340)
@@ -219,12 +220,13 @@ def test_a_certificate_out_of_date_renews_nothing(world: World, days: int, messa
 
 @pytest.mark.proves("N-075")
 @pytest.mark.parametrize("message_type", [RENEWAL, ENROLMENT])
-def test_a_revoked_certificate_renews_nothing(tmp_path: Path, message_type: MessageType) -> None:
+def test_a_revoked_certificate_renews_nothing(message_type: MessageType) -> None:
     """Whoever stole the key would renew himself out of the revocation (N-075)."""
-    world = World(f"sqlite:///{tmp_path}/scepbox.db", uses=1)
+    url = new_database(shared=True)
+    world = World(url, uses=1)
     old = _enrolled(world)
-    with closing(sqlite3.connect(tmp_path / "scepbox.db")) as database, database:
-        database.execute("UPDATE certificate SET revoked_at = ?", (int(NOW.timestamp()),))
+    with looking_into(url) as database:
+        database.execute(text("UPDATE certificate SET revoked_at = :at"), {"at": int(NOW.timestamp())})
     world.now = DUE
 
     _assert_refused(world, _renew(world, _renewing(old), message_type=message_type))

@@ -3,10 +3,12 @@
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from alembic import command
@@ -14,7 +16,7 @@ from alembic.config import Config
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from app.store import Sharing, open_store
+from app.store import Sharing, SqlStore, open_store
 from app.store.engine import open_engine
 from app.store.migrate import MIGRATIONS
 from ca.asn1 import read
@@ -26,15 +28,19 @@ from ca.issuing.crl import CRL_LIFETIME, current_crl, publish_crl, sign_crl
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused, revoke
 from ca.issuing.status import WRITE_AGAIN, RevocationStatus
-from ca.ports import StoredCertificate, StoredCrl
+from ca.ports import Repository, StoredCertificate, StoredCrl
 from ca.scep.messages import Failure, MessageType, Success
 from ca.x509.certificate import Certificate
 from ca.x509.extensions import KeyUsageBit
+from tests.databases import new_database
 from tests.forging_csr import install
 from tests.test_certificates import CA_NAMES, _ca
 from tests.test_unit_ca_material import ca_certificate
 from tests.waiting import names
 from tests.world import NOW, Device, World, captured_log, certificate_of, rsa_key
+
+T = TypeVar("T")
+pytestmark = pytest.mark.databases
 
 
 def issue(world: World, name: str = "ipad-17") -> StoredCertificate:
@@ -176,7 +182,8 @@ def test_numbers_only_grow(world: World) -> None:
 def test_a_database_from_a_backup_falls_behind_no_crl(world: World) -> None:
     """Its CRLs are forgotten, and numbers that relying parties have seen must not come again."""
     issued = [publish(world).number for _ in range(5)]
-    world.store, world.now = open_store("sqlite://"), NOW + timedelta(hours=1)
+    world.store.close()
+    world.store, world.now = open_store(new_database()), NOW + timedelta(hours=1)
 
     assert publish(world).number > max(issued)
     world.store.close()
@@ -365,6 +372,42 @@ def test_the_state_is_looked_at_twice_a_second(world: World) -> None:
     assert status.crl().number > first.number
 
 
+def test_a_crl_that_is_good_goes_on_while_the_database_is_away(world: World) -> None:
+    """Who checks certificates trusts it until its end, and is not to fail for our database."""
+    store = _Away(world.store)
+    status = RevocationStatus(world.responder.authority, store, lambda: world.now)
+    with pytest.raises(StoreUnavailable):
+        status.crl()
+    store.is_away = False
+    world.now += WRITE_AGAIN
+    crl = status.crl()
+    store.is_away = True
+
+    world.now = crl.next_update - timedelta(seconds=1)
+    assert status.crl() is crl
+    world.now = crl.next_update
+    with pytest.raises(StoreUnavailable):
+        status.crl()
+
+
+class _Away:
+    """A store whose database cannot be reached."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+        self.is_away = True
+
+    def transact(self, work: Callable[[Repository], T]) -> T:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return self._store.transact(work)
+
+    def read(self, work: Callable[[Repository], T]) -> T:
+        if self.is_away:
+            raise StoreUnavailable("away")
+        return self._store.read(work)
+
+
 def _addresses(world: World, addresses: StatusAddresses | None) -> x509.Extensions:
     world.responder = replace(world.responder, authority=Authority(world.ca, world.key, addresses))
     return x509.load_der_x509_certificate(issue(world).der).extensions
@@ -429,6 +472,7 @@ def test_openssl_refuses_what_is_revoked(world: World, tmp_path: Path) -> None:
     assert "certificate revoked" in done["one"].stderr
 
 
+@pytest.mark.databases("sqlite")
 def test_a_database_of_before_is_brought_along(tmp_path: Path) -> None:
     """The first start of a newer program makes what revocation needs."""
     url = f"sqlite:///{tmp_path}/scepbox.db"

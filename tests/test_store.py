@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import Pool
 
@@ -18,13 +18,17 @@ from app.store import SqlRepository, SqlStore, open_store, repository
 from app.store.records import NewChallenge
 from ca.errors import StoreUnavailable
 from ca.scep.messages import Failure
+from tests.databases import looking_into, new_database
 from tests.world import NOW, Device, World, certificate_of
+
+pytestmark = pytest.mark.databases
+on_sqlite = pytest.mark.databases("sqlite")
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A database in a file."""
-    return f"sqlite:///{tmp_path}/scepbox.db"
+def url() -> str:
+    """A database that others can look into."""
+    return new_database(shared=True)
 
 
 @pytest.fixture
@@ -36,9 +40,9 @@ def store(url: str) -> Iterator[SqlStore]:
 
 
 def _rows(url: str, query: str) -> list[Any]:
-    """What another process sees in the file."""
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
-        return [row[0] for row in database.execute(query)]
+    """What another process sees in the database."""
+    with looking_into(url) as database:
+        return list(database.scalars(text(query)))
 
 
 def _add(repository: SqlRepository, note: str) -> int | None:
@@ -122,8 +126,15 @@ def test_nothing_is_answered_before_it_is_in_the_file(url: str, device: Device) 
     certificate = certificate_of(world.enrol(device))
 
     assert _rows(url, "SELECT der FROM certificate") == [certificate.der]
-    assert _rows(url, "PRAGMA journal_mode") == ["wal"]
     world.store.close()
+
+
+@on_sqlite
+def test_sqlite_has_a_journal_that_readers_do_not_wait_for(url: str) -> None:
+    """The command line lists while the server writes."""
+    open_store(url).close()
+
+    assert _rows(url, "PRAGMA journal_mode") == ["wal"]
 
 
 @contextmanager
@@ -152,6 +163,7 @@ def _refusals(world: World, count: int) -> None:
         world.enrol(device, device.csr("wrong"), "x")
 
 
+@on_sqlite
 @pytest.mark.parametrize("trouble", ["full", "readonly"])
 def test_a_database_that_cannot_write_says_so_and_loses_nothing(
     url: str, device: Device, trouble: str
@@ -179,6 +191,7 @@ def test_a_database_that_cannot_write_says_so_and_loses_nothing(
     world.store.close()
 
 
+@on_sqlite
 def test_a_database_that_is_locked_away_cannot_be_opened(tmp_path: Path) -> None:
     """A folder where the file should be is told in words, not by a traceback."""
     (tmp_path / "scepbox.db").mkdir()
@@ -187,6 +200,7 @@ def test_a_database_that_is_locked_away_cannot_be_opened(tmp_path: Path) -> None
         open_store(f"sqlite:///{tmp_path}/scepbox.db")
 
 
+@on_sqlite
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     """It is not overwritten either."""
     path = tmp_path / "scepbox.db"
@@ -200,8 +214,8 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_schema_is_refused_in_words(store: SqlStore, url: str) -> None:
     """An old program on a new database would lose what it does not know."""
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
-        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    with looking_into(url) as database:
+        database.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     with pytest.raises(StoreUnavailable, match="9999, which is newer"):
         open_store(url)
@@ -240,6 +254,7 @@ def test_only_the_newest_refusals_are_kept(url: str, device: Device, monkeypatch
     world.store.close()
 
 
+@on_sqlite
 def test_a_store_on_a_full_disk_recovers_by_itself(url: str) -> None:
     """When somebody made room, the next request succeeds without a restart."""
     store = open_store(url)

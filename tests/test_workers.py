@@ -13,7 +13,8 @@ import pytest
 from app.workers import Turn, settle_workers
 from ca.scep.codec import decode_ca_certificates
 from ca.scep.messages import Failure, Success
-from tests.command_line import Service, children, did, run, serving
+from tests.command_line import Service, did, run, serving
+from tests.processes import children
 from tests.world import Device, certificate_of, rsa_key
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

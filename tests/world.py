@@ -1,4 +1,4 @@
-"""A CA, a store in memory and devices, for tests that go through the Responder or the WSGI door."""
+"""A CA, a store and devices, for tests that go through the Responder or the WSGI door."""
 
 import logging
 from collections.abc import Iterator
@@ -31,6 +31,7 @@ from ca.scep import codec
 from ca.scep.messages import CrlSuccess, Failure, MessageType, Outcome, Pending, Success, Transaction
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
+from tests.databases import new_database
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 PEER = Peer("192.0.2.7", "test-client/1.0")
@@ -138,15 +139,15 @@ def self_signed(common_name: str, key: rsa.RSAPrivateKey, now: datetime = NOW) -
 
 
 class World:
-    """One CA over a SQLite store, with a clock that a test can set and one challenge, ``SECRET``."""
+    """One CA over a store, with a clock that a test can set and one challenge, ``SECRET``."""
 
-    def __init__(self, database: str = "sqlite://", uses: int | None = None) -> None:
+    def __init__(self, database: str | None = None, uses: int | None = None) -> None:
         self.now = NOW
         self.profile = Profile()
         self.key = rsa_key(0)
         self.ca = Certificate.load(make_ca_certificate(Name.from_text("CN=Test CA"), self.key, 10, NOW))
         self.challenge_key = ChallengeKey(b"k" * 32)
-        self.store: SqlStore = open_store(database)
+        self.store: SqlStore = open_store(new_database() if database is None else database)
         self.add_challenge(SECRET, uses=uses)
         self.responder = Responder(
             authority=Authority(self.ca, self.key),

@@ -16,7 +16,7 @@ from rich.text import Text as RichText
 
 from app.config import Config, ConfigError, load_config
 from app.data_folder import DataFolder, DataFolderError
-from app.store import SqlRepository, SqlStore
+from app.store import SqlRepository, SqlStore, database_name
 from app.store.presence import Presence, find_database_file, look_at_database
 from app.succession import Succession, load_succession
 from app.wiring import database_url, open_configured_store, utc_now
@@ -102,8 +102,13 @@ class Workplace:
 
     @property
     def database_file(self) -> Path | None:
-        """The database's file, wherever the settings have it; None for one in memory."""
+        """The database's file, wherever the settings have it; None for one on a server."""
         return find_database_file(database_url(self.folder, self.config))
+
+    @property
+    def database_name(self) -> str:
+        """What the database is called to people."""
+        return database_name(database_url(self.folder, self.config))
 
     def look_at_database(self) -> Presence:
         """How much of the configured database there is."""
@@ -113,7 +118,7 @@ class Workplace:
         """Raises: Refusal: The database that the CA must have had is not there."""
         if self.look_at_database() is Presence.ABSENT:
             raise Refusal(
-                f"{self.database_file} is missing or empty, though there is a CA: bring it back from a "
+                f"{self.database_name} is missing or empty, though there is a CA: bring it back from a "
                 f"backup, or go on without it by `{self.folder.command('init --make-missing')}` (what was "
                 "issued can then neither be listed, renewed nor revoked, what was revoked is on no CRL any "
                 "more, and no challenge password is known)"
@@ -162,12 +167,24 @@ def verb(function: Callable[..., T]) -> Callable[..., T]:
         except (ConfigError, CaUnusable, DataFolderError, KeyUnusable) as error:
             raise Refusal(str(error)) from error
         except StoreUnavailable as error:
-            named = workplace.database_file or "the database"
-            raise Refusal(f"{named} cannot be used: {error}") from error
+            raise Refusal(f"{_database_name(workplace)} cannot be used: {error}{_hint(workplace)}") from error
         except OSError as error:
             raise Refusal(f"{error.filename or 'the data folder'}: {error.strerror or error}") from error
 
     return run
+
+
+def _database_name(place: Workplace) -> str:
+    try:
+        return place.database_name
+    except (StoreUnavailable, OSError):
+        return "the database"
+
+
+def _hint(place: Workplace) -> str:
+    if not place.config.database.url.startswith("postgresql"):
+        return ""
+    return "; see that it runs, and that [database] in the settings is right"
 
 
 def json_option(function: Callable[P, T]) -> Callable[P, T]:

@@ -119,7 +119,8 @@ def prepare(place: Workplace) -> None:
     folder.load_secret()
     place.require_database()
     keys = [key for one in folder.cas.all() for key in one.private_keys()]
-    for path in (*keys, folder.secret, place.database_file):
+    password = place.config.database.password_file
+    for path in (*keys, folder.secret, place.database_file, Path(password) if password else None):
         if path and readable_by_others(path):
             say(f"warning: {path} can be read by others: chmod 600 {path}")
 
@@ -139,7 +140,7 @@ def make_surroundings(place: Workplace, *, anew: bool = False) -> None:
     used = _wait(place.look_at_database) is Presence.USED
     if used and not folder.has_ca and not anew:
         raise Refusal(
-            f"there is no CA in {folder.path}, though {place.database_file} holds what one issued: bring "
+            f"there is no CA in {folder.path}, though {place.database_name} holds what one issued: bring "
             f"{folder.ca} back from a backup, or `{folder.command('init --make-missing')}` makes another, "
             "which no device trusts yet (with --import-cert and --import-key: the same one)"
         )
@@ -187,7 +188,7 @@ def _make_missing(place: Workplace, *, ra: bool) -> None:
         _make_database(place)
         made.append(("database", "made anew"))
         say(
-            f"made {place.database_file}: what was issued before can neither be listed, renewed nor revoked, "
+            f"made {place.database_name}: what was issued before can neither be listed, renewed nor revoked, "
             "and what was revoked is on no CRL any more"
         )
     for what, how in made:

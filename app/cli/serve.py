@@ -32,6 +32,7 @@ from app.succession import load_succession
 from app.validators import find_notified
 from app.wiring import Validators, build_counts, build_web, open_configured_store, utc_now
 from app.workers import Share, make_turn, run_workers, settle_workers
+from ca.errors import StoreUnavailable
 from ca.journal import log_line
 from ca.policy.challenges import ChallengeKey
 from ca.ports import AuditEntry
@@ -128,8 +129,9 @@ def serve(
     store.close()
 
     def make_worker(share: Share) -> Worker:
-        # While there is a file to be had for it.
-        store.open()
+        # While there is a file to be had for it. A database that is away is opened when it is needed.
+        with suppress(StoreUnavailable):
+            store.open()
         notifier = Notifier(store, find_notified(validators.of(settings.current()).values()), utc_now)
 
         def take_in(new: Config) -> None:

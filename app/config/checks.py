@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 OFF = "off"
 _ADDRESS = re.compile(r"(?P<host>\S+):(?P<port>[0-9]{1,5})")
@@ -109,3 +109,33 @@ def _is_this_host(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def check_database(url: str) -> str:
+    """Return the database's address as it is; empty is SQLite in the data folder.
+
+    Raises:
+        ValueError: It is neither a file of SQLite nor a database of PostgreSQL. The text has no part of
+            it, for there may be a password in it.
+
+    """
+    if not url or (
+        url.startswith("sqlite:///") and not url.startswith(("sqlite:///:memory:", "sqlite:///?"))
+    ):
+        return url
+    if not url.startswith("postgresql+psycopg://"):
+        raise ValueError(
+            "it is sqlite:////path/to/scepbox.db or postgresql+psycopg://user@host/database, or left out"
+        )
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - read for the error
+    except ValueError:
+        raise ValueError(
+            "what follows the host is no port; a password with : / ? # @ has %3A and so on"
+        ) from None
+    if not parts.path.strip("/"):
+        raise ValueError("the name of the database is missing: postgresql+psycopg://user@host/database")
+    if "password" in parse_qs(parts.query):
+        raise ValueError("a password does not belong behind the question mark; see password_file")
+    return url

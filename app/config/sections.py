@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from app.config.checks import check_address, check_admin_address, check_url
+from app.config.checks import check_address, check_admin_address, check_database, check_url
 from ca.algorithms.levels import CryptoLevel
 from ca.profiles import DEFAULT
 
@@ -35,18 +35,19 @@ class ServerSection(Section):
 
 
 class DatabaseSection(Section):
-    """The database: empty means SQLite in the data folder."""
+    """The database: empty means SQLite in the data folder.
 
-    url: str = ""
+    *password_file* has the password for PostgreSQL, so that *url* need not.
+    """
 
-    @field_validator("url")
-    @classmethod
-    def _parses(cls, url: str) -> str:
-        if url and (
-            not url.startswith("sqlite:///") or url.startswith(("sqlite:///:memory:", "sqlite:///?"))
-        ):
-            raise ValueError("this version keeps its data in an SQLite file: sqlite:////path/to/scepbox.db")
-        return url
+    url: Annotated[str, AfterValidator(check_database)] = Field(default="", repr=False)
+    password_file: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DatabaseSection":
+        if self.password_file and not self.url.startswith("postgresql"):
+            raise ValueError('password_file is for url = "postgresql+psycopg://..."')
+        return self
 
 
 class CaSection(Section):

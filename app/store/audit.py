@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from app.store import tables
+from app.store.locks import lock
 from app.store.prepared import Prepared
 from app.store.records import AuditHead, WrittenEntry
 from app.store.rows import to_seconds, to_time
@@ -51,16 +52,7 @@ class AuditChain:
     def __init__(self, connection: Connection, key: AuditKey) -> None:
         self._connection = connection
         self._key = key
-        # None until somebody needs it: most transactions write no entry.
         self._head: AuditHead | None = None
-
-    def mark(self) -> AuditHead | None:
-        """Where the log ends now, as far as it is known."""
-        return self._head
-
-    def back_to(self, mark: AuditHead | None) -> None:
-        """Forget the entries since *mark*, which the database was told to forget."""
-        self._head = mark
 
     def add(self, entry: AuditEntry) -> None:
         """Write the next entry, with a MAC over it and the one before it."""
@@ -68,15 +60,15 @@ class AuditChain:
         number = head.number + 1
         row = (number, *_columns(entry))
         chain = self._key.chain(head.chain, row)
-        _ADD.run(self._connection, dict(zip(_NAMES, (*row, chain), strict=True)))
+        _ADD.send(self._connection, dict(zip(_NAMES, (*row, chain), strict=True)))
         self._head = AuditHead(number, chain)
 
     def _lock(self) -> AuditHead:
         """The end of the log, with nobody else writing to it until this transaction is over.
 
-        SQLite's transactions that may write are alone from their start. A database that lets several
-        write at once has to be told here, before the end is read.
+        SQLite's transactions that may write are alone from their start.
         """
+        lock(self._connection, b"audit")
         return last_entry(self._connection)
 
 

@@ -1,11 +1,10 @@
-"""Opening the database with what durability asks of SQLite."""
+"""Opening a database, SQLite or PostgreSQL, and what both have in common."""
 
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.pool import ConnectionPoolEntry
 
 DatabaseUrl: TypeAlias = str | URL
 # Another process that writes (the command line beside the server) is waited for this long.
@@ -15,20 +14,40 @@ READ_ONLY = {"scepbox_read_only": True}
 
 
 def open_engine(url: DatabaseUrl, busy_seconds: float = BUSY_SECONDS) -> Engine:
-    """An engine for *url*, whose transactions take SQLite's write lock from their start.
+    """An engine for *url*, whose transactions are durable once they are committed.
 
-    A transaction that began by reading could not be turned into a writing one while another
-    writes. WAL with ``synchronous=FULL`` makes a commit survive a power failure.
+    Raises:
+        SQLAlchemyError: It is no database's address.
+
     """
-    engine = create_engine(url, connect_args={"timeout": busy_seconds, "check_same_thread": False})
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
+    # Imported here because psycopg costs a tenth of a second that SQLite does not need.
+    if is_postgresql(url):
+        from app.store.postgresql import open_engine as open_postgresql
+
+        return open_postgresql(make_url(url), busy_seconds)
+    from app.store.sqlite import open_engine as open_sqlite
+
+    return open_sqlite(make_url(url), busy_seconds)
 
 
 def driver_connection(connection: Connection) -> Any:
-    """The driver's own connection; ``sqlite3`` and ``psycopg`` both execute on it directly."""
+    """The driver's own connection."""
     return connection.connection.dbapi_connection
+
+
+def only_reads(connection: Connection) -> bool:
+    """Whether the transactions of *connection* write nothing."""
+    return connection.get_execution_options().keys() >= READ_ONLY.keys()
+
+
+def in_one_line(error: BaseException) -> str:
+    """The driver's words, without the statement that SQLAlchemy adds."""
+    return " ".join(str(error.__cause__ or error).split())
+
+
+def is_postgresql(url: DatabaseUrl) -> bool:
+    """Whether *url* is the address of a PostgreSQL database."""
+    return make_url(url).get_backend_name() == "postgresql"
 
 
 def sqlite_url(path: Path) -> URL:
@@ -36,22 +55,25 @@ def sqlite_url(path: Path) -> URL:
     return URL.create("sqlite", database=path.as_posix())
 
 
+def postgresql_url(url: str, password: str | None = None) -> URL:
+    """The address of a PostgreSQL database, with a *password* that does not stand in it."""
+    parsed = make_url(url)
+    return parsed if password is None else parsed.set(password=password)
+
+
 def database_path(url: DatabaseUrl) -> Path | None:
-    """The file of a SQLite URL, None for one in memory."""
-    name = make_url(url).database
+    """The file of a SQLite URL, None for one in memory and for PostgreSQL."""
+    name = None if is_postgresql(url) else make_url(url).database
     return Path(name) if name and name != ":memory:" else None
 
 
-def _begin(connection: Connection) -> None:
-    # Straight to the driver: SQLAlchemy would do ten times the work of SQLite.
-    reads = connection.get_execution_options().keys() >= READ_ONLY.keys()
-    driver_connection(connection).execute("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
-def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:
-    # The driver's own idea of when a transaction begins is switched off.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def database_name(url: DatabaseUrl) -> str:
+    """What a database is called to people: its file, or its address without user and password."""
+    parsed = make_url(url)
+    if not is_postgresql(url):
+        return str(database_path(url) or "the database in memory")
+    # A socket's folder, or several servers, stand behind the question mark.
+    host = parsed.host or parsed.query.get("host") or "this host"
+    port = f":{parsed.port}" if parsed.port else ""
+    hosts = host if isinstance(host, str) else ", ".join(host)
+    return f"the PostgreSQL database {parsed.database or 'of the user'} at {hosts}{port}"

@@ -5,9 +5,18 @@ from contextlib import closing
 from enum import Enum, auto
 from pathlib import Path
 
+from sqlalchemy import Engine, inspect, literal, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.store.engine import BUSY_SECONDS, DatabaseUrl, database_path
+from app.store.engine import (
+    BUSY_SECONDS,
+    READ_ONLY,
+    DatabaseUrl,
+    database_path,
+    in_one_line,
+    is_postgresql,
+    open_engine,
+)
 from ca.errors import StoreUnavailable
 
 
@@ -19,8 +28,12 @@ class Presence(Enum):
     USED = auto()
 
 
+# What nobody keeps in vain.
+_TELLING = ("certificate", "challenge", "held")
+
+
 def find_database_file(url: DatabaseUrl) -> Path | None:
-    """The database's file; None where it is in memory or named in another way.
+    """The database's file; None where it is in memory, on a server, or named in another way.
 
     Raises:
         StoreUnavailable: It is no database's address.
@@ -41,6 +54,8 @@ def look_at_database(url: DatabaseUrl) -> Presence:
 
     """
     path = find_database_file(url)
+    if is_postgresql(url):
+        return _look_at_server(url)
     if path is None:
         return Presence.EMPTY
     if not path.exists():
@@ -57,7 +72,28 @@ def _look(connection: sqlite3.Connection) -> Presence:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if "alembic_version" not in tables:
         return Presence.ABSENT
-    for table in tables & {"certificate", "challenge", "held"}:
-        if connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():  # noqa: S608 - one of three names
+    for name in tables & set(_TELLING):
+        if connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone():  # noqa: S608 - one of three names
             return Presence.USED
+    return Presence.EMPTY
+
+
+def _look_at_server(url: DatabaseUrl) -> Presence:
+    engine = open_engine(url)
+    try:
+        return _look_through(engine)
+    except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
+        raise StoreUnavailable(in_one_line(error)) from error
+    finally:
+        engine.dispose()
+
+
+def _look_through(engine: Engine) -> Presence:
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        tables = set(inspect(connection).get_table_names())
+        if "alembic_version" not in tables:
+            return Presence.ABSENT
+        for name in tables & set(_TELLING):
+            if connection.scalar(select(literal(1)).select_from(table(name)).limit(1)):
+                return Presence.USED
     return Presence.EMPTY

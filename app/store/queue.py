@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from app.store import tables
+from app.store.locks import Overtaken
 from ca.errors import DecisionImpossible, FailInfo
 from ca.policy.queue import TIMED_OUT
 from ca.policy.source import source_of
@@ -62,9 +63,19 @@ def add_held(
 
 
 def add_same(connection: Connection, values: dict[str, object], root: int) -> None:
-    """Keep other keys of the held request *root*, which share its fate and its times."""
-    times = select(_request.c.decide_by, _request.c.forget_at).where(_request.c.id == root)
-    decide_by, forget_at = connection.execute(times).one()
+    """Keep other keys of the held request *root*, which share its fate and its times.
+
+    Raises:
+        Overtaken: Somebody has just decided on it.
+
+    """
+    times = select(_request.c.decide_by, _request.c.forget_at)
+    # Whoever decides on it meanwhile waits until these are there, or was faster.
+    times = times.where(_request.c.id == root, _request.c.status == "pending").with_for_update(read=True)
+    found = connection.execute(times).one_or_none()
+    if found is None:
+        raise Overtaken
+    decide_by, forget_at = found
     more = {"same_as": root, "decide_by": decide_by, "forget_at": forget_at}
     connection.execute(insert(_request), {**values, **more})
 

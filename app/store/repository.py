@@ -25,10 +25,12 @@ from sqlalchemy import (
 from app.store import ndes, notifications, queue, tables
 from app.store.audit import AuditChain, AuditKey, last_entry, list_entries
 from app.store.audit_check import check_audit
+from app.store.locks import lock, share
 from app.store.notifications import ClaimedNotification
 from app.store.prepared import Prepared
 from app.store.records import AuditHead, AuditReport, Challenge, NewChallenge, WrittenEntry
 from app.store.revocations import RevocationStatements
+from app.store.rows import storable
 from app.store.rows import to_certificate as _certificate
 from app.store.rows import to_seconds as _seconds
 from app.store.rows import to_time as _time
@@ -93,9 +95,9 @@ _ADD_CERTIFICATE = Prepared(
 )
 # The times of one that waits for a person are set in its own statement.
 _HELD_COLUMNS = ("same_as", "decide_by", "forget_at")
-_ADD_REQUEST = Prepared(
-    insert(_request), [column.name for column in _request.c if column.name not in ("id", *_HELD_COLUMNS)]
-)
+_REQUEST_COLUMNS = [column.name for column in _request.c if column.name not in ("id", *_HELD_COLUMNS)]
+_ADD_REQUEST = Prepared(insert(_request), _REQUEST_COLUMNS)
+_ADD_REFUSED = Prepared(insert(_request).returning(_request.c.id), _REQUEST_COLUMNS)
 
 
 class SqlRepository(RevocationStatements):
@@ -104,9 +106,34 @@ class SqlRepository(RevocationStatements):
     def __init__(self, connection: Connection, audit_key: AuditKey) -> None:
         super().__init__(connection)
         self._audit_key = audit_key
-        self.audit_chain = AuditChain(connection, audit_key)
         # Whether there is something new to tell a validator (see SqlStore.on_notification).
         self.has_notified = False
+        self._entries: list[AuditEntry] = []
+
+    def mark(self) -> int:
+        """What :meth:`back_to` takes, to forget what was to be written after it."""
+        return len(self._entries)
+
+    def back_to(self, mark: int) -> None:
+        """Forget what was to be written since *mark*; the database is told by others."""
+        del self._entries[mark:]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether :meth:`finish` has anything to do."""
+        return bool(self._entries)
+
+    def finish(self) -> None:
+        """Write what comes last in a transaction.
+
+        The audit log has one end for all servers: whoever writes it keeps the others waiting until he
+        has committed.
+        """
+        if self._entries:
+            chain = AuditChain(self._connection, self._audit_key)
+            for entry in self._entries:
+                chain.add(entry)
+        self._entries.clear()
 
     def find_answered(
         self, request_key: bytes, transaction_key: bytes, now: datetime
@@ -117,6 +144,9 @@ class SqlRepository(RevocationStatements):
             "transaction_key": transaction_key,
             "now": _seconds(now),
         }
+        if request_key:
+            # A poll makes nothing; but of two who make the same, on two servers, the second has to see it.
+            lock(self._connection, request_key, transaction_key)
         rows = _FIND_ANSWERED.rows(self._connection, parameters)
         return [
             AnsweredRequest(row.request_key, row.renewal_of, _certificate(row))
@@ -126,7 +156,11 @@ class SqlRepository(RevocationStatements):
         ]
 
     def find_certificate(self, serial: str) -> StoredCertificate | None:
-        """The certificate of that serial number, in lower-case hexadecimal."""
+        """The certificate of that serial number, in lower-case hexadecimal.
+
+        Nobody revokes it before the transaction ends, which may be about its renewal.
+        """
+        share(self._connection, serial.encode())
         rows = _FIND_CERTIFICATE.rows(self._connection, {"serial": serial})
         return _certificate(rows[0]) if rows else None
 
@@ -159,7 +193,7 @@ class SqlRepository(RevocationStatements):
 
     def add_certificate(self, certificate: StoredCertificate) -> None:
         """Keep an issued certificate."""
-        _ADD_CERTIFICATE.run(
+        _ADD_CERTIFICATE.send(
             self._connection,
             {
                 "serial": certificate.serial,
@@ -178,8 +212,9 @@ class SqlRepository(RevocationStatements):
 
     def add_request(self, request: RequestRecord) -> None:
         """Keep a request; of refused ones the newest alone."""
-        cursor = _ADD_REQUEST.run(self._connection, _request_values(request))
-        if request.status == "refused" and cursor.lastrowid % PRUNE_EVERY == 0:
+        if request.status != "refused":
+            _ADD_REQUEST.send(self._connection, _request_values(request))
+        elif _ADD_REFUSED.rows(self._connection, _request_values(request))[0].id % PRUNE_EVERY == 0:
             self._prune_refusals()
 
     def _prune_refusals(self) -> None:
@@ -191,8 +226,8 @@ class SqlRepository(RevocationStatements):
             self._connection.execute(delete(_request).where(refused, _request.c.id <= oldest_kept))
 
     def add_audit(self, entry: AuditEntry) -> None:
-        """Write the next entry of the audit log."""
-        self.audit_chain.add(entry)
+        """Write the next entry of the audit log, at the end of the transaction."""
+        self._entries.append(entry)
 
     def audit_head(self) -> AuditHead:
         """Where the audit log ends."""
@@ -236,10 +271,12 @@ class SqlRepository(RevocationStatements):
 
     def find_active(self, subject_key: bytes, now: datetime) -> list[StoredCertificate]:
         """Certificates of that subject and profile that are neither revoked nor expired, oldest first."""
+        lock(self._connection, b"subject" + subject_key)
         return self._in_force(_cert.c.subject_key == subject_key, now)
 
     def find_by_key(self, key_id: bytes, now: datetime) -> list[StoredCertificate]:
         """Certificates of that public key that are neither revoked nor expired, oldest first."""
+        lock(self._connection, b"key" + key_id)
         return self._in_force(_cert.c.key_id == key_id, now)
 
     def _in_force(self, condition: ColumnElement[bool], now: datetime) -> list[StoredCertificate]:
@@ -249,6 +286,7 @@ class SqlRepository(RevocationStatements):
 
     def count_pending(self, profile: str, remote: str, now: datetime) -> tuple[int, int]:
         """How many requests of a profile wait for a person, and how many of them are of one peer."""
+        lock(self._connection, b"queue")
         return queue.count_pending(self._connection, profile, remote, now)
 
     def add_held(self, request: RequestRecord, content: HeldContent) -> None:
@@ -286,6 +324,7 @@ class SqlRepository(RevocationStatements):
 
     def add_challenge(self, challenge: NewChallenge) -> int | None:
         """Keep a new challenge password and return its number; None if there is one with that secret."""
+        lock(self._connection, challenge.mac)
         if _FIND_CHALLENGE.rows(self._connection, {"mac": challenge.mac}):
             return None
         result = self._connection.execute(insert(_challenge), _challenge_values(challenge))
@@ -341,11 +380,19 @@ class SqlRepository(RevocationStatements):
         return gone.rowcount == 1
 
     def count_unused_challenges(self, note: str, now: datetime) -> int:
-        """How many challenge passwords with that *note* may still be used."""
+        """How many challenge passwords with that *note* may still be used.
+
+        Whoever asks is alone with making one until the transaction ends.
+        """
+        lock(self._connection, note.encode())
         return ndes.count_unused(self._connection, note, now)
 
     def find_lasting_challenges(self, prefix: str, profile: str) -> list[tuple[str, bytes]]:
-        """Note and MAC of the profile's challenge passwords without limit whose note begins with *prefix*."""
+        """Note and MAC of the profile's challenge passwords without limit whose note begins with *prefix*.
+
+        Whoever asks is alone with making one until the transaction ends.
+        """
+        lock(self._connection, prefix.encode())
         return ndes.find_lasting(self._connection, prefix, profile)
 
     def list_certificates(
@@ -430,7 +477,7 @@ def _request_values(request: RequestRecord) -> dict[str, object]:
     return {
         "received_at": _seconds(request.received_at),
         "remote": request.peer.remote,
-        "client": request.peer.client,
+        "client": storable(request.peer.client),
         "transaction_id": request.transaction_id,
         "message_type": request.message_type,
         "profile": request.profile,
@@ -442,6 +489,6 @@ def _request_values(request: RequestRecord) -> dict[str, object]:
         "transaction_key": request.transaction_key if lasting else None,
         "challenge_id": request.challenge_id,
         "fail_info": request.fail_info,
-        "reason": request.reason,
+        "reason": storable(request.reason),
         "deviations": ",".join(request.deviations),
     }

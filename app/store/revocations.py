@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, update
 
 from app.store import tables
+from app.store.locks import lock
 from app.store.prepared import Prepared
 from app.store.rows import to_certificate, to_seconds, to_time
 from ca.ports import StoredCertificate, StoredCrl
@@ -30,6 +31,7 @@ class RevocationStatements:
 
     def change_reason(self, serial: str, before: str, after: str) -> bool:
         """Give another reason for a revocation, which keeps its time. False where *before* is not it."""
+        lock(self._connection, serial.encode())
         statement = update(_cert).where(_cert.c.serial == serial, _cert.c.reason == before)
         return self._connection.execute(statement.values(reason=after)).rowcount == 1
 
@@ -38,6 +40,7 @@ class RevocationStatements:
         return self._mark(serial, None, None, _cert.c.reason == reason)
 
     def _mark(self, serial: str, at: int | None, reason: str | None, condition: ColumnElement[bool]) -> bool:
+        lock(self._connection, serial.encode())
         statement = update(_cert).where(_cert.c.serial == serial, condition)
         return self._connection.execute(statement.values(revoked_at=at, reason=reason)).rowcount == 1
 
@@ -75,7 +78,11 @@ class RevocationStatements:
         return StoredCrl(row.issuer, row.number, row.der, to_time(row.this_update), to_time(row.next_update))
 
     def last_crl_number(self) -> int:
-        """The highest number that any CRL of this database had; 0 before the first."""
+        """The highest number that any CRL of this database had; 0 before the first.
+
+        Nobody else makes a CRL before the transaction ends, and what was revoked before is seen from now on.
+        """
+        lock(self._connection, b"crl")
         return self._connection.scalar(select(func.max(_crl.c.number))) or 0
 
     def put_crl(self, crl: StoredCrl) -> None:

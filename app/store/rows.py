@@ -7,6 +7,11 @@ from typing import Any
 from ca.ports import StoredCertificate
 
 
+def storable(text: str) -> str:
+    """The text without zero octets, which PostgreSQL has in none."""
+    return text.replace("\0", "\ufffd")
+
+
 def to_seconds(time: datetime) -> int:
     """The time as it is kept."""
     return int(time.timestamp())

@@ -2,22 +2,29 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.store.audit import AuditKey
-from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, driver_connection, open_engine
+from app.store.batch import OWN_FAULTS, Job, is_overtaken, run_on_postgresql, run_on_sqlite
+from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, in_one_line, open_engine
 from app.store.migrate import migrate
 from app.store.repository import SqlRepository
+from app.store.statement import EarlierWorkFailed, find_pipeline
 from ca.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from app.store.pipeline import Pipeline
 
 T = TypeVar("T")
 MAX_BATCH = 64
+# So often is work done anew where another server was faster.
+MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Sharing:
 
     *busy_seconds* is how long another program that writes is waited for.
     *step_aside* lets others get as far as their own transaction, to share a commit with them.
-    *turn* is held while transactions run: SQLite itself would have its writers wait with naps that
+    *turn* is held while SQLite's transactions run: it would have its writers wait with naps that
     grow, and turn no one in.
     """
 
@@ -37,41 +44,6 @@ class Sharing:
 
 ALONE = Sharing()
 _NO_SECRET = AuditKey(b"")
-
-
-class _Job(Generic[T]):
-    """One caller's work, and how it ended."""
-
-    def __init__(self, work: Callable[[SqlRepository], T]) -> None:
-        self._work = work
-        self._result: T
-        self._error: BaseException | None = None
-        self.done = False
-
-    def run(self, connection: Connection, repository: SqlRepository) -> None:
-        """Run inside a savepoint, so that a failure undoes this work and no other."""
-        # Straight to the driver: three of these an enrolment, and SQLAlchemy adds nothing to them.
-        driver = driver_connection(connection)
-        driver.execute("SAVEPOINT job")
-        audited = repository.audit_chain.mark()
-        try:
-            self._result = self._work(repository)
-        except Exception as error:
-            # A database that fails fails everybody; anything else is this work's own.
-            if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError | DataError):
-                raise
-            self._error = error
-            driver.execute("ROLLBACK TO job")
-            repository.audit_chain.back_to(audited)
-        driver.execute("RELEASE job")
-
-    def fail(self, error: BaseException) -> None:
-        self._error = error
-
-    def outcome(self) -> T:
-        if self._error is not None:
-            raise self._error
-        return self._result
 
 
 class SqlStore:
@@ -89,13 +61,17 @@ class SqlStore:
         self._lock = threading.Lock()
         # One for all: whoever holds the lock uses it.
         self._connection: Connection | None = None
-        self._waiting: deque[_Job[Any]] = deque()
+        # Of the connection that was used last, whatever became of it.
+        self._pipeline: Pipeline | None = None
+        self._waiting: deque[Job[Any]] = deque()
         # Called once there is durably something new to tell a validator; must be quick.
         self.on_notification: Callable[[], None] = lambda: None
+        self._is_postgresql = engine.dialect.name == "postgresql"
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
     def transact(self, work: Callable[[SqlRepository], T]) -> T:
         """Run *work* as one durable transaction (see :class:`ca.ports.Store`)."""
-        job = _Job(work)
+        job = Job(work)
         self._waiting.append(job)
         self._sharing.step_aside()
         with self._lock:
@@ -107,26 +83,84 @@ class SqlStore:
     def _lead(self) -> None:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
         try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            connection = self._connection
-            with self._sharing.turn(), connection.begin():
-                repository = SqlRepository(connection, self._audit_key)
-                for job in batch:
-                    job.run(connection, repository)
-            if repository.has_notified:
-                self.on_notification()
-        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
-            self._let_go()
-            for job in batch:
-                job.fail(StoreUnavailable(str(error.__cause__ or error)))
+            for job in self._attempt_together(batch):
+                self._attempt_alone(job)
+        except (SQLAlchemyError, self._driver_error) as error:
+            self._fail(batch, _unavailable(error))
         except BaseException as error:
             self._let_go()
-            for job in batch:
-                job.fail(error)
+            self._fail(batch, error)
             raise
-        finally:
-            for job in batch:
+
+    def _attempt_together(self, jobs: Sequence[Job[Any]]) -> Sequence[Job[Any]]:
+        """Do the work of all in one transaction, and return those whose work has to be done alone."""
+        if len(jobs) == 1:
+            return jobs
+        try:
+            return self._transaction(jobs)
+        except EarlierWorkFailed as error:
+            if not isinstance(error.refusal, OWN_FAULTS) and not is_overtaken(error.refusal, first=True):
+                raise error.refusal from error
+            # It is not known whose, and nothing of it stands.
+            return jobs
+
+    def _attempt_alone(self, job: Job[Any]) -> None:
+        """Do one caller's work in a transaction of its own, anew where others are faster."""
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                if not self._transaction([job]):
+                    return
+            except DBAPIError as error:
+                if isinstance(error, OWN_FAULTS):
+                    self._fail([job], error)
+                    return
+                if not is_overtaken(error, first=True):
+                    raise
+        self._fail([job], StoreUnavailable("others were always faster; try again"))
+
+    def _transaction(self, jobs: Sequence[Job[Any]]) -> list[Job[Any]]:
+        """Do the work of all and commit it; those who met others, and have to try again, are returned.
+
+        A connection that was lost since it was used last, or is lost before the commit, is replaced and
+        everything done anew: nothing was done then.
+        """
+        was_open = self._connection is not None
+        try:
+            return self._commit(jobs)
+        except (SQLAlchemyError, EarlierWorkFailed, self._driver_error) as error:
+            again = was_open and self._is_lost_before_commit()
+            self._let_go()
+            if not again:
+                if isinstance(error, EarlierWorkFailed) and len(jobs) == 1:
+                    raise error.refusal from error
+                raise
+        return self._commit(jobs)
+
+    def _is_lost_before_commit(self) -> bool:
+        pipeline = self._pipeline
+        return pipeline is not None and pipeline.is_lost and not pipeline.is_committing
+
+    def _commit(self, jobs: Sequence[Job[Any]]) -> list[Job[Any]]:
+        connection = self._connect()
+        repository = SqlRepository(connection, self._audit_key)
+        overtaken: list[Job[Any]] = []
+        if self._is_postgresql:
+            with connection.begin():
+                overtaken = run_on_postgresql(connection, repository, jobs)
+        else:
+            with self._sharing.turn(), connection.begin():
+                run_on_sqlite(connection, repository, jobs)
+        for job in jobs:
+            job.done = job not in overtaken
+        if repository.has_notified:
+            self.on_notification()
+        return overtaken
+
+    def _fail(self, jobs: Sequence[Job[Any]], error: BaseException) -> None:
+        """Tell all whose work is not done."""
+        for job in jobs:
+            if not job.done:
+                job.fail(error)
                 job.done = True
 
     def read(self, work: Callable[[SqlRepository], T]) -> T:
@@ -141,8 +175,8 @@ class SqlStore:
                 connection.execution_options(**READ_ONLY)
                 with connection.begin():
                     return work(SqlRepository(connection, self._audit_key))
-        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
-            raise StoreUnavailable(str(error.__cause__ or error)) from error
+        except (SQLAlchemyError, self._driver_error) as error:
+            raise _unavailable(error) from error
 
     def open(self) -> None:
         """Open the database now, and not at the first transaction.
@@ -153,9 +187,9 @@ class SqlStore:
         """
         with self._lock:
             try:
-                self._connection = self._connection or self._engine.connect()
-            except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
-                raise StoreUnavailable(str(error.__cause__ or error)) from error
+                self._connect()
+            except (SQLAlchemyError, self._driver_error) as error:
+                raise _unavailable(error) from error
 
     def close(self) -> None:
         """Let go of the database. The next transaction would open it again, as a forked process must."""
@@ -163,11 +197,20 @@ class SqlStore:
             self._let_go()
         self._engine.dispose()
 
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self._pipeline = find_pipeline(self._connection)
+        return self._connection
+
     def _let_go(self) -> None:
         """Give the connection up; the next transaction takes a fresh one."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(SQLAlchemyError):
+            with suppress(SQLAlchemyError, self._driver_error):
+                if self._is_postgresql:
+                    # Nobody knows what state it is in.
+                    connection.invalidate()
                 connection.close()
 
 
@@ -183,7 +226,7 @@ def open_store(url: DatabaseUrl, sharing: Sharing = ALONE, *, audit_key: AuditKe
     try:
         engine = open_engine(url, sharing.busy_seconds)
     except SQLAlchemyError as error:
-        raise StoreUnavailable(str(error)) from error
+        raise _unavailable(error) from error
     try:
         migrate(engine)
     except StoreUnavailable:
@@ -191,5 +234,9 @@ def open_store(url: DatabaseUrl, sharing: Sharing = ALONE, *, audit_key: AuditKe
         raise
     except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         engine.dispose()
-        raise StoreUnavailable(str(error.__cause__ or error)) from error
+        raise _unavailable(error) from error
     return SqlStore(engine, sharing, audit_key)
+
+
+def _unavailable(error: BaseException) -> StoreUnavailable:
+    return StoreUnavailable(in_one_line(error))

@@ -2,6 +2,8 @@
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
 
+# To SQLite an INTEGER is the row's own number, of 64 bits as well.
+Number = BigInteger().with_variant(Integer, "sqlite")
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_name)s",
@@ -56,7 +58,7 @@ Index("ix_crl_issuer", crl.c.issuer)
 challenge = Table(
     "challenge",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Number, primary_key=True),
     # HMAC-SHA-256 of the secret: looking it up compares in constant time.
     Column("mac", LargeBinary, nullable=False, unique=True),
     Column("profile", Text, nullable=False),
@@ -80,7 +82,7 @@ challenge = Table(
 request = Table(
     "request",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Number, primary_key=True),
     Column("received_at", BigInteger, nullable=False),
     Column("remote", Text, nullable=False),
     Column("client", Text, nullable=False),
@@ -94,12 +96,12 @@ request = Table(
     # NULL where nothing was issued and nobody will decide: such a request is not one to repeat.
     Column("request_key", LargeBinary),
     Column("transaction_key", LargeBinary),
-    Column("challenge_id", Integer),
+    Column("challenge_id", Number),
     Column("fail_info", Text),
     Column("reason", Text, nullable=False),
     Column("deviations", Text, nullable=False),
     # The number of the held request whose CSR this one repeats under another transaction.
-    Column("same_as", Integer),
+    Column("same_as", Number),
     # Both for what a person decides on alone: how long it waits, and how long its end is remembered.
     Column("decide_by", BigInteger),
     Column("forget_at", BigInteger),
@@ -114,7 +116,7 @@ for _column in (request.c.same_as, request.c.forget_at):
 held = Table(
     "held",
     metadata,
-    Column("request_id", Integer, ForeignKey("request.id"), primary_key=True),
+    Column("request_id", Number, ForeignKey("request.id"), primary_key=True),
     Column("csr", LargeBinary, nullable=False),
     Column("signer", LargeBinary, nullable=False),
     # Of the challenge password that was spent on it, whose number may be another's by now.

@@ -53,11 +53,13 @@ def publish_crl(
     """Make a new CRL and keep it."""
     now = now.replace(microsecond=0)
     issuer = issuer_id(authority.certificate)
+    # Asked for first: whoever makes a CRL of a later number has to see what this one lists.
+    last_number = repository.last_crl_number()
     before = repository.find_crl(issuer)
     # RFC 5280 3.3: an entry stays until a CRL later than the certificate's end had it.
     revoked = repository.list_revoked(min(before.this_update, now) if before else None)
     # The time is the least, so that a database brought back from a backup falls behind no CRL.
-    number = max(repository.last_crl_number() + 1, int(now.timestamp()))
+    number = max(last_number + 1, int(now.timestamp()))
     der = b""
     if authority.may_sign_crls:
         entries = (one for one in revoked if authority.has_issued(one.der))

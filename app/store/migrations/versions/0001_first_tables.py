@@ -6,6 +6,9 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# The first PostgreSQL databases began with revision 0006, and so it may have wider numbers from the start.
+NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     """Make them."""
@@ -27,7 +30,7 @@ def upgrade() -> None:
     op.create_index("ix_certificate_not_after", "certificate", ["not_after"])
     op.create_table(
         "challenge",
-        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("mac", sa.LargeBinary, nullable=False, unique=True),
         sa.Column("profile", sa.Text, nullable=False),
         sa.Column("uses_left", sa.Integer),
@@ -40,7 +43,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "request",
-        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("received_at", sa.BigInteger, nullable=False),
         sa.Column("remote", sa.Text, nullable=False),
         sa.Column("client", sa.Text, nullable=False),
@@ -53,7 +56,7 @@ def upgrade() -> None:
         sa.Column("renewal_of", sa.Text),
         sa.Column("request_key", sa.LargeBinary),
         sa.Column("transaction_key", sa.LargeBinary),
-        sa.Column("challenge_id", sa.Integer),
+        sa.Column("challenge_id", NUMBER),
         sa.Column("fail_info", sa.Text),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("deviations", sa.Text, nullable=False),

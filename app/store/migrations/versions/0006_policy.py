@@ -40,6 +40,8 @@ def upgrade() -> None:
     )
     if op.get_bind().dialect.name == "sqlite":
         _make_append_only()
+    else:
+        _make_append_only_on_postgresql()
     op.create_table(
         "notification",
         sa.Column("id", sa.Integer, nullable=False),
@@ -69,6 +71,18 @@ def _make_append_only() -> None:
     op.execute(f"CREATE TRIGGER audit_not_updated BEFORE UPDATE ON audit {refuse}")
     op.execute(f"CREATE TRIGGER audit_not_deleted BEFORE DELETE ON audit {refuse}")
     op.execute(f"CREATE TRIGGER audit_in_order BEFORE INSERT ON audit WHEN NOT ({is_next}) {refuse}")
+
+
+def _make_append_only_on_postgresql() -> None:
+    """The same for PostgreSQL, which refuses a number that is there already by the primary key."""
+    op.execute(
+        "CREATE FUNCTION scepbox_audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER audit_not_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+        "FOR EACH STATEMENT EXECUTE FUNCTION scepbox_audit_is_append_only()"
+    )
 
 
 def _fill_certificates() -> None:

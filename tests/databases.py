@@ -1,0 +1,220 @@
+"""The databases that tests run on: SQLite, and a PostgreSQL server of this process's own.
+
+A test that is marked ``databases`` runs on both; what it makes by :func:`new_database` is then of the one
+whose turn it is. Of the server each gets a new database, copied from one that has the tables already.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, create_engine
+
+from app.store import open_store
+from tests.processes import children
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+_TEMPLATE = "template_scepbox"
+_START_SECONDS = 30
+# Everybody but for one user, who has to know his password.
+_WHO_MAY = "host all guarded all scram-sha-256\nhost all all all trust\nlocal all all trust\n"
+_numbers = count(1)
+
+
+@dataclass
+class _Turn:
+    """Which database the test that runs now is for, and where one in a file may lie."""
+
+    kind: str = SQLITE
+    folder: Path = field(default_factory=Path)
+
+
+_turn = _Turn()
+
+
+@contextmanager
+def taking_turns(kind: str, folder: Path) -> Iterator[None]:
+    """Have :func:`new_database` make databases of one *kind*."""
+    _turn.kind, _turn.folder = kind, folder
+    try:
+        yield
+    finally:
+        _turn.kind = SQLITE
+
+
+def new_database(*, shared: bool = False) -> str:
+    """The address of a database that nobody has used; one that is *shared* can be opened twice."""
+    if _turn.kind == POSTGRESQL:
+        return server().new_database()
+    return f"sqlite:///{_turn.folder}/scepbox-{next(_numbers)}.db" if shared else "sqlite://"
+
+
+@contextmanager
+def looking_into(url: str) -> Iterator[Connection]:
+    """A connection of the test's own, past the program; what is done in it is committed."""
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@dataclass
+class PostgresServer:
+    """A PostgreSQL server that runs; *pid* is its first process."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def url(self, database: str, user: str = "scepbox") -> str:
+        """The address of a database, by TCP."""
+        return f"postgresql+psycopg://{user}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self, template: str = _TEMPLATE) -> str:
+        """Make a database with the tables of today in it, and return its address."""
+        name = f"test_{next(_numbers)}"
+        self.do(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
+
+    def do(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Run a statement as the server's owner, and return what rows it has."""
+        address = f"host=127.0.0.1 port={self.port} user=scepbox dbname={database}"
+        with psycopg.connect(address, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def stop(self) -> None:
+        """End it at once."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(_START_SECONDS)
+
+    def kill(self) -> None:
+        """End its processes without a word, so that the next start has to recover what was written."""
+        for pid in (*children(self.pid), self.pid):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(_START_SECONDS)
+
+    def remove(self) -> None:
+        """Remove its folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def require_postgresql() -> None:
+    """Skip the test, or fail it in CI, where there is no PostgreSQL."""
+    if _programs() is None:
+        reason = "PostgreSQL is not here; on Debian: apt-get install postgresql"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@cache
+def server() -> PostgresServer:
+    """The server that the tests of this process share."""
+    require_postgresql()
+    started = start_server()
+    _started.append(started)
+    started.do(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0 ENCODING 'UTF8'")
+    open_store(started.url(_TEMPLATE)).close()
+    return started
+
+
+def stop_servers() -> None:
+    """End what was started for all tests of this process."""
+    for one in _started:
+        one.stop()
+        one.remove()
+    _started.clear()
+
+
+_started: list[PostgresServer] = []
+
+
+def start_server(folder: Path | None = None, port: int = 0, *, durable: bool = False) -> PostgresServer:
+    """Start a server in *folder*, made where there is none in it; root may not run one, so a user does."""
+    programs = _programs()
+    assert programs
+    made = folder is None
+    folder = folder or Path(tempfile.mkdtemp(prefix="scepbox-pg-"))
+    data = folder / "data"
+    if made or not data.exists():
+        _own(folder)
+        command = [str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "scepbox"]
+        options = ["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+        done = subprocess.run(
+            [*command, *options], capture_output=True, text=True, check=False, cwd=folder, **_user()
+        )
+        assert not done.returncode, done.stderr
+        (data / "pg_hba.conf").write_text(_WHO_MAY)
+    port = port or _free_port()
+    given = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}"]
+    # Nothing of a test has to outlast the machine, but for those that ask for it.
+    given += ["max_connections=200", *([] if durable else ["fsync=off", "full_page_writes=off"])]
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [programs / "postgres", "-D", data, *(part for one in given for part in ("-c", one))],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            **_user(),
+        )
+    started = PostgresServer(folder, port, process)
+    _await(started)
+    return started
+
+
+def _await(started: PostgresServer) -> None:
+    for _ in range(_START_SECONDS * 20):
+        with suppress(psycopg.OperationalError):
+            started.do("SELECT 1")
+            return
+        assert started.process.poll() is None, (started.folder / "log").read_text()
+        time.sleep(0.05)
+    raise AssertionError("PostgreSQL does not start")
+
+
+@cache
+def _programs() -> Path | None:
+    """The folder of the programs of the newest version, which Debian does not have on the PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda one: int(one.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+def _user() -> dict[str, Any]:
+    """Who is to run a server: for root the user that Debian's package makes."""
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return {"user": "postgres", "group": "postgres"} if is_root else {}
+
+
+def _own(folder: Path) -> None:
+    if user := _user():
+        shutil.chown(folder, user["user"], user["group"])
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
