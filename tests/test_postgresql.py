@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from app.store import Sharing, SqlRepository, SqlStore, open_store
 from app.store.engine import open_engine
@@ -271,6 +271,20 @@ def test_a_duplicate_in_a_crowd_fails_its_own_work_alone(url: str, device: Devic
     assert [one for one in outcomes if one is not outcomes[3]] == [0, 1, 2, 4, 5, 6, 7]
     assert len(world.issued()) == 8
     world.store.close()
+
+
+def test_a_question_that_cannot_be_asked_fails_its_own_work_alone(store: SqlStore) -> None:
+    """It breaks the transaction of all, which is then done without it."""
+    works: list[Callable[[SqlRepository], object]] = [
+        partial(_add, note="one"),
+        lambda repository: repository.find_certificate("\0"),
+        partial(_add, note="two"),
+    ]
+
+    outcomes = together(store, works)
+
+    assert isinstance(outcomes[1], DataError)
+    assert [one.note for one in store.read(lambda repository: repository.list_challenges())] == ["one", "two"]
 
 
 def test_what_waits_to_be_sent_may_be_more_than_the_wire_takes_at_once(url: str, device: Device) -> None:

@@ -155,15 +155,75 @@ def test_who_meets_a_row_that_another_changes_comes_after_him_and_keeps_nobody_w
     with ThreadPoolExecutor(2) as pool:
         theirs = pool.submit(other.transact, hold)
         spent.wait(5)
+        started = time.monotonic()
         ours = pool.submit(together, world.store, [look, spend, look])
         while len(order) < 2:
             time.sleep(0.01)
+        took = time.monotonic() - started
         may_end.set()
 
     theirs.result()
     assert ours.result() == [None] * 3
     assert order == ["looks", "looks", "spends"]
+    assert took < 2
     assert world.uses_left() == [None, 8]
+
+
+def test_who_meets_a_request_that_another_server_works_on_comes_after_it(
+    world: World, other: SqlStore
+) -> None:
+    """What he read beside it would not be what there is once the other has committed."""
+    inside, may_end, order = Event(), Event(), []
+
+    def hold(repository: SqlRepository) -> None:
+        repository.find_answered(b"theirs", b"theirs", NOW)
+        inside.set()
+        may_end.wait(5)
+        order.append("theirs")
+
+    def look(name: str) -> Callable[[SqlRepository], None]:
+        def work(repository: SqlRepository) -> None:
+            repository.find_answered(name.encode(), name.encode(), NOW)
+            order.append(f"ours, at {name}")
+
+        return work
+
+    with ThreadPoolExecutor(2) as pool:
+        theirs = pool.submit(other.transact, hold)
+        inside.wait(5)
+        ours = pool.submit(together, world.store, [look("first"), look("theirs"), look("last")])
+        while len(order) < 2:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        may_end.set()
+
+    theirs.result()
+    assert ours.result() == [None] * 3
+    assert order == ["ours, at first", "ours, at last", "theirs", "ours, at theirs"]
+
+
+def test_of_two_who_bring_one_secret_at_once_the_second_hears_that_it_is_taken(
+    world: World, other: SqlStore
+) -> None:
+    """He is told so, as if he had come later, and not that something is broken."""
+    record = NewChallenge(b"mac", "default", 1, None, NOW)
+    inside, may_end = Event(), Event()
+
+    def slowly(repository: SqlRepository) -> int | None:
+        number = repository.add_challenge(record)
+        inside.set()
+        may_end.wait(5)
+        return number
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(world.store.transact, slowly)
+        inside.wait(5)
+        second = pool.submit(other.transact, lambda repository: repository.add_challenge(record))
+        time.sleep(0.2)
+        may_end.set()
+
+    assert first.result() is not None
+    assert second.result() is None
 
 
 def test_a_deadlock_is_nobodys_fault(world: World, other: SqlStore) -> None:
