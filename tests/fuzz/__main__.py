@@ -14,7 +14,8 @@ def main() -> None:
     """Fuzz the target that the first argument names."""
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    with atheris.instrument_imports(include=["ca", "app.http.query", "app.http.ocsp"]):
+    ours = ["ca", "app.http.query", "app.http.ocsp", "app.http.server", "waitress"]
+    with atheris.instrument_imports(include=ours):
         from tests.fuzz.targets import TARGETS, seeds
     from tests.fuzz.corpus import corpus
 

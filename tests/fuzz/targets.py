@@ -11,30 +11,39 @@ from functools import cache
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.ocsp import OCSPRequestBuilder, load_der_ocsp_response
+from waitress.adjustments import Adjustments
 
 from app.http.ocsp import decode_path
 from app.http.query import decode_message, parse_query
-from ca.algorithms.digests import SHA1
+from app.http.server import _Parser
+from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.levels import CryptoLevel
-from ca.asn1 import Asn1Error, Element, read
+from ca.algorithms.password import KeyDerivation, KeyWrap
+from ca.asn1 import Asn1Error, Element, read, tags, writer
 from ca.deviations import Deviations
 from ca.errors import FailInfo, InvalidReply, MalformedMessage, ScepError
 from ca.issuing.content import certificate_content
+from ca.issuing.crl import sign_crl
 from ca.issuing.status import RevocationStatus
 from ca.ocsp.responder import OcspResponder, OcspResponders
 from ca.ocsp.signer import make_signer
-from ca.pkcs7 import EnvelopedData, encrypt
+from ca.pkcs7 import EnvelopedData, SignedData, degenerate, encrypt, sign
+from ca.pkcs7.password_recipient import PasswordRecipient
 from ca.profiles import Profile
-from ca.scep import codec
+from ca.scep import codec, oids
 from ca.scep.capabilities import parse_capabilities
+from ca.scep.codec.attributes import text
 from ca.scep.codec.queries import decode_issuer_and_serial_number
-from ca.scep.messages import Failure, MessageType, Pending, PkiMessage, Success, Transaction
+from ca.scep.messages import Failure, MessageType, Pending, PkiMessage, PkiStatus, Success, Transaction
 from ca.x509.certificate import Certificate, key_identifier
 from ca.x509.general_names import read_general_names
 from ca.x509.name import Name
 from ca.x509.request import UnprovenRequest
 from tests.forging import Forgery
-from tests.world import NONCE, NOW, Device, World, rsa_key, self_signed, spki
+from tests.world import NONCE, NOW, SECRET, Device, World, rsa_key, self_signed, spki
+
+# So many iterations of PBKDF2 take no time.
+CHEAP = 100
 
 
 @cache
@@ -125,10 +134,10 @@ def names(data: bytes) -> None:
         name = Name.load(data)
     except Asn1Error:
         return
-    text = str(name)
-    text.encode("utf-8")
-    if all(part.value for part in name.attributes()) and not Name.from_text(text).matches(name):
-        raise AssertionError(text)
+    words = str(name)
+    words.encode("utf-8")
+    if all(part.value for part in name.attributes()) and not Name.from_text(words).matches(name):
+        raise AssertionError(words)
 
 
 def asn1(data: bytes) -> None:
@@ -170,9 +179,12 @@ def query(data: bytes) -> None:
 
 
 def issuer_and_serial(data: bytes) -> None:
-    """What a GetCert or GetCRL names, put into a well signed message: the whole road."""
-    with contextlib.suppress(Asn1Error):
+    """What a GetCert or GetCRL names; what can be read, put into a well signed message: the whole road."""
+    try:
         decode_issuer_and_serial_number(data, Deviations())
+    except Asn1Error:
+        # All of these take one road, which is dear and tells nothing new.
+        return
     for message_type in (MessageType.GET_CERT, MessageType.GET_CRL):
         message = device().message(world().ca, data or b"\0", message_type=message_type)
         codec.load(world().respond(message), Deviations())
@@ -196,11 +208,64 @@ def ocsp_path(data: bytes) -> None:
     decode_path(data.decode("latin-1"))
 
 
+def reply_content(data: bytes) -> None:
+    """What is inside the envelope of a reply, which is signed well: certificates or a CRL for our client."""
+    try:
+        SignedData.load(data)
+    except (Asn1Error, MalformedMessage, ScepError):
+        # All of these take one road, which is dear and tells nothing new.
+        return
+    content = encrypt([device().certificate()], data or b"\0")
+    attributes = {
+        oids.MESSAGE_TYPE: text(MessageType.CERT_REP),
+        oids.TRANSACTION_ID: text("t1"),
+        oids.SENDER_NONCE: writer.octet_string(NONCE),
+        oids.RECIPIENT_NONCE: writer.octet_string(NONCE),
+        oids.PKI_STATUS: text(PkiStatus.SUCCESS),
+    }
+    reply = sign(world().ca, world().key, content, attributes=attributes)
+    cert_rep(reply)
+    expected = codec.Expectation(Transaction("t1", NONCE), (world().ca,))
+    with contextlib.suppress(InvalidReply):
+        codec.decode_crl_rep(reply, expected, device().certificate(), device().key, Deviations())
+
+
+def password(data: bytes) -> None:
+    """A PasswordRecipientInfo. One that derives its key for long would be read no other way than these."""
+    try:
+        element = read(data, "fuzz", Deviations())
+        if _iterations(element) <= CHEAP:
+            PasswordRecipient(element).unwrap(SECRET, 16, CryptoLevel.LEGACY)
+    except (Asn1Error, ScepError):
+        pass
+
+
+def _iterations(element: Element) -> int:
+    with contextlib.suppress(Asn1Error, ScepError):
+        return KeyDerivation.read(element.parts(3, 4)[1]).iterations
+    return 0
+
+
+def http_request(data: bytes) -> None:
+    """The head of an HTTP request, in two pieces; a refusal is one line."""
+    parser = _Parser(Adjustments(max_request_body_size=1001, max_request_header_size=2000))
+    for piece in (data[: len(data) // 2], data[len(data) // 2 :]):
+        while piece and not parser.completed:
+            piece = piece[parser.received(piece) :]
+    if parser.error:
+        if parser.error.line.count(b"\n") != 1:
+            raise AssertionError(parser.error.line)
+    elif parser.completed and not parser.empty:
+        with contextlib.suppress(MalformedMessage):
+            parse_query(parser.query)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
         *(responder, pki_message, envelope, payload, csr, certificate, names),
         *(asn1, cert_rep, ca_certificates, query, issuer_and_serial, ocsp_request, ocsp_path),
+        *(reply_content, password, http_request),
     )
 }
 
@@ -230,6 +295,15 @@ def seeds(target: str) -> tuple[bytes, ...]:
             return (codec.encode_issuer_and_serial_number(ca.subject_der, 5),)
         case "ocsp_request":
             return tuple(_ocsp_request(nonce) for nonce in (None, NONCE))
+        case "reply_content":
+            return degenerate([_issued()]), degenerate([], [_crl()])
+        case "password":
+            return (_password_recipient(),)
+        case "http_request":
+            head = b"GET /scep?operation=GetCACaps HTTP/1.1\r\nHost: ca.example\r\n\r\n"
+            post = b"POST /scep HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc"
+            chunked = b"POST /scep HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n"
+            return head, post, chunked
         case "ocsp_path":
             return (base64.b64encode(_ocsp_request(None)),)
         case "ca_certificates":
@@ -252,6 +326,18 @@ def _ocsp_request(nonce: bytes | None) -> bytes:
     if nonce is not None:
         builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
     return builder.build().public_bytes(serialization.Encoding.DER)
+
+
+def _password_recipient() -> bytes:
+    """One whose key is derived at once."""
+    derivation, wrap = KeyDerivation(NONCE, 2, SHA256), KeyWrap.new()
+    kek = derivation.derive(SECRET, wrap.cipher.key_octets)
+    parts = derivation.identifier(), wrap.identifier(), writer.octet_string(wrap.wrap(kek, NONCE))
+    return writer.encode(tags.CONTEXT_3_CONSTRUCTED, writer.integer(0) + b"".join(parts))
+
+
+def _crl() -> bytes:
+    return sign_crl(world().responder.authority, [], 1, NOW, NOW)
 
 
 def _issued() -> bytes:
