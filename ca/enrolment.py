@@ -41,7 +41,7 @@ from ca.profiles import NO_GRANTS, CertificateContent, Grants, Lint
 from ca.scep.messages import EnrolmentRequest, Pending
 from ca.succession import Asked, OtherCa, moves_on
 from ca.tally import RefusalTally
-from ca.transactions import earlier_answer
+from ca.transactions import GRANTED_ELSEWHERE, earlier_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Enrolments:
                 return earlier
         basis = renewed.serial if renewed and renewal else None
         if exchange.granted_before is not None:
-            exchange.rule = "granted by another CA of this server"
+            exchange.rule = GRANTED_ELSEWHERE
             grants = settled_grants(exchange.granted_before)
             content = certificate_content(request.csr, exchange.profile, grants)
             return self._issue(request, content, exchange, repository, asked, basis)

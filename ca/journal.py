@@ -101,7 +101,9 @@ class Exchange:
     @property
     def is_decision(self) -> bool:
         """Whether it is an entry of the audit log; one that was told before is none."""
-        return self.message_type in _DECIDED and self.status != "repeated"
+        asked_anew = self.message_type in _DECIDED and self.status != "repeated"
+        # A poll may have what one CA granted granted once more by another.
+        return asked_anew or self.status == "issued"
 
     def audit(self) -> AuditEntry:
         """The entry for the audit log, of an enrolment that was just decided on."""

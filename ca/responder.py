@@ -197,6 +197,7 @@ class Responder:
         key = transaction_key(request.message, exchange.profile)
         answer = answer_poll(key, exchange, repository, asked)
         note_names(request, asked.authority.certificate.subject, exchange)
+        exchange.write_audit(repository, self.tally)
         return answer
 
     def _query(self, query: CertificateQuery, exchange: Exchange, asked: Asked) -> Success | CrlSuccess:

@@ -14,6 +14,9 @@ from ca.scep.messages import EnrolmentRequest, Pending, PkiMessage, PollRequest
 from ca.succession import Asked
 from ca.x509.name import Name
 
+# What decides where one CA of this server has granted the very request before another is asked.
+GRANTED_ELSEWHERE = "granted by another CA of this server"
+
 
 def earlier_answer(
     request: EnrolmentRequest,
@@ -103,6 +106,7 @@ def answer_poll(
     granted = asked.issuer.sign_again(answer.certificate, exchange.received_at)
     exchange.renewal_of, exchange.keys = answer.renewal_of, (answer.request_key, key)
     exchange.issued(granted)
+    exchange.rule = GRANTED_ELSEWHERE
     repository.add_certificate(granted)
     repository.add_request(exchange.record())
     return granted
