@@ -1,7 +1,6 @@
 """What a profile says, and what a certificate under it will hold. Values only; nothing decides here."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,10 +51,21 @@ class Lint(StrEnum):
 
 
 class NamePattern(Protocol):
-    """What a whole name has to fit: a regular expression, or a :class:`NetworkPattern`."""
+    """What a whole name has to fit: a :class:`TextPattern`, or a :class:`NetworkPattern`.
+
+    It is asked about strangers' text while the store is held, and must not take longer than that is long.
+    """
 
     def fullmatch(self, string: str, /) -> object:
         """What is true where *string* fits."""
+
+
+class TextPattern(NamePattern, Protocol):
+    """A regular expression that does not backtrack."""
+
+    @property
+    def pattern(self) -> str:
+        """The expression as it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class SubjectRules:
     allowed: frozenset[str] | None = None
     required: tuple[str, ...] = ()
     others: Others = Others.REFUSE
-    match: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    match: Mapping[str, TextPattern] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,9 @@ def test_a_mistake_is_told_with_its_key(tmp_path: Path, line: str, key: str) -> 
 WORDS = [
     ('subject = "CN={XY}"', "'XY' is no attribute type that is known here"),
     ('subject = "CN={CN"', "CN={CN has a brace that belongs to no attribute such as {CN}"),
-    ('subject = { match = { CN = "(" } }', "'(' is no regular expression"),
+    ('subject = { match = { CN = "(" } }', "'(' is no regular expression of RE2"),
+    ('subject = { match = { CN = "(?=a)b" } }', "of RE2, without look-around and back-references"),
+    ("subject = { match = { CN = '(a)\\1' } }", "of RE2, without look-around and back-references"),
     ('san = ["host"]', "'host' is none of dns, email, uri, ip, upn"),
     ('san = { dns = [""] }', "a pattern is empty; ** is any name"),
     ('san = { ip = ["*"] }', "'*' is no network such as 192.0.2.0/24; ** is any address"),

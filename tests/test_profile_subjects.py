@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from time import perf_counter
 
 import pytest
 
@@ -266,6 +267,29 @@ cn = '(ipad|größe)-[0-9]+'
     assert isinstance(outcome, Failure) is not fits
     if not fits:
         assert world.uses_left() == [1]
+
+
+@pytest.mark.parametrize(
+    ("toml", "subject", "names"),
+    [
+        ("subject.match = { CN = '([a-z0-9]+-?)+\\.lab' }", f"CN={'a' * 34}!", ()),
+        ("subject.match = { CN = '(a?){1,200}a{1,200}b' }", f"CN={'a' * 200}", ()),
+        (f'san.upn = ["{"*a" * 12}"]', "CN=a", (f"upn:{'a' * 200}b",)),
+        (f'san.uri = ["urn:{"**a" * 12}"]', "CN=a", (f"uri:urn:{'a' * 200}b",)),
+    ],
+    ids=["nested", "optional", "of asterisks", "of two asterisks"],
+)
+def test_no_pattern_takes_longer_than_its_text(
+    world: World, toml: str, subject: str, names: tuple[str, ...]
+) -> None:
+    """It is asked while nobody else can write: by backtracking it took hours, for a single request."""
+    govern(world, f"[profiles.default]\n{toml}\n")
+    started = perf_counter()
+
+    outcome = ask_for(world, subject, *names)
+
+    assert_no(outcome, "is not one that this profile certifies")
+    assert perf_counter() - started < 2
 
 
 def test_a_pattern_has_to_fit_every_value(world: World, caplog: pytest.LogCaptureFixture) -> None:
