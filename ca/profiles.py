@@ -13,7 +13,7 @@ from ca.algorithms.levels import CryptoLevel
 from ca.x509 import oids
 from ca.x509.extensions import KeyUsageBit
 from ca.x509.general_names import GeneralName
-from ca.x509.name import Name
+from ca.x509.name import Name, fold_case
 
 DEFAULT = "default"
 KEY_OCTETS = 16
@@ -253,5 +253,5 @@ def subject_key(profile: str, subject: Name, names: Iterable[GeneralName]) -> by
 
     Where the subject is empty, the alternative *names* are who it is (RFC 5280 4.1.2.6).
     """
-    text = subject.folded_text() or "\n".join(sorted({str(name).casefold() for name in names}))
+    text = subject.folded_text() or "\n".join(sorted({fold_case(str(name)) for name in names}))
     return sha256(f"{profile}\0{text}".encode()).digest()[:KEY_OCTETS]

@@ -10,6 +10,7 @@ from ca.asn1 import tags, writer
 from ca.ports import Allowed, Deferred
 from ca.profiles import Grants
 from ca.scep.messages import Failure, MessageType, Pending
+from ca.x509.name import Name
 from tests.forging_csr import rdn
 from tests.policing import (
     DUE,
@@ -129,6 +130,32 @@ def test_a_challenge_says_the_subject(world: World, caplog: pytest.LogCaptureFix
     assert got(outcome) == "CN=ipad-17,O=Example"
     # What the device asked for and did not get is told.
     assert "dropped=subject " in caplog.messages[-1]
+
+
+@pytest.mark.parametrize(
+    ("bound", "asked"),
+    [
+        ("kiosk-1", "kio\u017fk-1"),
+        ("kiosk-1", "\u212aiosk-1"),
+        ("ipad-17", "ipad-17\u00a0"),
+        ("ipad 17", "ipad\u00a017"),
+        ("ipad 17", "ipad\u200317"),
+        ("weiss", "wei\u00df"),
+        ("office", "o\ufb03ce"),
+        ("ÄRGER", "ärger"),
+    ],
+)
+@pytest.mark.parametrize("toml", ["", FROM_CHALLENGE], ids=["request", "challenge"])
+def test_a_name_that_only_looks_bound_is_not_certified(
+    world: World, toml: str, bound: str, asked: str
+) -> None:
+    """Case and spaces of ASCII are the device's to choose; whoever reads the rest reads another name."""
+    govern(world, toml)
+    world.add_challenge("bound", subject=f"CN={bound}")
+
+    outcome = ask_for(world, Name.from_text(f"CN={asked}").der, secret="bound")
+
+    assert got(outcome) == f"CN={bound}" if toml else isinstance(outcome, Failure)
 
 
 def test_a_challenge_that_says_none_gives_none(world: World) -> None:
