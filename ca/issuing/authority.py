@@ -14,6 +14,7 @@ from ca.algorithms.signatures import certificate_identifier, fitting_digest, sig
 from ca.asn1 import tags, writer
 from ca.errors import OperationNotOffered
 from ca.issuing.addresses import StatusAddresses
+from ca.issuing.reserved import reserved_readings
 from ca.issuing.sid import sid_extension
 from ca.ports import StoredCertificate
 from ca.profiles import CertificateContent, Profile, subject_key
@@ -68,6 +69,8 @@ class Authority:
         self.authority_key_identifier = aki.encode()
         self._not_before = certificate.not_valid_before
         self._fixed_extensions = _NOT_A_CA + self.authority_key_identifier
+        # Computed once: every request is compared with them.
+        self.reserved = reserved_readings(certificate)
         # The DER of the extensions that say so.
         self.status = b"" if addresses is None else addresses.encode()
 
