@@ -24,7 +24,7 @@ from ca.policy.keys import check_key, check_key_use
 from ca.policy.queue import Queue
 from ca.policy.recipient import check_own_key
 from ca.policy.renewal import find_renewed
-from ca.policy.renewal_names import renewal_grants, settled_grants
+from ca.policy.renewal_names import grants_over, renewal_grants, says_otherwise, settled_grants
 from ca.ports import (
     Allowed,
     Applicant,
@@ -140,8 +140,10 @@ class Enrolments:
         grants = _grants(challenge, verdict, exchange)
         if renewal is not None and profile.renewal_same_names:
             content, grants = renewal
+            if verdict is not None and says_otherwise(verdict.grants, grants):
+                exchange.add_note("names that the validator says do not count: renewal_same_names = true")
         else:
-            grants = grants if renewal is None else grants.over(renewal[1])
+            grants = grants if renewal is None else grants_over(grants, renewal[1])
             content = certificate_content(request.csr, profile, grants)
         self._check_subject(content)
         exchange.dropped = content.dropped

@@ -218,6 +218,11 @@ CONTRADICTIONS = [
     ('subject = { source = "validator" }', "subject.source", "the profile has none"),
     ('san = { source = "validator" }', "san.source", "the profile has none"),
     ("validate_renewals = true", "validate_renewals", "the profile has no validator"),
+    (
+        'validator = "mdm"\nrenewal_same_names = false\n[validator.mdm]\ntype = "exec"\ncommand = ["x"]',
+        "renewal_same_names",
+        "is not asked about renewals, which could take any name",
+    ),
     ('subject = { allowed = ["CN"], required = ["O"] }', "subject.required", "names O"),
     ('subject = { allowed = ["CN"], template = "CN={O},O=Example" }', "subject.template", "has a O"),
     ('san = { dns = ["**"], required = ["ip"] }', "san.required", "names ip"),

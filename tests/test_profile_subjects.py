@@ -527,6 +527,66 @@ def test_a_validator_changes_names_at_a_renewal(world: World) -> None:
     assert [bool(one.renewal_of) for one in validator.asked] == [False, True]
 
 
+def test_a_renewal_under_another_name_leaves_the_account_behind(world: World) -> None:
+    """It was vouched for under the old name; with it, any name would be a way into that account."""
+    govern(world, CHANGING)
+    sid = "S-1-5-21-1-2-3-1104"
+    world.add_challenge("for ann", sid=sid)
+    old = certificate_of(ask_for(world, "CN=ann", "dns:ann.example", secret="for ann"))
+    assert sid.encode() in old.der
+    world.now = DUE
+
+    for subject, names in [("CN=administrator", ("dns:ann.example",)), ("CN=ann", ("dns:b.example",))]:
+        renamed = certificate_of(renew(world, old, subject, *names, transaction_id=f"{subject}{names}"))
+        assert sid.encode() not in renamed.der
+    again = certificate_of(renew(world, old, "CN=ann", "dns:ann.example", transaction_id="t9"))
+    assert sid.encode() in again.der
+
+
+@pytest.mark.parametrize(
+    ("said", "keeps"),
+    [
+        (Grants("CN=administrator"), False),
+        (Grants(subject_alt_names=("upn:administrator@corp.example",)), False),
+        (Grants("CN=ann"), True),
+        (Grants(), True),
+    ],
+)
+def test_a_validator_that_renames_vouches_for_no_account(world: World, said: Grants, keeps: bool) -> None:
+    """Unless it says so: the account that it said before was another name's."""
+    govern(world, CHANGING + 'validator = "mdm"\nvalidate_renewals = true\n')
+    sid = "S-1-5-21-1-2-3-1104"
+    validator = validated(world, Grants(sid=sid))
+    old = certificate_of(ask_for(world, "CN=ann"))
+    validator.verdict = Allowed(said)
+    world.now = DUE
+
+    assert (sid.encode() in certificate_of(renew(world, old, "CN=ann")).der) is keeps
+
+
+def test_the_log_says_that_a_validators_names_do_not_count(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else who runs the validator believes that the device has the name that it said."""
+    govern(world, '[profiles.default]\nvalidator = "mdm"\nvalidate_renewals = true\n')
+    validator = validated(world, Grants())
+    old = certificate_of(ask_for(world))
+    world.now = DUE
+    words = "names that the validator says do not count: renewal_same_names = true"
+
+    with caplog.at_level("INFO", "ca.responder"):
+        validator.verdict = Allowed(Grants("CN=ipad-17"), note="known")
+        certificate_of(renew(world, old, transaction_id="t2"))
+        validator.verdict = Allowed(Grants(sid="S-1-5-21-1-2-3-1104"), note="known")
+        certificate_of(renew(world, old, transaction_id="t3", key=3))
+        validator.verdict = Allowed(Grants("CN=renamed"))
+        certificate_of(renew(world, old, transaction_id="t4", key=4))
+
+    assert words not in caplog.messages[-3]
+    assert f'note="known; {words}"' in caplog.messages[-2]
+    assert f'note="{words}"' in caplog.messages[-1]
+
+
 def test_a_validator_changes_nothing_where_names_stay(world: World) -> None:
     """The profile's rule is above the validator's word."""
     govern(world, '[profiles.default]\nvalidator = "mdm"\nvalidate_renewals = true\n')
