@@ -19,7 +19,7 @@ from ca.issuing.sid import sid_extension
 from ca.ports import StoredCertificate
 from ca.profiles import CertificateContent, Profile, subject_key
 from ca.x509 import oids
-from ca.x509.certificate import Certificate, key_identifier
+from ca.x509.certificate import Certificate, key_id, key_identifier
 from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage
 from ca.x509.general_names import encode_general_names
 from ca.x509.request import CertificationRequest
@@ -129,8 +129,7 @@ class Authority:
                 raise OperationNotOffered(
                     f"the certificates of this profile ended on {profile.valid_until:%Y-%m-%d}"
                 )
-        key_id = key_identifier(csr.spki)
-        extensions = _extensions(key_id, content)
+        extensions = _extensions(key_identifier(csr.spki), content)
         made = self.certify(content.subject.der, csr.spki, extensions, now, lasting, self.status or status)
         return StoredCertificate(
             serial=f"{made.serial:x}",
@@ -142,7 +141,7 @@ class Authority:
             not_after=made.not_after,
             transaction_id=transaction_id,
             renewed_from=renewed_from,
-            key_id=key_id,
+            key_id=key_id(csr.spki),
             subject_key=subject_key(profile.name, content.subject, content.subject_alt_names),
         )
 
@@ -205,11 +204,10 @@ class Authority:
         return Certified(serial, der, not_before, not_after)
 
 
-def _extensions(key_id: bytes, content: CertificateContent) -> list[Extension]:
-    identifier = writer.octet_string(key_id)
+def _extensions(identifier: bytes, content: CertificateContent) -> list[Extension]:
     purposes = writer.sequence(*map(writer.oid, content.key_purposes))
     extensions = [
-        Extension(oids.SUBJECT_KEY_IDENTIFIER, False, identifier),
+        Extension(oids.SUBJECT_KEY_IDENTIFIER, False, writer.octet_string(identifier)),
         Extension(oids.KEY_USAGE, True, encode_key_usage(content.key_usage)),
         Extension(oids.EXTENDED_KEY_USAGE, False, purposes),
     ]
