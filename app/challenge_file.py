@@ -14,11 +14,11 @@ from app.challenge_terms import (
     end_of,
     read_name,
     read_secret_text,
-    read_sid,
     read_span,
     read_subject,
     read_uses,
 )
+from ca.issuing.sid import check_sid
 from ca.profiles import DEFAULT
 
 T = TypeVar("T")
@@ -136,7 +136,7 @@ class ChallengeFile:
             span=span,
             subject=read("subject", read_subject, cells["subject"], None),
             names=tuple(read("san", read_name, one, "") for one in sans if one) or None,
-            sid=read("sid", read_sid, cells["sid"], None),
+            sid=read("sid", check_sid, cells["sid"], None),
             note=cells["note"],
             secret=read("secret", read_secret_text, cells["secret"], ""),
         )

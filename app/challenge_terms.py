@@ -16,9 +16,6 @@ DEFAULT_USES, DEFAULT_SPAN = "1", "1h"
 _SPAN = re.compile(r"([0-9]{1,6})([smhdwy])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 _USES = re.compile(r"[0-9]{1,9}")
-# MS-DTYP 2.4.2: accounts of a domain, and of Entra ID. No certificate stands for a built-in group.
-_SID = re.compile(r"S-1-(?:5-21|12-1)((?:-(?:0|[1-9][0-9]{0,9})){4})")
-_MOST_BELOW = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +131,6 @@ def read_name(text: str) -> str:
 
     """
     return str(GeneralName.from_text(text))
-
-
-def read_sid(text: str) -> str:
-    """The Windows security identifier of an account.
-
-    Raises:
-        ValueError: It is none.
-
-    """
-    match = _SID.fullmatch(text)
-    if match is None or any(int(one) > _MOST_BELOW for one in match[1].split("-")[1:]):
-        raise ValueError(f"{text!r} is no account's security identifier, such as S-1-5-21-11-22-33-1104")
-    return text
 
 
 def read_secret_text(text: str) -> str:

@@ -14,6 +14,7 @@ from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
 from ca.issuing.crl import CRL_LIFETIME, issuer_id
 from ca.issuing.draft import check_lint
+from ca.issuing.reserved import check_not_reserved
 from ca.journal import log_line
 from ca.policy.active import find_surplus, make_room
 from ca.policy.keys import check_key, check_key_use
@@ -98,6 +99,7 @@ class ApprovalDesk:
             check_key(csr, profile.keys)
             content = self._content(csr, record, held, profile, repository, authority)
             renewed = repository.find_certificate(record.renewal_of) if record.renewal_of else None
+            check_not_reserved(content.subject, [one.reserved for one in self._authorities])
             check_key_use(csr, content, profile, renewed, repository, now)
             surplus = find_surplus(content, profile, record.renewal_of, repository, now)
             make_room(surplus, self._authorities, repository, now, self.crl_lifetime)

@@ -15,6 +15,7 @@ from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content, check_wishes, requested_names
 from ca.issuing.crl import issuer_id
 from ca.issuing.draft import check_lint
+from ca.issuing.reserved import check_not_reserved
 from ca.journal import Exchange
 from ca.policy.active import find_surplus, make_room
 from ca.policy.challenges import challenge_grants
@@ -23,7 +24,7 @@ from ca.policy.keys import check_key, check_key_use
 from ca.policy.queue import Queue
 from ca.policy.recipient import check_own_key
 from ca.policy.renewal import find_renewed
-from ca.policy.renewal_names import renewal_grants, settled_grants
+from ca.policy.renewal_names import grants_over, renewal_grants, says_otherwise, settled_grants
 from ca.ports import (
     Allowed,
     Applicant,
@@ -115,6 +116,7 @@ class Enrolments:
             exchange.rule = GRANTED_ELSEWHERE
             grants = settled_grants(exchange.granted_before)
             content = certificate_content(request.csr, exchange.profile, grants)
+            self._check_subject(content)
             return self._issue(request, content, exchange, repository, asked, basis)
         return self._decide(request, renewed, renewal, exchange, repository, asked, found)
 
@@ -138,9 +140,12 @@ class Enrolments:
         grants = _grants(challenge, verdict, exchange)
         if renewal is not None and profile.renewal_same_names:
             content, grants = renewal
+            if verdict is not None and says_otherwise(verdict.grants, grants):
+                exchange.add_note("names that the validator says do not count: renewal_same_names = true")
         else:
-            grants = grants if renewal is None else grants.over(renewal[1])
+            grants = grants if renewal is None else grants_over(grants, renewal[1])
             content = certificate_content(request.csr, profile, grants)
+        self._check_subject(content)
         exchange.dropped = content.dropped
         if challenge is not None:
             self.policy.check_bounds(challenge, request, content, grants, exchange.peer.remote)
@@ -155,6 +160,9 @@ class Enrolments:
         for one in surplus:
             exchange.superseded(one.serial)
         return self._issue(request, content, exchange, repository, asked, basis)
+
+    def _check_subject(self, content: CertificateContent) -> None:
+        check_not_reserved(content.subject, [one.reserved for one in self._authorities])
 
     @property
     def _authorities(self) -> tuple[Authority, ...]:

@@ -60,6 +60,11 @@ class Exchange:
         self.rule, self.revoked = "", ()
         return self
 
+    def add_note(self, text: str) -> None:
+        """Add *text* to what the validator noted, once, however often the decision is made anew."""
+        if text not in self.note:
+            self.note = f"{self.note}; {text}" if self.note else text
+
     def issued(self, certificate: StoredCertificate, *, status: str = "issued") -> None:
         """Note the certificate that the exchange ends with."""
         self.status = status

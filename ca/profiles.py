@@ -1,7 +1,6 @@
 """What a profile says, and what a certificate under it will hold. Values only; nothing decides here."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +13,7 @@ from ca.algorithms.levels import CryptoLevel
 from ca.x509 import oids
 from ca.x509.extensions import KeyUsageBit
 from ca.x509.general_names import GeneralName
-from ca.x509.name import Name
+from ca.x509.name import Name, fold_case
 
 DEFAULT = "default"
 KEY_OCTETS = 16
@@ -52,10 +51,21 @@ class Lint(StrEnum):
 
 
 class NamePattern(Protocol):
-    """What a whole name has to fit: a regular expression, or a :class:`NetworkPattern`."""
+    """What a whole name has to fit: a :class:`TextPattern`, or a :class:`NetworkPattern`.
+
+    It is asked about strangers' text while the store is held, and must not take longer than that is long.
+    """
 
     def fullmatch(self, string: str, /) -> object:
         """What is true where *string* fits."""
+
+
+class TextPattern(NamePattern, Protocol):
+    """A regular expression that does not backtrack."""
+
+    @property
+    def pattern(self) -> str:
+        """The expression as it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class SubjectRules:
     allowed: frozenset[str] | None = None
     required: tuple[str, ...] = ()
     others: Others = Others.REFUSE
-    match: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    match: Mapping[str, TextPattern] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,5 +253,5 @@ def subject_key(profile: str, subject: Name, names: Iterable[GeneralName]) -> by
 
     Where the subject is empty, the alternative *names* are who it is (RFC 5280 4.1.2.6).
     """
-    text = subject.folded_text() or "\n".join(sorted({str(name).casefold() for name in names}))
+    text = subject.folded_text() or "\n".join(sorted({fold_case(str(name)) for name in names}))
     return sha256(f"{profile}\0{text}".encode()).digest()[:KEY_OCTETS]

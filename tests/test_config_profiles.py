@@ -191,7 +191,9 @@ def test_a_mistake_is_told_with_its_key(tmp_path: Path, line: str, key: str) -> 
 WORDS = [
     ('subject = "CN={XY}"', "'XY' is no attribute type that is known here"),
     ('subject = "CN={CN"', "CN={CN has a brace that belongs to no attribute such as {CN}"),
-    ('subject = { match = { CN = "(" } }', "'(' is no regular expression"),
+    ('subject = { match = { CN = "(" } }', "'(' is no regular expression of RE2"),
+    ('subject = { match = { CN = "(?=a)b" } }', "of RE2, without look-around and back-references"),
+    ("subject = { match = { CN = '(a)\\1' } }", "of RE2, without look-around and back-references"),
     ('san = ["host"]', "'host' is none of dns, email, uri, ip, upn"),
     ('san = { dns = [""] }', "a pattern is empty; ** is any name"),
     ('san = { ip = ["*"] }', "'*' is no network such as 192.0.2.0/24; ** is any address"),
@@ -216,6 +218,11 @@ CONTRADICTIONS = [
     ('subject = { source = "validator" }', "subject.source", "the profile has none"),
     ('san = { source = "validator" }', "san.source", "the profile has none"),
     ("validate_renewals = true", "validate_renewals", "the profile has no validator"),
+    (
+        'validator = "mdm"\nrenewal_same_names = false\n[validator.mdm]\ntype = "exec"\ncommand = ["x"]',
+        "renewal_same_names",
+        "is not asked about renewals, which could take any name",
+    ),
     ('subject = { allowed = ["CN"], required = ["O"] }', "subject.required", "names O"),
     ('subject = { allowed = ["CN"], template = "CN={O},O=Example" }', "subject.template", "has a O"),
     ('san = { dns = ["**"], required = ["ip"] }', "san.required", "names ip"),

@@ -93,7 +93,7 @@ MISTAKES = {
         INTUNE + 'client_secret_file = "a"\nauthority = "https://login.example.org"\n',
         "has to end with a /",
     ),
-    "an expression that is none": (SIGNER + 'subject = "CN=("\n', "is not a regular expression"),
+    "an expression that is none": (SIGNER + 'subject = "CN=("\n', "is no regular expression of RE2"),
     "no CA": ('[validator.mdm]\ntype = "trusted-signer"\n', "validator.mdm.ca_file"),
 }
 

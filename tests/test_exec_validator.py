@@ -90,8 +90,8 @@ def test_what_it_prints_says_more(program: Program) -> None:
 
     assert refusal.decide(applicant()) == Denied("asset 7 is gone")
     # The same file was written over, and is read when it is run.
-    assert program('print(\'{"allow": true, "sid": "S-1-5-21-7"}\')').decide(applicant()) == Allowed(
-        Grants(sid="S-1-5-21-7")
+    assert program('print(\'{"allow": true, "sid": "S-1-5-21-1-2-3-7"}\')').decide(applicant()) == Allowed(
+        Grants(sid="S-1-5-21-1-2-3-7")
     )
     assert grants.command == refusal.command
 

@@ -9,7 +9,7 @@ import pytest
 from ca.errors import DecisionImpossible
 from ca.issuing.reasons import Reason
 from ca.issuing.root import make_ca_certificate
-from ca.scep.messages import MessageType, Outcome, Pending
+from ca.scep.messages import Failure, MessageType, Outcome, Pending
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 from tests.counting import FULL, in_force, most, new_key, on_crl, serials
@@ -53,6 +53,21 @@ def test_one_too_many_is_refused(world: World, caplog: pytest.LogCaptureFixture)
     assert_no(outcome, FULL + "2")
     assert ", ".join(found) in caplog.messages[-1]
     assert [one.serial for one in in_force(world)] == found
+
+
+@pytest.mark.parametrize("when_full", ["refuse", "revoke-oldest"])
+def test_a_line_of_renewals_is_no_way_to_many(world: World, when_full: str) -> None:
+    """Where a certificate may be renewed at any time, one would be as many as a device likes."""
+    govern(world, most(1, when_full, "renewal_days = 0\n"))
+    old, key = certificate_of(ask_for(world)), 1
+    for number in range(2, 6):
+        world.now += timedelta(minutes=1)
+        outcome = renew(world, old, key=number, signer_key=key, transaction_id=f"t{number}")
+        if not isinstance(outcome, Failure):
+            old, key = certificate_of(outcome), number
+
+    assert len(in_force(world)) == 2
+    assert (len(world.issued()) == 2) is (when_full == "refuse")
 
 
 def test_a_refusal_spends_no_challenge(world: World) -> None:
@@ -170,12 +185,13 @@ def test_a_renewal_takes_the_place_of_what_it_renews(world: World, when_full: st
     govern(world, most(1, when_full, "renewal_days = 0\n"))
     old = certificate_of(ask_for(world))
     new = certificate_of(_renewed(world, old, 2, "t2"))
+    world.now = old.not_valid_after + timedelta(seconds=1)
     newest = certificate_of(
         renew(world, new, key=3, signer_key=2, transaction_id="t3", message_type=MessageType.PKCS_REQ)
     )
 
-    assert len(in_force(world)) == 3
-    assert newest.public_key() == rsa_key(3).public_key()
+    assert [one.der for one in in_force(world)] == [new.der, newest.der]
+    assert not any(one.revoked_at for one in world.issued())
 
 
 def test_a_second_renewal_of_one_certificate_is_one_too_many(world: World) -> None:

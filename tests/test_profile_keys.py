@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ca.asn1 import writer
 from ca.errors import DecisionImpossible
@@ -13,10 +14,11 @@ from ca.issuing.reasons import Reason
 from ca.scep.messages import Failure, Pending
 from ca.x509 import oids
 from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage, read_key_purposes
-from tests.forging_csr import Key
+from ca.x509.name import Name
+from tests.forging_csr import Key, ask, challenge, csr
 from tests.policing import DUE, ask_for, assert_no, got, govern, profile_of, renew, withdraw
 from tests.waiting import desk
-from tests.world import NOW, World, certificate_of, rsa_key
+from tests.world import NOW, SECRET, Device, World, certificate_of, rsa_key
 
 
 @pytest.fixture
@@ -124,6 +126,24 @@ def test_a_key_in_use_is_not_certified_under_another_subject(
     assert_no(outcome, SHARED)
     assert f"detail={first.serial_number:x}" in caplog.messages[-1]
     assert len(world.issued()) == 1
+
+
+def _compressed(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The same key, its point compressed (SEC 1 2.3.3)."""
+    curve = writer.sequence(writer.oid("1.2.840.10045.2.1"), writer.oid("1.2.840.10045.3.1.7"))
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    return writer.sequence(curve, writer.bit_string(point))
+
+
+def test_a_key_is_the_same_however_it_is_written(world: World) -> None:
+    """A compressed point is another text, and no other key."""
+    govern(world, NOT_SHARED)
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate_of(ask_for(world, "CN=a", key=key))
+
+    payload = csr(challenge(SECRET), key=key, subject_der=Name.from_text("CN=b").der, spki=_compressed(key))
+
+    assert_no(ask(world, Device(), payload, transaction_id="t2", spki=_compressed(key)), SHARED)
 
 
 @pytest.mark.parametrize("subject", ["CN=ipad-17", "CN=IPAD-17", "CN= ipad-17 "])

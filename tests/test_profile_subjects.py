@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from time import perf_counter
 
 import pytest
 
@@ -9,6 +10,7 @@ from ca.asn1 import tags, writer
 from ca.ports import Allowed, Deferred
 from ca.profiles import Grants
 from ca.scep.messages import Failure, MessageType, Pending
+from ca.x509.name import Name
 from tests.forging_csr import rdn
 from tests.policing import (
     DUE,
@@ -128,6 +130,32 @@ def test_a_challenge_says_the_subject(world: World, caplog: pytest.LogCaptureFix
     assert got(outcome) == "CN=ipad-17,O=Example"
     # What the device asked for and did not get is told.
     assert "dropped=subject " in caplog.messages[-1]
+
+
+@pytest.mark.parametrize(
+    ("bound", "asked"),
+    [
+        ("kiosk-1", "kio\u017fk-1"),
+        ("kiosk-1", "\u212aiosk-1"),
+        ("ipad-17", "ipad-17\u00a0"),
+        ("ipad 17", "ipad\u00a017"),
+        ("ipad 17", "ipad\u200317"),
+        ("weiss", "wei\u00df"),
+        ("office", "o\ufb03ce"),
+        ("ÄRGER", "ärger"),
+    ],
+)
+@pytest.mark.parametrize("toml", ["", FROM_CHALLENGE], ids=["request", "challenge"])
+def test_a_name_that_only_looks_bound_is_not_certified(
+    world: World, toml: str, bound: str, asked: str
+) -> None:
+    """Case and spaces of ASCII are the device's to choose; whoever reads the rest reads another name."""
+    govern(world, toml)
+    world.add_challenge("bound", subject=f"CN={bound}")
+
+    outcome = ask_for(world, Name.from_text(f"CN={asked}").der, secret="bound")
+
+    assert got(outcome) == f"CN={bound}" if toml else isinstance(outcome, Failure)
 
 
 def test_a_challenge_that_says_none_gives_none(world: World) -> None:
@@ -266,6 +294,29 @@ cn = '(ipad|größe)-[0-9]+'
     assert isinstance(outcome, Failure) is not fits
     if not fits:
         assert world.uses_left() == [1]
+
+
+@pytest.mark.parametrize(
+    ("toml", "subject", "names"),
+    [
+        ("subject.match = { CN = '([a-z0-9]+-?)+\\.lab' }", f"CN={'a' * 34}!", ()),
+        ("subject.match = { CN = '(a?){1,200}a{1,200}b' }", f"CN={'a' * 200}", ()),
+        (f'san.upn = ["{"*a" * 12}"]', "CN=a", (f"upn:{'a' * 200}b",)),
+        (f'san.uri = ["urn:{"**a" * 12}"]', "CN=a", (f"uri:urn:{'a' * 200}b",)),
+    ],
+    ids=["nested", "optional", "of asterisks", "of two asterisks"],
+)
+def test_no_pattern_takes_longer_than_its_text(
+    world: World, toml: str, subject: str, names: tuple[str, ...]
+) -> None:
+    """It is asked while nobody else can write: by backtracking it took hours, for a single request."""
+    govern(world, f"[profiles.default]\n{toml}\n")
+    started = perf_counter()
+
+    outcome = ask_for(world, subject, *names)
+
+    assert_no(outcome, "is not one that this profile certifies")
+    assert perf_counter() - started < 2
 
 
 def test_a_pattern_has_to_fit_every_value(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -474,6 +525,66 @@ def test_a_validator_changes_names_at_a_renewal(world: World) -> None:
 
     assert got(renew(world, old, "CN=ipad-17")) == "CN=renamed"
     assert [bool(one.renewal_of) for one in validator.asked] == [False, True]
+
+
+def test_a_renewal_under_another_name_leaves_the_account_behind(world: World) -> None:
+    """It was vouched for under the old name; with it, any name would be a way into that account."""
+    govern(world, CHANGING)
+    sid = "S-1-5-21-1-2-3-1104"
+    world.add_challenge("for ann", sid=sid)
+    old = certificate_of(ask_for(world, "CN=ann", "dns:ann.example", secret="for ann"))
+    assert sid.encode() in old.der
+    world.now = DUE
+
+    for subject, names in [("CN=administrator", ("dns:ann.example",)), ("CN=ann", ("dns:b.example",))]:
+        renamed = certificate_of(renew(world, old, subject, *names, transaction_id=f"{subject}{names}"))
+        assert sid.encode() not in renamed.der
+    again = certificate_of(renew(world, old, "CN=ann", "dns:ann.example", transaction_id="t9"))
+    assert sid.encode() in again.der
+
+
+@pytest.mark.parametrize(
+    ("said", "keeps"),
+    [
+        (Grants("CN=administrator"), False),
+        (Grants(subject_alt_names=("upn:administrator@corp.example",)), False),
+        (Grants("CN=ann"), True),
+        (Grants(), True),
+    ],
+)
+def test_a_validator_that_renames_vouches_for_no_account(world: World, said: Grants, keeps: bool) -> None:
+    """Unless it says so: the account that it said before was another name's."""
+    govern(world, CHANGING + 'validator = "mdm"\nvalidate_renewals = true\n')
+    sid = "S-1-5-21-1-2-3-1104"
+    validator = validated(world, Grants(sid=sid))
+    old = certificate_of(ask_for(world, "CN=ann"))
+    validator.verdict = Allowed(said)
+    world.now = DUE
+
+    assert (sid.encode() in certificate_of(renew(world, old, "CN=ann")).der) is keeps
+
+
+def test_the_log_says_that_a_validators_names_do_not_count(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else who runs the validator believes that the device has the name that it said."""
+    govern(world, '[profiles.default]\nvalidator = "mdm"\nvalidate_renewals = true\n')
+    validator = validated(world, Grants())
+    old = certificate_of(ask_for(world))
+    world.now = DUE
+    words = "names that the validator says do not count: renewal_same_names = true"
+
+    with caplog.at_level("INFO", "ca.responder"):
+        validator.verdict = Allowed(Grants("CN=ipad-17"), note="known")
+        certificate_of(renew(world, old, transaction_id="t2"))
+        validator.verdict = Allowed(Grants(sid="S-1-5-21-1-2-3-1104"), note="known")
+        certificate_of(renew(world, old, transaction_id="t3", key=3))
+        validator.verdict = Allowed(Grants("CN=renamed"))
+        certificate_of(renew(world, old, transaction_id="t4", key=4))
+
+    assert words not in caplog.messages[-3]
+    assert f'note="known; {words}"' in caplog.messages[-2]
+    assert f'note="{words}"' in caplog.messages[-1]
 
 
 def test_a_validator_changes_nothing_where_names_stay(world: World) -> None:

@@ -16,7 +16,7 @@ from ca.issuing.authority import Authority
 from ca.issuing.crl import CRL_LIFETIME
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused, revoke
-from ca.issuing.root import MAX_COMMON_NAME, make_ca_certificate, successor_name
+from ca.issuing.root import make_ca_certificate, successor_name
 from ca.issuing.status import RevocationStatus
 from ca.ocsp.responder import OcspResponder, OcspResponders
 from ca.ports import Repository, StoredCertificate
@@ -34,7 +34,7 @@ from ca.scep.messages import (
 from ca.succession import UNDER_WAY
 from ca.x509.certificate import Certificate
 from ca.x509.chain import check_chain
-from ca.x509.name import Name
+from ca.x509.name import MAX_COMMON_NAME, Name
 from tests.rolling import RollingWorld, days
 from tests.test_ocsp import about, many, single
 from tests.test_revocation import serials

@@ -1,6 +1,5 @@
 """Requests signed with a certificate of another CA that is trusted: factories and device managements."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from app.config.patterns import compile_pattern
 from ca.errors import FailInfo
 from ca.issuing.root import make_ca_certificate
 from ca.policy.trusted_signer import TrustedSigner
@@ -111,10 +111,29 @@ def test_whom_the_factory_does_not_vouch_for_is_refused(
 
 def test_a_subject_may_be_asked_of_the_signer(world: World) -> None:
     """Of a CA that certifies more than devices, the enrolment agents alone are meant."""
-    _trust(world, TrustedSigner("factory", (FACTORY,), re.compile("CN=agent-[0-9]+")))
+    _trust(world, TrustedSigner("factory", (FACTORY,), compile_pattern("CN=agent-[0-9]+")))
 
     assert world.enrol(_device(_certificate("serial-4711", rsa_key(2)), rsa_key(2))) == REFUSED
     certificate_of(world.enrol(_device(_certificate("agent-7", rsa_key(2)), rsa_key(2)), None, "t2"))
+
+
+def test_a_strangers_subject_is_not_looked_at(world: World) -> None:
+    """Until the chain holds it is text of anybody's, and its length is his choice."""
+    asked: list[str] = []
+
+    class Pattern:
+        pattern = "CN=agent-[0-9]+"
+
+        def fullmatch(self, string: str, /) -> bool:
+            asked.append(string)
+            return False
+
+    _trust(world, TrustedSigner("factory", (FACTORY,), Pattern()))
+
+    assert world.enrol(_device(self_signed("agent-7", rsa_key(2)), rsa_key(2))) == REFUSED
+    assert asked == []
+    assert world.enrol(_device(_certificate("agent-7", rsa_key(2)), rsa_key(2)), None, "t2") == REFUSED
+    assert asked == ["CN=agent-7"]
 
 
 def test_certificates_in_between_come_with_the_message(world: World) -> None:

@@ -82,6 +82,8 @@ NONSENSE = {
     "101 names": json.dumps({"allow": True, "subject_alt_names": ["a"] * 101}).encode(),
     "a SID that is none": b'{"allow": true, "sid": "1104"}',
     "a SID with more behind": b'{"allow": true, "sid": "S-1-5-21-1\\n"}',
+    "a SID of a built-in group": b'{"allow": true, "sid": "S-1-5-32-544"}',
+    "a SID of the system": b'{"allow": true, "sid": "S-1-5-18"}',
     "a SID of other digits": '{"allow": true, "sid": "S-1-5-٢١"}'.encode(),
     "not UTF-8": b'{"allow": true, "reason": "\xff"}',
     "UTF-16": '{"allow": true}'.encode("utf-16"),
@@ -144,7 +146,21 @@ def test_a_statement_of_nothing_is_no_verdict() -> None:
         Statement().verdict()
 
 
-_SAMPLES: list[object] = [True, False, None, 1, 0.5, "", "CN=a", "dns:a", "S-1-5-21-7", [], ["a"], [1], {}]
+_SAMPLES: list[object] = [
+    True,
+    False,
+    None,
+    1,
+    0.5,
+    "",
+    "CN=a",
+    "dns:a",
+    "S-1-5-21-1-2-3-7",
+    [],
+    ["a"],
+    [1],
+    {},
+]
 _VALUES = st.sampled_from(_SAMPLES) | st.text()
 _FIELDS = st.sampled_from(["allow", "hold", "reason", "subject", "subject_alt_names", "sid", "data", "x"])
 

@@ -34,8 +34,8 @@ def service() -> Iterator[Service]:
         ({"allow": False, "reason": "lost phone"}, Denied("lost phone")),
         ({"hold": True}, Deferred()),
         (
-            {"allow": True, "subject": "CN=a", "subject_alt_names": ["dns:a"], "sid": "S-1-5-21-7"},
-            Allowed(Grants("CN=a", ("dns:a",), "S-1-5-21-7")),
+            {"allow": True, "subject": "CN=a", "subject_alt_names": ["dns:a"], "sid": "S-1-5-21-1-2-3-7"},
+            Allowed(Grants("CN=a", ("dns:a",), "S-1-5-21-1-2-3-7")),
         ),
     ],
 )

@@ -168,6 +168,7 @@ class World:
         subject: str | None = None,
         names: tuple[str, ...] | None = None,
         guessable: bool = True,
+        sid: str | None = None,
     ) -> int | None:
         record = NewChallenge(
             mac=self.challenge_key.mac(secret),
@@ -178,6 +179,7 @@ class World:
             subject=subject,
             subject_alt_names=names,
             guessable=guessable,
+            sid=sid,
         )
         return self.store.transact(lambda repository: repository.add_challenge(record))
 

@@ -25,6 +25,7 @@ from app.decisions import decision
 from app.store import SqlRepository
 from app.store.records import Challenge
 from app.wiring import utc_now
+from ca.issuing.sid import check_sid
 from ca.journal import log_line
 from ca.policy.challenges import ChallengeKey
 from ca.profiles import DEFAULT
@@ -95,7 +96,7 @@ def new(
         span=valid,
         subject=None if subject is None else _read("--subject ", challenge_terms.read_subject, subject),
         names=tuple(_read("--san: ", challenge_terms.read_name, one) for one in san) or None,
-        sid=None if sid is None else _read("--sid ", challenge_terms.read_sid, sid),
+        sid=None if sid is None else _read("--sid ", check_sid, sid),
         note=note,
         secret=""
         if secret is None

@@ -69,20 +69,6 @@ def check_from_environment(value: object) -> object:
     )
 
 
-def check_pattern(text: str) -> str:
-    """Return a regular expression as it is.
-
-    Raises:
-        ValueError: It is none.
-
-    """
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is not a regular expression: {error}") from error
-    return text
-
-
 def check_endpoint(url: str, *, allow_http: bool = False) -> str:
     """Return the address of a service that is asked as it is; in clear text only this host's own.
 

@@ -44,6 +44,9 @@ def find_contradictions(settled: ProfileSection) -> Iterator[tuple[str, str]]:
             yield key, 'is "validator", and the profile has none'
     if settled.validate_renewals and not settled.validator:
         yield "validate_renewals", "is true, and the profile has no validator"
+    if settled.validator and not settled.renewal_same_names and not settled.validate_renewals:
+        why = "is false, and the validator is not asked about renewals, which could take any name"
+        yield "renewal_same_names", f"{why}; set validate_renewals = true"
     yield from _of_subject(settled.subject)
     yield from _of_names(settled.san)
 

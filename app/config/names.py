@@ -1,20 +1,17 @@
 """``subject`` and ``san`` of a profile: what may be said of the names in certificates."""
 
 import ipaddress
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from app.config.patterns import compile_pattern, compile_stars
 from app.config.sections import Section
 from ca.issuing.alternative_names import GRANTABLE_KINDS
 from ca.issuing.subject import attribute_oid, check_template
 from ca.profiles import NamePattern, NetworkPattern, Others, SanRules, Source, SubjectRules
 
 Kind = Literal["dns", "email", "uri", "ip", "upn"]
-# What an asterisk stops at, so that *.example.org is one label and *@example.org one mailbox.
-_SEPARATORS = {"dns": ".", "email": "@", "uri": "/", "upn": "@"}
-_STARS = re.compile(r"(\*\*|\*)")
 
 
 class SubjectSection(Section):
@@ -51,7 +48,7 @@ class SubjectSection(Section):
     def _patterns(cls, match: dict[str, str]) -> dict[str, str]:
         for name, pattern in match.items():
             attribute_oid(name)
-            _compile(pattern)
+            compile_pattern(pattern)
         return match
 
     def build(self) -> SubjectRules:
@@ -62,7 +59,7 @@ class SubjectSection(Section):
             allowed=None if self.allowed is None else frozenset(map(attribute_oid, self.allowed)),
             required=tuple(map(attribute_oid, self.required)),
             others=self.others,
-            match={attribute_oid(name): _compile(pattern) for name, pattern in self.match.items()},
+            match={attribute_oid(name): compile_pattern(pattern) for name, pattern in self.match.items()},
         )
 
 
@@ -127,23 +124,13 @@ class SanSection(Section):
 def _pattern(kind: str, text: str) -> NamePattern:
     if kind == "ip":
         return _network(text)
-    stars = {"**": ".*", "*": f"[^{_SEPARATORS[kind]}]+"}
-    pattern = "".join(stars.get(part) or re.escape(part) for part in _STARS.split(text))
-    # Host names know no case; of a mailbox hardly anybody minds (RFC 5280 7.5).
-    return re.compile(pattern, re.IGNORECASE if kind in ("dns", "email") else 0)
+    return compile_stars(kind, text)
 
 
 def _network(text: str) -> NamePattern:
     if text == "**":
-        return re.compile(".*")
+        return compile_pattern(".*")
     try:
         return NetworkPattern(ipaddress.ip_network(text))
     except ValueError:
         raise ValueError(f"{text!r} is no network such as 192.0.2.0/24; ** is any address") from None
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None

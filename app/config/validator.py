@@ -1,19 +1,27 @@
 """``[validator.NAME]``: who else decides on requests, by its type. Building them is ``app.validators``."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from app.config.checks import check_endpoint, check_from_environment, check_pattern
+from app.config.checks import check_endpoint, check_from_environment
+from app.config.patterns import compile_pattern
 from app.config.sections import Section
+from ca.profiles import TextPattern
 
 # A device waits for a minute at most, and has to hear why it is refused.
 MOST_SECONDS = 45.0
 Seconds: TypeAlias = Annotated[float, Field(ge=0.1, le=MOST_SECONDS)]
+
+
+def _check_pattern(text: str) -> str:
+    compile_pattern(text)
+    return text
+
+
 _EnvironmentSecret: TypeAlias = Annotated[SecretStr | None, BeforeValidator(check_from_environment)]
-_Pattern: TypeAlias = Annotated[str, AfterValidator(check_pattern)]
+_Pattern: TypeAlias = Annotated[str, AfterValidator(_check_pattern)]
 
 
 class ExecSection(Section):
@@ -96,9 +104,9 @@ class TrustedSignerSection(Section):
     ca_file: Path
     subject: _Pattern | None = None
 
-    def pattern(self) -> re.Pattern[str] | None:
+    def pattern(self) -> TextPattern | None:
         """The expression, ready to use."""
-        return None if self.subject is None else re.compile(self.subject)
+        return None if self.subject is None else compile_pattern(self.subject)
 
 
 ValidatorSection: TypeAlias = Annotated[

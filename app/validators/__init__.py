@@ -3,7 +3,6 @@
 How each talks to the outside is in a module of its own; what may be issued is decided in ``ca``.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from app.validators.notified import NotDelivered, Notified
 from app.validators.secret_files import FileUnusable, SecretFiles
 from app.validators.webhook import WebhookValidator
 from ca.ports import Validator
+from ca.profiles import TextPattern
 from ca.x509.certificate import Certificate
 
 __all__ = [
@@ -47,7 +47,7 @@ class TrustedSigners:
 
     name: str
     cas: tuple[Certificate, ...]
-    subject: re.Pattern[str] | None
+    subject: TextPattern | None
 
 
 def build_validators(config: Config, folder: DataFolder) -> dict[str, Validator]:

@@ -1,11 +1,11 @@
 """What a program or a service says of a request: read strictly, for a word misread would be a certificate."""
 
 import json
-import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ca.approval import MAX_REASON, check_reason
+from ca.issuing.sid import is_account
 from ca.ports import Allowed, Deferred, Denied, Verdict
 from ca.profiles import NO_GRANTS, Grants
 from ca.x509.general_names import GeneralName
@@ -16,7 +16,6 @@ REFUSED = "refused by who decides on this profile's requests"
 _MAX_SUBJECT = 2000
 _MAX_NAMES = 100
 _MAX_NAME = 500
-_SID = re.compile(r"S-1-[0-9]{1,15}(-[0-9]{1,10}){1,15}")
 # "data" is what step-ca's receivers may send along, for templates that there are none of here.
 _KNOWN = frozenset({"allow", "hold", "reason", "subject", "subject_alt_names", "sid", "data"})
 
@@ -142,6 +141,6 @@ def _subject_alt_names(said: dict[str, Any]) -> tuple[str, ...] | None:
 
 def _sid(said: dict[str, Any]) -> str:
     sid: str = _take(said, "sid", str) or ""
-    if sid and not _SID.fullmatch(sid):
-        raise NoVerdict("sid is no Windows security identifier such as S-1-5-21-1-2-3-1104")
+    if sid and not is_account(sid):
+        raise NoVerdict("sid is no account's Windows security identifier, such as S-1-5-21-11-22-33-1104")
     return sid

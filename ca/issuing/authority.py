@@ -14,11 +14,12 @@ from ca.algorithms.signatures import certificate_identifier, fitting_digest, sig
 from ca.asn1 import tags, writer
 from ca.errors import OperationNotOffered
 from ca.issuing.addresses import StatusAddresses
+from ca.issuing.reserved import reserved_readings
 from ca.issuing.sid import sid_extension
 from ca.ports import StoredCertificate
 from ca.profiles import CertificateContent, Profile, subject_key
 from ca.x509 import oids
-from ca.x509.certificate import Certificate, key_identifier
+from ca.x509.certificate import Certificate, key_id, key_identifier
 from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage
 from ca.x509.general_names import encode_general_names
 from ca.x509.request import CertificationRequest
@@ -68,6 +69,8 @@ class Authority:
         self.authority_key_identifier = aki.encode()
         self._not_before = certificate.not_valid_before
         self._fixed_extensions = _NOT_A_CA + self.authority_key_identifier
+        # Computed once: every request is compared with them.
+        self.reserved = reserved_readings(certificate)
         # The DER of the extensions that say so.
         self.status = b"" if addresses is None else addresses.encode()
 
@@ -126,8 +129,7 @@ class Authority:
                 raise OperationNotOffered(
                     f"the certificates of this profile ended on {profile.valid_until:%Y-%m-%d}"
                 )
-        key_id = key_identifier(csr.spki)
-        extensions = _extensions(key_id, content)
+        extensions = _extensions(key_identifier(csr.spki), content)
         made = self.certify(content.subject.der, csr.spki, extensions, now, lasting, self.status or status)
         return StoredCertificate(
             serial=f"{made.serial:x}",
@@ -139,7 +141,7 @@ class Authority:
             not_after=made.not_after,
             transaction_id=transaction_id,
             renewed_from=renewed_from,
-            key_id=key_id,
+            key_id=key_id(csr.spki),
             subject_key=subject_key(profile.name, content.subject, content.subject_alt_names),
         )
 
@@ -202,11 +204,10 @@ class Authority:
         return Certified(serial, der, not_before, not_after)
 
 
-def _extensions(key_id: bytes, content: CertificateContent) -> list[Extension]:
-    identifier = writer.octet_string(key_id)
+def _extensions(identifier: bytes, content: CertificateContent) -> list[Extension]:
     purposes = writer.sequence(*map(writer.oid, content.key_purposes))
     extensions = [
-        Extension(oids.SUBJECT_KEY_IDENTIFIER, False, identifier),
+        Extension(oids.SUBJECT_KEY_IDENTIFIER, False, writer.octet_string(identifier)),
         Extension(oids.KEY_USAGE, True, encode_key_usage(content.key_usage)),
         Extension(oids.EXTENDED_KEY_USAGE, False, purposes),
     ]

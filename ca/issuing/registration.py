@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.algorithms.keys import PrivateKey
-from ca.asn1 import read, writer
-from ca.deviations import Deviations
+from ca.asn1 import writer
 from ca.issuing.authority import Authority
-from ca.issuing.root import MAX_COMMON_NAME, CaUnusable
+from ca.issuing.reserved import ra_subject
+from ca.issuing.root import CaUnusable
 from ca.x509 import oids
 from ca.x509.certificate import Certificate, key_identifier
 from ca.x509.chain import ChainBroken, check_chain
@@ -46,7 +46,7 @@ def make_ra_certificate(authority: Authority, key: PrivateKey, now: datetime) ->
             oids.EXTENDED_KEY_USAGE, False, writer.sequence(writer.oid(oids.CERTIFICATE_REQUEST_AGENT))
         ),
     )
-    subject = _subject(authority.certificate)
+    subject = ra_subject(authority.certificate)
     return Certificate.load(authority.certify(subject, spki, extensions, now, RA_VALIDITY).der)
 
 
@@ -98,19 +98,6 @@ def _is_of(certificate: Certificate, issuer: Certificate) -> bool:
     except ChainBroken:
         return False
     return True
-
-
-def _subject(issuer: Certificate) -> bytes:
-    """The CA's name with another common name: RFC 5280 7.1 tells them apart by it."""
-    parts = read(issuer.subject_der, "Name", Deviations()).sequence()
-    named = list(zip(parts, issuer.subject.rdns, strict=True))
-    kept = [part.raw for part, rdn in named if all(one.oid != oids.COMMON_NAME for one in rdn)]
-    names = [one.value for one in issuer.subject.attributes() if one.oid == oids.COMMON_NAME]
-    text = f"{names[-1]} RA" if names else "SCEP RA"
-    if len(text) > MAX_COMMON_NAME:
-        text = "SCEP RA"
-    common_name = writer.sequence(writer.oid(oids.COMMON_NAME), writer.utf8_string(text))
-    return writer.sequence(*kept, writer.set_of([common_name]))
 
 
 def _spki(key: PrivateKey) -> bytes:

@@ -19,10 +19,8 @@ from ca.x509 import oids
 from ca.x509.certificate import Certificate
 from ca.x509.chain import ChainBroken, check_chain
 from ca.x509.extensions import KeyUsageBit
-from ca.x509.name import Attribute, Name
+from ca.x509.name import MAX_COMMON_NAME, Attribute, Name
 
-# RFC 5280 appendix A.1: ub-common-name.
-MAX_COMMON_NAME = 64
 _GENERATION = re.compile(r"(.*) G([1-9][0-9]{0,3})", re.DOTALL)
 _SCEP_USAGE = {KeyUsageBit.digitalSignature, KeyUsageBit.keyEncipherment}
 

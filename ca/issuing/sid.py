@@ -15,19 +15,27 @@ from ca.x509 import oids
 from ca.x509.extensions import Extension
 from ca.x509.general_names import SID_URI_HEAD, GeneralName, is_sid_uri
 
-_SID = re.compile(r"S-1-[0-9]{1,14}(-[0-9]{1,10}){1,15}")
+# MS-DTYP 2.4.2: accounts of a domain, and of Entra ID. No certificate stands for a built-in group.
+_SID = re.compile(r"S-1-(?:5-21|12-1)((?:-(?:0|[1-9][0-9]{0,9})){4})")
+_MOST_BELOW = 2**32 - 1
 _OTHER_NAME = 0xA0
+
+
+def is_account(text: str) -> bool:
+    """Whether *text* is the security identifier of an account, the only ones that anybody may vouch for."""
+    match = _SID.fullmatch(text)
+    return match is not None and all(int(one) <= _MOST_BELOW for one in match[1].split("-")[1:])
 
 
 def check_sid(text: str) -> str:
     """Return *text* as it is.
 
     Raises:
-        ValueError: It is no security identifier.
+        ValueError: It is no security identifier of an account.
 
     """
-    if not _SID.fullmatch(text):
-        raise ValueError(f"{text!r} is no security identifier such as S-1-5-21-1-2-3-1104")
+    if not is_account(text):
+        raise ValueError(f"{text!r} is no account's security identifier, such as S-1-5-21-11-22-33-1104")
     return text
 
 
@@ -62,8 +70,10 @@ def with_one_sid(grants: Grants) -> Grants:
     said = find_sids({}, granted) | ({grants.sid} if grants.sid else frozenset())
     if not said:
         return grants
-    if len(said) > 1 or not all(map(_SID.fullmatch, said)):
+    if len(said) > 1:
         raise WishRefused("the Windows security identifiers that are vouched for contradict each other")
+    if not all(map(is_account, said)):
+        raise WishRefused("the Windows security identifier that is vouched for is no account's")
     return replace(grants, sid=next(iter(said)))
 
 
@@ -82,8 +92,10 @@ def decide_sid(requested: frozenset[str], grants: Grants) -> str:
         return grants.sid
     if not grants.sid_as_requested:
         raise WishRefused("the CSR asks for a Windows security identifier")
-    if len(requested) > 1 or not all(map(_SID.fullmatch, requested)):
+    if len(requested) > 1:
         raise WishRefused("the CSR asks for Windows security identifiers that contradict each other")
+    if not all(map(is_account, requested)):
+        raise WishRefused("the CSR asks for a Windows security identifier that is no account's")
     return next(iter(requested))
 
 

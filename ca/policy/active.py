@@ -22,8 +22,8 @@ def find_surplus(
 
     With a certificate go those that it had renewed: they would count again without it.
 
-    What is *renewed* by it, and what that had renewed, counts no more than once: while a device renews it
-    has two for a time, and that is what renewing is.
+    While a device renews it has two for a time, and that is what renewing is: of each line of renewals the
+    two newest count as one. What is older and in force still counts by itself, or a line had no end.
 
     Raises:
         TooManyActive: The subject has as many as it may.
@@ -34,7 +34,9 @@ def find_surplus(
     key = subject_key(profile.name, content.subject, content.subject_alt_names)
     active = repository.find_active(key, now)
     replaced = _replaced(active) | {renewed}
-    others = [one for one in active if one.serial not in replaced]
+    newest = [one for one in active if one.serial not in replaced]
+    excused = _replaced(newest) | {renewed}
+    others = [one for one in active if one.serial not in excused]
     surplus = len(others) + 1 - profile.max_active
     if surplus <= 0:
         return []

@@ -7,7 +7,7 @@ from ca.algorithms.keys import key_label
 from ca.errors import KeyRefused
 from ca.ports import Repository, StoredCertificate
 from ca.profiles import CertificateContent, KeyRules, Profile, subject_key
-from ca.x509.certificate import key_identifier
+from ca.x509.certificate import key_id
 from ca.x509.request import CertificationRequest
 
 _KEY_TYPE = re.compile(r"rsa(:(?P<bits>[0-9]{4,5})\+?)?|ec(:p(256|384|521))?|ed25519")
@@ -54,12 +54,12 @@ def check_key_use(
         KeyRefused: It is that of the certificate that is *renewed*, or of another subject's in force.
 
     """
-    rules, key_id = profile.keys, key_identifier(csr.spki)
-    if renewed is not None and not rules.renewed and renewed.key_id == key_id:
+    rules, key = profile.keys, key_id(csr.spki)
+    if renewed is not None and not rules.renewed and renewed.key_id == key:
         raise KeyRefused("a renewal needs a new key here")
     if rules.shared:
         return
-    for one in repository.find_by_key(key_id, now):
+    for one in repository.find_by_key(key, now):
         if one.subject_key != subject_key(one.profile, content.subject, content.subject_alt_names):
             raise KeyRefused("this key is certified under another subject already", detail=one.serial)
 

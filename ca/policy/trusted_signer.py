@@ -4,12 +4,12 @@ Factories and device managements give each device a certificate of their own fir
 (RFC 8894 2.3 leaves open whose certificate signs). It is a validator like those that live elsewhere.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ca.asn1 import Asn1Error
 from ca.ports import Allowed, Applicant, Denied, Verdict
+from ca.profiles import TextPattern
 from ca.x509.certificate import Certificate
 from ca.x509.chain import ChainBroken, check_chain
 
@@ -25,7 +25,7 @@ class TrustedSigner:
 
     name: str
     issuers: tuple[Certificate, ...]
-    subject: re.Pattern[str] | None = None
+    subject: TextPattern | None = None
     wants_notifications: bool = False
 
     def decide(self, applicant: Applicant) -> Verdict:
@@ -34,13 +34,10 @@ class TrustedSigner:
         try:
             signer = Certificate.load(applicant.signer)
             between = [Certificate.load(der) for der in applicant.signer_chain]
-            subject = str(signer.subject)
             if signer.is_ca:
-                return Denied(reason, f"{subject} is a CA")
+                return Denied(reason, f"{signer.subject} is a CA")
         except Asn1Error as error:
             return Denied(reason, str(error))
-        if self.subject is not None and not self.subject.fullmatch(subject):
-            return Denied(reason, f"{subject} does not fit {self.subject.pattern}")
         return self._check(signer, between, applicant, reason)
 
     def _check(
@@ -53,5 +50,8 @@ class TrustedSigner:
             except ChainBroken as error:
                 broken = str(error)
                 continue
+            # Only now, as until then the text is anybody's.
+            if self.subject is not None and not self.subject.fullmatch(str(signer.subject)):
+                return Denied(reason, f"{signer.subject} does not fit {self.subject.pattern}")
             return Allowed(note=f"signed by {signer.subject}, whom {issuer.subject} vouches for")
         return Denied(reason, f"{signer.subject}: {broken}")

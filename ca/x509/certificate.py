@@ -10,6 +10,8 @@ from datetime import datetime
 from functools import cached_property
 from hashlib import sha1, sha256
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from ca.algorithms.keys import PublicKey, check_public_key, load_public_key
 from ca.asn1 import Asn1Error, Element, read, tags
 from ca.deviations import DeviationKind, Deviations
@@ -146,6 +148,19 @@ class Certificate:
             return
         if aki and aki.critical:
             deviations.add(DeviationKind.SIGNER_CRITICAL_AKI, place)
+
+
+def key_id(spki: bytes) -> bytes:
+    """What a key is found by, however it is written: an EC point may be compressed (SEC 1 2.3.3).
+
+    That is the identifier of its usual form.
+
+    Raises:
+        BadAlgorithm: It is no key that is accepted here.
+
+    """
+    key = load_public_key(spki)
+    return key_identifier(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
 def key_identifier(spki: bytes) -> bytes:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from string import ascii_lowercase, ascii_uppercase
 
 from cryptography import x509
 
@@ -12,8 +13,11 @@ from ca.deviations import Deviations
 from ca.x509 import oids
 
 MAX_RDNS = 32
+# RFC 5280 appendix A.1, ub-common-name.
+MAX_COMMON_NAME = 64
 _ESCAPED = re.compile(r'([,+"\\<>;=]|^[ #]| $)')
-_SPACES = re.compile(r"\s+")
+_SPACES = re.compile(" +")
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 # RFC 4514 3, with the spaces around separators that people write.
 _UNIT = r'(?:[^ \\,+"<>;]|\\[ "#+,;<=>\\]|\\[0-9A-Fa-f]{2})'
@@ -141,12 +145,16 @@ class Name:
         return [attribute for rdn in self.rdns for attribute in rdn]
 
     def matches(self, other: "Name") -> bool:
-        """Whether both name the same (RFC 5280 7.1: case and inner space do not count)."""
+        """Whether both name the same (RFC 5280 7.1: case and repeated space do not count).
+
+        That is of ASCII. Of everything else each character counts: what folds a long s to an s, or drops
+        a space that nobody sees, would have a device get another name than it was given.
+        """
         return self.der == other.der or self._folded() == other._folded()
 
     def folded_text(self) -> str:
         """Text that is the same for all names that :meth:`matches` takes for one, and for no other."""
-        # No folded value has a line in it, and no certified one a NUL.
+        # No certified value has a line or a NUL in it.
         return "\n".join("\0".join(sorted(f"{oid}={value}" for oid, value in rdn)) for rdn in self._folded())
 
     def _folded(self) -> list[frozenset[tuple[str, str]]]:
@@ -193,8 +201,13 @@ def _clean(value: Element, text: str) -> bytes:
     return writer.normalise(value) if fits else writer.utf8_string(text)
 
 
+def fold_case(text: str) -> str:
+    """*text* with the letters of ASCII in lower case."""
+    return text.translate(_LOWER)
+
+
 def _fold(value: str) -> str:
-    return _SPACES.sub(" ", value.strip()).casefold()
+    return fold_case(_SPACES.sub(" ", value.strip(" ")))
 
 
 def _escape(value: str) -> str:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from ca.profiles import subject_key
-from ca.x509.certificate import Certificate, key_identifier
+from ca.x509.certificate import Certificate, key_id
 
 revision = "0006"
 down_revision = "0005"
@@ -103,6 +103,6 @@ def _keys(serial: str, der: bytes, profile: str) -> dict[str, object]:
     certificate = Certificate.load(der)
     return {
         "serial": serial,
-        "key_id": key_identifier(certificate.spki),
+        "key_id": key_id(certificate.spki),
         "subject_key": subject_key(profile, certificate.subject, certificate.subject_alt_names),
     }
