@@ -1,8 +1,9 @@
 """What the inner ring needs from outside, as Protocols, and the records that cross the border."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from typing import Protocol, TypeAlias, TypeVar
 
 from ca.profiles import NO_GRANTS, Grants
@@ -309,7 +310,8 @@ class Applicant:
     """What a validator is told of a request. *csr* and *signer* are DER, times UTC.
 
     *subject_alt_names* are as ``dns:host``; *key_type* as ``rsa:2048``; *renewal_of* is the serial number
-    of the certificate that a renewal is signed with, empty for a first enrolment.
+    of the certificate that a renewal is signed with, empty for a first enrolment. *asked_at* is when the
+    time began that a validator has, by ``time.monotonic``: waiting for its turn is part of it.
     """
 
     profile: str
@@ -326,6 +328,7 @@ class Applicant:
     remote: str
     client: str
     received_at: datetime
+    asked_at: float = field(default_factory=monotonic, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +370,7 @@ class Validator(Protocol):
         """Whether it is told what came of the requests that it allowed."""
 
     def decide(self, applicant: Applicant) -> Verdict:
-        """Decide. May take as long as the validator's time limit, and runs outside of any transaction.
+        """Decide. Ends within the validator's time limit from *asked_at* on; runs outside of any transaction.
 
         Raises:
             ValidatorUnavailable: It gave no verdict in time, or none that can be understood.

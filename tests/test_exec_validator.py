@@ -185,6 +185,17 @@ def test_one_that_hangs_is_killed_in_time(program: Program, lines: str) -> None:
     assert not _is_alive(validator.cwd / "pid")
 
 
+def test_who_waited_too_long_for_a_turn_is_not_asked_about(program: Program) -> None:
+    """The limit is one of the clock on the wall, and began when the request was handed over."""
+    validator = program("open('run', 'w')", SHORT)
+
+    with pytest.raises(ValidatorUnavailable) as caught:
+        validator.decide(applicant(asked_at=time.monotonic() - 2 * SHORT))
+
+    assert "no turn within 0.7 s" in caught.value.detail
+    assert not (validator.cwd / "run").exists()
+
+
 FORK = """
 if os.fork() == 0:
     {child}

@@ -53,9 +53,9 @@ class Deadline:
     at: float
 
     @classmethod
-    def after(cls, seconds: float) -> "Deadline":
-        """The moment *seconds* from now."""
-        return cls(seconds, time.monotonic() + seconds)
+    def after(cls, seconds: float, begin: float | None = None) -> "Deadline":
+        """The moment *seconds* from *begin*, by ``time.monotonic``, or from now."""
+        return cls(seconds, (time.monotonic() if begin is None else begin) + seconds)
 
     @property
     def remaining(self) -> float:

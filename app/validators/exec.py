@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +51,11 @@ class ExecValidator:
 
     def decide(self, applicant: Applicant) -> Verdict:
         """Run it (see :class:`ca.ports.Validator`)."""
-        run = asyncio.run(self._run(json.dumps(facts(applicant)).encode("utf-8")))
+        seconds = applicant.asked_at + self.timeout_seconds - time.monotonic()
+        if seconds <= 0:
+            # Nobody waits for its answer any more.
+            raise self._unavailable(f"no turn within {self.timeout_seconds:g} s")
+        run = asyncio.run(self._run(json.dumps(facts(applicant)).encode("utf-8"), seconds))
         self._tell_stderr(run.stderr, applicant.challenge_password)
         if run.failure:
             raise self._unavailable(run.failure)
@@ -59,7 +64,7 @@ class ExecValidator:
         except NoVerdict as error:
             raise self._unavailable(f"what it printed is no verdict: {error}") from error
 
-    async def _run(self, stdin: bytes) -> "_Run":
+    async def _run(self, stdin: bytes, seconds: float) -> "_Run":
         loop = asyncio.get_running_loop()
         run = _Run(stdin)
         try:
@@ -76,7 +81,7 @@ class ExecValidator:
             run.failure = f"{self.command[0]} cannot be run: {getattr(error, 'strerror', None) or error}"
             return run
         try:
-            async with asyncio.timeout(self.timeout_seconds):
+            async with asyncio.timeout(seconds):
                 await run.over.wait()
         except TimeoutError:
             run.failure = f"no end within {self.timeout_seconds:g} s"

@@ -153,7 +153,8 @@ class IntuneValidator:
         content = {"request": _common(applicant.transaction_id, applicant.csr)}
         activity = str(uuid.uuid4())
         try:
-            code = self.service.act(VALIDATE, content, activity, Deadline.after(self.timeout_seconds))
+            deadline = Deadline.after(self.timeout_seconds, applicant.asked_at)
+            code = self.service.act(VALIDATE, content, activity, deadline)
         except NoAnswer as error:
             raise self._unavailable(str(error), activity) from error
         if code == SUCCESS:

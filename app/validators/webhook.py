@@ -59,7 +59,8 @@ class WebhookValidator:
             **facts(applicant),
         }
         try:
-            answer = self._post(self.url, content)
+            deadline = Deadline.after(self.timeout_seconds, applicant.asked_at)
+            answer = self._post(self.url, content, deadline)
             if answer.status != OK:
                 raise NoAnswer(f"HTTP {answer.status}{_hint(answer.status)}")
             return read_statement(answer.body, applicant.challenge_password).verdict()
@@ -89,13 +90,13 @@ class WebhookValidator:
             content["scepErrorCode"] = _BAD_REQUEST
             content["scepErrorDescription"] = content["reason"] = notification.reason
         try:
-            answer = self._post(self.notify_url, content)
+            answer = self._post(self.notify_url, content, Deadline.after(self.timeout_seconds))
         except NoAnswer as error:
             raise NotDelivered(str(error)) from error
         if not OK <= answer.status < 300:
             raise NotDelivered(f"HTTP {answer.status}{_hint(answer.status)}")
 
-    def _post(self, url: str, content: dict[str, Any]) -> Answer:
+    def _post(self, url: str, content: dict[str, Any], deadline: Deadline) -> Answer:
         now = self.now()
         timestamp = rfc3339(datetime.fromtimestamp(now, UTC))
         body = json.dumps({"timestamp": timestamp, **content}).encode("ascii")
@@ -106,7 +107,7 @@ class WebhookValidator:
             "X-Scepbox-Timestamp": f"{now:.0f}",
             "X-Scepbox-Signature": hmac.digest(self.secret, b"%.0f." % now + body, "sha256").hex(),
         }
-        return self.caller.send(Request(url, headers, body), Deadline.after(self.timeout_seconds))
+        return self.caller.send(Request(url, headers, body), deadline)
 
 
 def _request(applicant: Applicant) -> dict[str, Any]:
