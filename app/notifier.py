@@ -112,6 +112,8 @@ class Notifier:
 
     def _tell(self, claimed: ClaimedNotification) -> None:
         notification = claimed.notification
+        if not claimed.is_readable:
+            raise NotDelivered("it was kept under another secrets.key: bring that back from a backup")
         notified = self._notified.get(notification.validator)
         if notified is None:
             raise NotDelivered("there is no such validator in the settings, or it wants no notifications")

@@ -256,7 +256,12 @@ class Repository(Protocol):
         """
 
     def find_request(self, request_id: int, now: datetime) -> QueuedRequest | None:
-        """The request of that number."""
+        """The request of that number.
+
+        Raises:
+            DecisionImpossible: What was kept of it cannot be read.
+
+        """
 
     def settle_issued(self, request_id: int, serial: str, now: datetime) -> None:
         """Give a pending request its certificate.

@@ -79,7 +79,10 @@ def list_(place: Workplace, status: str, as_json: bool) -> None:
 def show(place: Workplace, request_id: int, as_json: bool) -> None:
     """Show one request with all that tells whose it is, the fingerprints that devices display too."""
     place.require_ca()
-    queued = place.read(lambda repository: repository.find_request(request_id, utc_now()))
+    try:
+        queued = place.read(lambda repository: repository.find_request(request_id, utc_now()))
+    except DecisionImpossible as error:
+        raise NotDone(f"request {request_id} {error}; {_see(place)}") from error
     if queued is None:
         raise NotDone(f"request {request_id} is not known; {_see(place)}")
     if as_json:

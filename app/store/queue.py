@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from app.store import tables
+from app.store.keys import ContentKey, WrongSecret
 from app.store.locks import Overtaken
 from ca.errors import DecisionImpossible, FailInfo
 from ca.policy.queue import TIMED_OUT
@@ -17,6 +18,7 @@ _challenge, _request, _held = tables.challenge, tables.request, tables.held
 _BAD_REQUEST = FailInfo.BAD_REQUEST.label
 # Of the same CSR under several transactions the first arrival stands for all.
 _FIRST = _request.c.same_as.is_(None)
+_LOST = "was kept under another secrets.key: bring that back from a backup, or have the device ask anew"
 
 
 def held_request(row: Any) -> HeldRequest:
@@ -43,17 +45,22 @@ def count_pending(connection: Connection, profile: str, remote: str, now: dateti
 
 
 def add_held(
-    connection: Connection, values: dict[str, object], content: HeldContent, received_at: datetime
+    connection: Connection,
+    content_key: ContentKey,
+    values: dict[str, object],
+    content: HeldContent,
+    received_at: datetime,
 ) -> None:
     """Keep a request with what is needed to decide on it, and forget those whose time is over."""
     _forget(connection, received_at)
     times = {"decide_by": _seconds(content.decide_by), "forget_at": _seconds(content.forget_at)}
     added = connection.execute(insert(_request), {**values, **times})
     key = added.inserted_primary_key
+    number = key[0] if key else None
     mac = select(_challenge.c.mac).where(_challenge.c.id == values["challenge_id"]).scalar_subquery()
     row = {
-        "request_id": key[0] if key else None,
-        "csr": content.csr,
+        "request_id": number,
+        "csr": content_key.seal(content.csr, "held", str(number)),
         "signer": content.signer,
         "issuer": content.issuer,
         "status": content.status or None,
@@ -87,8 +94,15 @@ def move_held(connection: Connection, root: int, issuer: str, status: bytes, unl
     connection.execute(change.values(issuer=issuer, status=status or None))
 
 
-def find_request(connection: Connection, request_id: int, now: datetime) -> QueuedRequest | None:
-    """The request of that number, with what was kept of it."""
+def find_request(
+    connection: Connection, content_key: ContentKey, request_id: int, now: datetime
+) -> QueuedRequest | None:
+    """The request of that number, with what was kept of it.
+
+    Raises:
+        DecisionImpossible: That cannot be read.
+
+    """
     status = _held.c.status.label("status_extensions")
     kept = (_held.c.csr, _held.c.signer, _held.c.decided_at, _held.c.issuer, status, _held.c.grants)
     query = select(_request, *kept)
@@ -99,8 +113,12 @@ def find_request(connection: Connection, request_id: int, now: datetime) -> Queu
     content = None
     if row.csr is not None and row.forget_at is not None:
         times = _time(row.decide_by), _time(row.forget_at)
+        try:
+            csr = content_key.unseal(row.csr, "held", str(request_id))
+        except WrongSecret as error:
+            raise DecisionImpossible(_LOST) from error
         content = HeldContent(
-            row.csr, row.signer, *times, row.issuer or "", row.status_extensions or b"", row.grants or ""
+            csr, row.signer, *times, row.issuer or "", row.status_extensions or b"", row.grants or ""
         )
     return _queued(row, now, content, None if row.decided_at is None else _time(row.decided_at))
 
