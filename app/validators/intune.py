@@ -19,6 +19,7 @@ from app.validators.entra import Credential, Tokens, read_object
 from app.validators.exchange import Answer, Caller, Deadline, NoAnswer, Request
 from app.validators.intune_codes import REFUSALS, SUCCESS
 from app.validators.notified import NotDelivered
+from app.validators.redaction import Redaction
 from app.validators.verdict import safe_text
 from ca.errors import ValidatorUnavailable
 from ca.ports import Allowed, Applicant, Denied, Notification, Verdict
@@ -160,7 +161,8 @@ class IntuneValidator:
         if code == SUCCESS:
             return Allowed(Grants(sid_as_requested=True), f"intune activity {activity}")
         if code not in REFUSALS:
-            raise self._unavailable(f"Intune answered the code {safe_text(code)!r}", activity)
+            told = safe_text(Redaction.of(applicant)(code))
+            raise self._unavailable(f"Intune answered the code {told!r}", activity)
         return Denied(REFUSALS[code], f"intune {code}, activity {activity}")
 
     def notify(self, notification: Notification) -> None:
@@ -172,7 +174,8 @@ class IntuneValidator:
         except NoAnswer as error:
             raise NotDelivered(f"{error} (activity {activity})") from error
         if code != SUCCESS:
-            raise NotDelivered(f"Intune answered the code {safe_text(code)!r} (activity {activity})")
+            told = safe_text(Redaction(None, notification.csr)(code))
+            raise NotDelivered(f"Intune answered the code {told!r} (activity {activity})")
 
     def _unavailable(self, why: str, activity: str) -> ValidatorUnavailable:
         return ValidatorUnavailable(detail=f"validator {self.name}: {why} (activity {activity})")

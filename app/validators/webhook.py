@@ -15,6 +15,7 @@ from typing import Any
 from app.validators.exchange import Answer, Caller, Deadline, NoAnswer, Request
 from app.validators.facts import facts, pem, rfc3339
 from app.validators.notified import NotDelivered
+from app.validators.redaction import Redaction
 from app.validators.verdict import NoVerdict, read_statement
 from ca.errors import ValidatorUnavailable
 from ca.ports import Applicant, Notification, Verdict
@@ -63,7 +64,7 @@ class WebhookValidator:
             answer = self._post(self.url, content, deadline)
             if answer.status != OK:
                 raise NoAnswer(f"HTTP {answer.status}{_hint(answer.status)}")
-            return read_statement(answer.body, applicant.challenge_password).verdict()
+            return read_statement(answer.body, Redaction.of(applicant)).verdict()
         except NoAnswer as error:
             raise ValidatorUnavailable(detail=f"validator {self.name}: {error}") from error
         except NoVerdict as error:
