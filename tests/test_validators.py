@@ -110,7 +110,7 @@ def test_what_the_validator_leaves_to_a_person_waits(world: World, gate: Gatekee
 
     assert world.enrol(device) == Pending()
 
-    issued = desk(world).approve(1)
+    issued = desk(world).approve(1).certificate
     assert issued.subject == "CN=ipad-17,O=Example"
     assert certificate_of(world.enrol(device)).der == issued.der
     assert len(gate.asked) == 1
@@ -282,7 +282,7 @@ def test_who_left_it_to_a_person_is_told_how_that_decided(
     world.enrol(device, payload)
     decides = replace(desk(world), notified=frozenset({"gate"}))
 
-    certificate = decides.approve(1).der if approved else b""
+    certificate = decides.approve(1).certificate.der if approved else b""
     if not approved:
         decides.reject(1, "not one of ours")
 
