@@ -227,12 +227,11 @@ class ApprovalDesk:
         certificate: bytes = b"",
         reason: str = "",
     ) -> None:
-        """Have the validator that left it to a person told what that decided."""
-        validator = self._profile(record.profile).validator if record.profile in self.profiles else ""
-        if validator in self.notified:
+        """Have the validator that was asked about it told what a person decided."""
+        if held.validator in self.notified:
             kind = "issued" if certificate else "failed"
             told = Notification(
-                validator, kind, record.profile, record.transaction_id, held.csr, certificate, reason
+                held.validator, kind, record.profile, record.transaction_id, held.csr, certificate, reason
             )
             repository.add_notification(told, now)
 

@@ -293,6 +293,7 @@ class Enrolments:
             issuer=issuer_id(issuer.certificate),
             status=issuer.status,
             grants=grants.to_json(),
+            validator=exchange.validator if exchange.announced else "",
         )
         repository.add_held(exchange.record(), kept)
         exchange.write_audit(repository, self.tally)

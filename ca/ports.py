@@ -100,7 +100,8 @@ class HeldContent:
     ended, at *forget_at*. *issuer* stands for the CA that was asked, as in a :class:`StoredCrl`; empty
     where that was not kept. *status* are the extensions that say where the certificate's status is told,
     as the server that took the request knew it; who approves may not. *grants* are what a challenge
-    password or a validator vouched for, as :meth:`ca.profiles.Grants.to_json` writes them.
+    password or a validator vouched for, as :meth:`ca.profiles.Grants.to_json` writes them. *validator* is
+    who was asked about it and is told how it ends, empty where nobody is.
     """
 
     csr: bytes
@@ -110,6 +111,7 @@ class HeldContent:
     issuer: str = ""
     status: bytes = b""
     grants: str = ""
+    validator: str = ""
 
 
 @dataclass(frozen=True, slots=True)

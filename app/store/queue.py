@@ -12,7 +12,7 @@ from app.store.locks import Overtaken
 from ca.errors import DecisionImpossible, FailInfo
 from ca.policy.queue import TIMED_OUT
 from ca.policy.source import source_of
-from ca.ports import HeldContent, HeldRequest, Peer, QueuedRequest, RequestRecord
+from ca.ports import HeldContent, HeldRequest, Notification, Peer, QueuedRequest, RequestRecord
 
 _challenge, _request, _held = tables.challenge, tables.request, tables.held
 _BAD_REQUEST = FailInfo.BAD_REQUEST.label
@@ -65,8 +65,29 @@ def add_held(
         "issuer": content.issuer,
         "status": content.status or None,
         "grants": content.grants or None,
+        "validator": content.validator or None,
     }
     connection.execute(insert(_held).values(**row, challenge_mac=mac))
+
+
+def take_timed_out(connection: Connection, content_key: ContentKey, now: datetime) -> list[Notification]:
+    """What validators are to be told of requests that nobody decided on; of each once."""
+    late = (_request.c.status == "pending", _request.c.decide_by <= _seconds(now))
+    query = select(
+        _request.c.id, _request.c.profile, _request.c.transaction_id, _held.c.csr, _held.c.validator
+    )
+    query = query.join(_held, _held.c.request_id == _request.c.id)
+    told = []
+    for row in connection.execute(query.where(*late, _held.c.validator.is_not(None))).all():
+        try:
+            csr = content_key.unseal(row.csr, "held", str(row.id))
+        except WrongSecret:
+            continue
+        connection.execute(update(_held).where(_held.c.request_id == row.id).values(validator=None))
+        told.append(
+            Notification(row.validator, "failed", row.profile, row.transaction_id, csr, reason=TIMED_OUT)
+        )
+    return told
 
 
 def add_same(connection: Connection, values: dict[str, object], root: int) -> None:
@@ -104,7 +125,15 @@ def find_request(
 
     """
     status = _held.c.status.label("status_extensions")
-    kept = (_held.c.csr, _held.c.signer, _held.c.decided_at, _held.c.issuer, status, _held.c.grants)
+    kept = (
+        _held.c.csr,
+        _held.c.signer,
+        _held.c.decided_at,
+        _held.c.issuer,
+        status,
+        _held.c.grants,
+        _held.c.validator,
+    )
     query = select(_request, *kept)
     query = query.outerjoin(_held, _held.c.request_id == _request.c.id)
     row = connection.execute(query.where(_request.c.id == request_id, _FIRST)).one_or_none()
@@ -118,7 +147,13 @@ def find_request(
         except WrongSecret as error:
             raise DecisionImpossible(_LOST) from error
         content = HeldContent(
-            csr, row.signer, *times, row.issuer or "", row.status_extensions or b"", row.grants or ""
+            csr,
+            row.signer,
+            *times,
+            row.issuer or "",
+            row.status_extensions or b"",
+            row.grants or "",
+            row.validator or "",
         )
     return _queued(row, now, content, None if row.decided_at is None else _time(row.decided_at))
 

@@ -289,8 +289,10 @@ class SqlRepository(RevocationStatements):
         return queue.count_pending(self._connection, profile, remote, now)
 
     def add_held(self, request: RequestRecord, content: HeldContent) -> None:
-        """Keep a request until a person has decided on it."""
+        """Keep a request until a person has decided on it, and have told that others waited in vain."""
         values, key = _request_values(request), self._keys.content
+        for one in queue.take_timed_out(self._connection, key, request.received_at):
+            self.add_notification(one, request.received_at)
         queue.add_held(self._connection, key, values, content, request.received_at)
 
     def add_same(self, request: RequestRecord, root: int) -> None:
