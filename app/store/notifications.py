@@ -53,15 +53,24 @@ def next_notification(connection: Connection) -> datetime | None:
     return None if seconds is None else to_time(seconds)
 
 
+def next_by_validator(connection: Connection) -> dict[str, datetime]:
+    """When the first is due for each validator that any are for."""
+    query = select(_notification.c.validator, func.min(_notification.c.next_at))
+    rows = connection.execute(query.group_by(_notification.c.validator)).all()
+    return {validator: to_time(seconds) for validator, seconds in rows}
+
+
 def claim_notifications(
-    connection: Connection, key: ContentKey, now: datetime, most: int
+    connection: Connection, key: ContentKey, now: datetime, most: int, validator: str | None = None
 ) -> list[ClaimedNotification]:
-    """Take up to *most* that are due, the longest due first.
+    """Take up to *most* that are due, for *validator* or for all, the longest due first.
 
     One UPDATE decides on each: it moves on the time of the next try, and of two processes that see the
     same row one finds it as it was.
     """
     due = select(_notification).where(_notification.c.next_at <= to_seconds(now))
+    if validator is not None:
+        due = due.where(_notification.c.validator == validator)
     due = due.order_by(_notification.c.next_at, _notification.c.id).limit(most)
     claimed = []
     for row in connection.execute(due.with_for_update(skip_locked=True)).all():

@@ -260,9 +260,15 @@ class SqlRepository(RevocationStatements):
         """When the first notification is due; None where there is none."""
         return notifications.next_notification(self._connection)
 
-    def claim_notifications(self, now: datetime, most: int) -> list[ClaimedNotification]:
+    def next_by_validator(self) -> dict[str, datetime]:
+        """When the first notification is due for each validator that there are any for."""
+        return notifications.next_by_validator(self._connection)
+
+    def claim_notifications(
+        self, now: datetime, most: int, validator: str | None = None
+    ) -> list[ClaimedNotification]:
         """Take up to *most* notifications that are due, so that nobody else delivers them meanwhile."""
-        return notifications.claim_notifications(self._connection, self._keys.content, now, most)
+        return notifications.claim_notifications(self._connection, self._keys.content, now, most, validator)
 
     def remove_notifications(self, ids: Sequence[int]) -> None:
         """Forget notifications that were delivered, or given up."""
