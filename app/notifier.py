@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from app.daemon_pool import DaemonPool
@@ -20,6 +20,7 @@ from ca.journal import log_line
 from ca.ports import Clock
 
 log = logging.getLogger(__name__)
+# Of each validator.
 AT_ONCE = 8
 # How often it is looked for what other processes have left.
 LOOK_SECONDS = 5.0
@@ -40,7 +41,8 @@ class Notifier:
         self._store = store
         self._notified = notified
         self._clock = clock
-        self._pool = DaemonPool(AT_ONCE, "notifying", most_queued=AT_ONCE)
+        self._pools: dict[str, DaemonPool] = {}
+        self._under_way: dict[Future[None], ClaimedNotification] = {}
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -82,36 +84,59 @@ class Notifier:
                 seconds = LOOK_SECONDS
             if seconds:
                 self._woken.wait(seconds)
+        try:
+            self._drain()
+        except StoreUnavailable as error:
+            log.warning(log_line(reason="it could not be kept what was told", detail=error))
 
     def _deliver_due(self) -> float:
-        """Deliver some of what is due, and say for how many seconds there is nothing more to do."""
-        first = self._store.read(lambda repository: repository.next_notification())
-        now = self._clock()
-        if first is None or first > now:
-            return LOOK_SECONDS if first is None else min(LOOK_SECONDS, (first - now).total_seconds())
-        claimed = self._store.transact(lambda repository: repository.claim_notifications(now, AT_ONCE))
-        told = self._deliver(claimed)
+        """Begin to deliver what is due, and say for how many seconds there is nothing more to do.
+
+        Each validator has places of its own: one that hangs keeps nobody else waiting.
+        """
+        self._forget_told()
+        first = self._store.read(lambda repository: repository.next_by_validator())
+        free = {name: AT_ONCE - self._count_under_way(name) for name in first}
+        # Who has no place free is looked at when one of his own ends, which wakes us.
+        waiting = [name for name in first if free[name]]
+        now, began = self._clock(), False
+        for name in waiting:
+            if first[name] <= now:
+                self._begin(name, free[name], now)
+                began = True
+        if began:
+            return 0.0
+        return min([LOOK_SECONDS, *((first[name] - now).total_seconds() for name in waiting)])
+
+    def _begin(self, name: str, most: int, now: datetime) -> None:
+        """Have up to *most* delivered that are due for the validator *name*."""
+        claimed = self._store.transact(lambda repository: repository.claim_notifications(now, most, name))
+        pool = self._pools.setdefault(name, DaemonPool(AT_ONCE, f"notifying {name}", most_queued=AT_ONCE))
+        for one in claimed:
+            future = pool.submit(partial(self._tell, one))
+            self._under_way[future] = one
+            future.add_done_callback(lambda _: self.wake())
+
+    def _count_under_way(self, name: str) -> int:
+        return sum(one.notification.validator == name for one in self._under_way.values())
+
+    def _forget_told(self) -> None:
+        """Settle those that have ended, and forget what is told or given up."""
+        ended = [future for future in self._under_way if future.done()]
+        told = [one.id for future in ended if self._settle(future, one := self._under_way.pop(future))]
         if told:
             self._store.transact(lambda repository: repository.remove_notifications(told))
-        return 0.0
 
-    def _deliver(self, claimed: list[ClaimedNotification]) -> list[int]:
-        """Deliver them side by side; return the numbers of those that are told or given up."""
-        under_way = {self._pool.submit(partial(self._tell, one)): one for one in claimed}
-        unfinished: set[Future[None]] = set(under_way)
-        while unfinished and not self._stopping.is_set():
-            # Woken by whatever ends first, and now and then to see whether all shall end.
-            unfinished = wait(unfinished, timeout=0.2).not_done
-        if unfinished:
-            unfinished = wait(unfinished, timeout=DRAIN_SECONDS).not_done
-        return [
-            one.id
-            for future, one in under_way.items()
-            if future not in unfinished and self._settle(future, one)
-        ]
+    def _drain(self) -> None:
+        """Give what is on its way a moment to arrive."""
+        if self._under_way:
+            wait(list(self._under_way), timeout=DRAIN_SECONDS)
+            self._forget_told()
 
     def _tell(self, claimed: ClaimedNotification) -> None:
         notification = claimed.notification
+        if not claimed.is_readable:
+            raise NotDelivered("it was kept under another secrets.key: bring that back from a backup")
         notified = self._notified.get(notification.validator)
         if notified is None:
             raise NotDelivered("there is no such validator in the settings, or it wants no notifications")

@@ -19,10 +19,10 @@ from app.linter import PkiLinter
 from app.ocsp_signer import OcspSignerFile
 from app.store import (
     ALONE,
-    AuditKey,
     DatabaseUrl,
     Sharing,
     SqlStore,
+    StoreKeys,
     open_store,
     postgresql_url,
     sqlite_url,
@@ -246,11 +246,11 @@ def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing =
 
     Raises:
         StoreUnavailable: It cannot be opened.
-        DataFolderError: There is no secret for its audit log.
+        DataFolderError: There is no secret for its audit log and what it seals.
 
     """
-    key = AuditKey.of_secret(folder.load_secret())
-    return open_store(database_url(folder, config), sharing, audit_key=key)
+    keys = StoreKeys.of_secret(folder.load_secret())
+    return open_store(database_url(folder, config), sharing, keys=keys)
 
 
 def _index(store: SqlStore, profiles: Iterable[Profile]) -> None:

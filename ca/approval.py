@@ -32,12 +32,49 @@ from ca.ports import (
     Store,
     StoredCertificate,
 )
-from ca.profiles import CertificateContent, Grants, Profile
+from ca.profiles import CertificateContent, Grants, Lint, Profile
 from ca.succession import OtherCa, find_asked, moves_on
 from ca.x509.certificate import Certificate
 from ca.x509.request import CertificationRequest, UnprovenRequest
 
 MAX_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What came of an approval: the certificate, what the linter objects to in it, and the serial numbers
+    of those that were revoked to make room for it.
+    """
+
+    certificate: StoredCertificate
+    lint: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What would be issued, for the linter."""
+
+    authority: Authority
+    csr: CertificationRequest
+    content: CertificateContent
+    profile: Profile
+
+
+class _NeedsLint(Exception):
+    """*draft* has to be linted, outside of the transaction that this undoes (see ``consultation``)."""
+
+    def __init__(self, draft: _Draft) -> None:
+        super().__init__()
+        self.draft = draft
+
+
+@dataclass(frozen=True, slots=True)
+class _Linted:
+    """A content that was linted, and what the linter objects to in it."""
+
+    content: CertificateContent | None = None
+    objections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +98,23 @@ class ApprovalDesk:
     crl_lifetime: timedelta = CRL_LIFETIME
     actor: str = "operator"
 
-    def approve(self, request_id: int) -> StoredCertificate:
-        """Issue what was asked for, once, inside one transaction; the device gets it when it polls.
+    def approve(self, request_id: int) -> Approval:
+        """Issue what was asked for, once; the device gets it when it polls.
+
+        It is linted beforehand, for that takes seconds in a process that has just begun, and nobody else
+        can write while a transaction is open.
 
         Raises:
             DecisionImpossible: It does not wait; or it would be refused now, and goes on waiting.
             StoreUnavailable: Nothing was issued.
 
         """
-        return self.store.transact(lambda repository: self._approve(request_id, repository))
+        linted = _Linted()
+        while True:
+            try:
+                return self._attempt(request_id, linted)
+            except _NeedsLint as need:
+                linted = self._lint(need.draft)
 
     def reject(self, request_id: int, reason: str) -> int | None:
         """Refuse it for good; the device hears *reason* when it polls.
@@ -87,7 +132,19 @@ class ApprovalDesk:
         reason = check_reason(reason)
         return self.store.transact(lambda repository: self._reject(request_id, reason, repository))
 
-    def _approve(self, request_id: int, repository: Repository) -> StoredCertificate:
+    def _attempt(self, request_id: int, linted: _Linted) -> Approval:
+        return self.store.transact(lambda repository: self._approve(request_id, repository, linted))
+
+    def _lint(self, draft: _Draft) -> _Linted:
+        try:
+            objections = check_lint(
+                self.linter, draft.authority, draft.csr, draft.content, draft.profile, self.clock()
+            )
+        except BadRequest as refusal:
+            raise DecisionImpossible(f"cannot be issued any more, only rejected: {refusal}") from refusal
+        return _Linted(draft.content, objections)
+
+    def _approve(self, request_id: int, repository: Repository, linted: _Linted) -> Approval:
         now = self.clock()
         queued, held = _find_waiting(request_id, repository, now)
         record = queued.record
@@ -102,8 +159,9 @@ class ApprovalDesk:
             check_not_reserved(content.subject, [one.reserved for one in self._authorities])
             check_key_use(csr, content, profile, renewed, repository, now)
             surplus = find_surplus(content, profile, record.renewal_of, repository, now)
+            if profile.lint is not Lint.OFF and linted.content != content:
+                raise _NeedsLint(_Draft(authority, csr, content, profile))
             make_room(surplus, self._authorities, repository, now, self.crl_lifetime)
-            check_lint(self.linter, authority, csr, content, profile, now)
             is_asked = issuer_id(authority.certificate) == held.issuer
             certificate = authority.sign_certificate(
                 csr,
@@ -120,9 +178,16 @@ class ApprovalDesk:
         repository.add_certificate(certificate)
         repository.settle_issued(request_id, certificate.serial, now)
         self._announce(record, held, repository, now, certificate=certificate.der)
-        detail = log_line(serial=certificate.serial, subject=certificate.subject, profile=profile.name)
+        revoked = tuple(one.serial for one in surplus)
+        detail = log_line(
+            serial=certificate.serial,
+            subject=certificate.subject,
+            profile=profile.name,
+            lint=",".join(linted.objections),
+            revoked=",".join(revoked),
+        )
         self._audit("approve", request_id, "issued", detail, repository, now)
-        return certificate
+        return Approval(certificate, linted.objections, revoked)
 
     def _reject(self, request_id: int, reason: str, repository: Repository) -> int | None:
         now = self.clock()
@@ -164,12 +229,11 @@ class ApprovalDesk:
         certificate: bytes = b"",
         reason: str = "",
     ) -> None:
-        """Have the validator that left it to a person told what that decided."""
-        validator = self._profile(record.profile).validator if record.profile in self.profiles else ""
-        if validator in self.notified:
+        """Have the validator that was asked about it told what a person decided."""
+        if held.validator in self.notified:
             kind = "issued" if certificate else "failed"
             told = Notification(
-                validator, kind, record.profile, record.transaction_id, held.csr, certificate, reason
+                held.validator, kind, record.profile, record.transaction_id, held.csr, certificate, reason
             )
             repository.add_notification(told, now)
 

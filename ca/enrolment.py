@@ -25,6 +25,7 @@ from ca.policy.queue import Queue
 from ca.policy.recipient import check_own_key
 from ca.policy.renewal import find_renewed
 from ca.policy.renewal_names import grants_over, renewal_grants, says_otherwise, settled_grants
+from ca.policy.trusted_signer import TrustedSigner
 from ca.ports import (
     Allowed,
     Applicant,
@@ -49,8 +50,8 @@ from ca.transactions import GRANTED_ELSEWHERE, earlier_answer
 class Enrolments:
     """Decides on enrolments and renewals, and issues what is granted.
 
-    *consult* has a validator asked, and *elsewhere* something computed that takes long; both let others
-    be answered meanwhile.
+    *consult* has the validator of that name asked, and *elsewhere* something computed that takes long;
+    both let others be answered meanwhile.
     """
 
     authority: Authority
@@ -61,7 +62,7 @@ class Enrolments:
     crl_lifetime: timedelta
     validators: Mapping[str, Validator]
     linter: Linter | None
-    consult: Callable[[Callable[[], Verdict]], Verdict]
+    consult: Callable[[str, Callable[[], Verdict]], Verdict]
     elsewhere: Callable[[Callable[[], object]], None]
     tally: RefusalTally
 
@@ -228,7 +229,11 @@ class Enrolments:
         if validator is None:
             raise ValidatorUnavailable(detail=f"there is no validator {name}")
         applicant = _applicant(request, exchange)
-        verdict = self.consult(lambda: validator.decide(applicant))
+        if isinstance(validator, TrustedSigner):
+            # It asks nobody, and so waits behind nobody.
+            verdict = validator.decide(applicant)
+        else:
+            verdict = self.consult(name, lambda: validator.decide(applicant))
         if isinstance(verdict, Denied):
             raise ValidatorDenied(verdict.reason, detail=f"validator {name}: {verdict.detail}")
         exchange.validator = name
@@ -296,6 +301,7 @@ class Enrolments:
             issuer=issuer_id(issuer.certificate),
             status=issuer.status,
             grants=grants.to_json(),
+            validator=exchange.validator if exchange.announced else "",
         )
         repository.add_held(exchange.record(), kept)
         exchange.write_audit(repository, self.tally)

@@ -1,8 +1,9 @@
 """What the inner ring needs from outside, as Protocols, and the records that cross the border."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from typing import Protocol, TypeAlias, TypeVar
 
 from ca.profiles import NO_GRANTS, Grants
@@ -99,7 +100,8 @@ class HeldContent:
     ended, at *forget_at*. *issuer* stands for the CA that was asked, as in a :class:`StoredCrl`; empty
     where that was not kept. *status* are the extensions that say where the certificate's status is told,
     as the server that took the request knew it; who approves may not. *grants* are what a challenge
-    password or a validator vouched for, as :meth:`ca.profiles.Grants.to_json` writes them.
+    password or a validator vouched for, as :meth:`ca.profiles.Grants.to_json` writes them. *validator* is
+    who was asked about it and is told how it ends, empty where nobody is.
     """
 
     csr: bytes
@@ -109,6 +111,7 @@ class HeldContent:
     issuer: str = ""
     status: bytes = b""
     grants: str = ""
+    validator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +258,12 @@ class Repository(Protocol):
         """
 
     def find_request(self, request_id: int, now: datetime) -> QueuedRequest | None:
-        """The request of that number."""
+        """The request of that number.
+
+        Raises:
+            DecisionImpossible: What was kept of it cannot be read.
+
+        """
 
     def settle_issued(self, request_id: int, serial: str, now: datetime) -> None:
         """Give a pending request its certificate.
@@ -309,7 +317,8 @@ class Applicant:
     """What a validator is told of a request. *csr* and *signer* are DER, times UTC.
 
     *subject_alt_names* are as ``dns:host``; *key_type* as ``rsa:2048``; *renewal_of* is the serial number
-    of the certificate that a renewal is signed with, empty for a first enrolment.
+    of the certificate that a renewal is signed with, empty for a first enrolment. *asked_at* is when the
+    time began that a validator has, by ``time.monotonic``: waiting for its turn is part of it.
     """
 
     profile: str
@@ -326,6 +335,7 @@ class Applicant:
     remote: str
     client: str
     received_at: datetime
+    asked_at: float = field(default_factory=monotonic, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +377,7 @@ class Validator(Protocol):
         """Whether it is told what came of the requests that it allowed."""
 
     def decide(self, applicant: Applicant) -> Verdict:
-        """Decide. May take as long as the validator's time limit, and runs outside of any transaction.
+        """Decide. Ends within the validator's time limit from *asked_at* on; runs outside of any transaction.
 
         Raises:
             ValidatorUnavailable: It gave no verdict in time, or none that can be understood.

@@ -58,7 +58,7 @@ def _here(work: Callable[[], object]) -> None:
     work()
 
 
-def _ask_here(question: Callable[[], Verdict]) -> Verdict:
+def _ask_here(_: str, question: Callable[[], Verdict]) -> Verdict:
     """Ask at once, where nobody else waits."""
     return question()
 
@@ -87,7 +87,7 @@ class Responder:
     elsewhere: Callable[[Callable[[], object]], None] = _here
     validators: Mapping[str, Validator] = field(default_factory=dict)
     linter: Linter | None = None
-    consult: Callable[[Callable[[], Verdict]], Verdict] = _ask_here
+    consult: Callable[[str, Callable[[], Verdict]], Verdict] = _ask_here
     tally: RefusalTally = field(default_factory=RefusalTally)
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:

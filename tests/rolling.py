@@ -80,7 +80,7 @@ class RollingWorld(World):
     def approve(self, request_id: int) -> Certificate:
         """Have a person approve, beside the server."""
         desk_ = replace(desk(self), others=self.responder.others)
-        return Certificate.load(desk_.approve(request_id).der)
+        return Certificate.load(desk_.approve(request_id).certificate.der)
 
     def by_hand(self) -> None:
         """From now on a person decides."""

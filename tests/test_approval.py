@@ -235,7 +235,7 @@ def test_what_was_forgotten_leaves_only_history(device: Device) -> None:
 def test_what_is_decided_stays_decided(world: World, device: Device) -> None:
     """The UPDATE itself refuses, whatever was read before it: of two processes one wins."""
     world.enrol(device)
-    issued = desk(world).approve(1)
+    issued = desk(world).approve(1).certificate
 
     with pytest.raises(DecisionImpossible, match="decided already"):
         world.store.transact(lambda repository: repository.settle_refused(1, "no", NOW, NOW))
@@ -314,7 +314,7 @@ def test_validity_begins_at_the_approval(world: World, device: Device) -> None:
     world.enrol(device)
     world.now = NOW + timedelta(days=6)
 
-    issued = desk(world).approve(1)
+    issued = desk(world).approve(1).certificate
 
     assert issued.not_after == world.now + timedelta(days=365)
 
@@ -357,7 +357,7 @@ def test_a_renewal_waits_too(world: World, device: Device) -> None:
     renewing = _renewal_waits(world, device)
     waiting = poll(world, renewing)
 
-    issued = desk(world).approve(2)
+    issued = desk(world).approve(2).certificate
 
     assert waiting == Pending()
     assert issued.renewed_from == world.issued()[0].serial
@@ -386,7 +386,7 @@ def test_a_renewal_asked_for_in_time_may_be_approved_late(world: World, device: 
     renewing = _renewal_waits(world, device)
     world.now = NOW + timedelta(days=370)
 
-    issued = desk(world).approve(2)
+    issued = desk(world).approve(2).certificate
 
     assert issued.not_before < world.now < issued.not_after
     assert renewing.key is not device.key

@@ -12,14 +12,14 @@ from typing import TypeAlias
 
 import pytest
 
-from app.store import AuditKey, SqlRepository, SqlStore, open_store
+from app.store import SqlRepository, SqlStore, StoreKeys, open_store
 from app.store.audit_check import KEY_MADE_ANEW, MOST_FINDINGS
 from app.store.records import AuditHead, AuditReport
 from ca.errors import StoreUnavailable
 from ca.ports import AuditEntry
 from tests.world import NOW
 
-KEY = AuditKey.of_secret(b"k" * 32)
+KEY = StoreKeys.of_secret(b"k" * 32)
 ENTRY = AuditEntry(NOW, "operator anna", "revoke", "certificate 1f", "keyCompromise", "operator", "CN=a")
 ENTRIES = 12
 Tamper: TypeAlias = Callable[[sqlite3.Connection], object]
@@ -45,8 +45,8 @@ def store(path: Path) -> Iterator[SqlStore]:
     store.close()
 
 
-def _open(path: Path, key: AuditKey = KEY) -> SqlStore:
-    return open_store(f"sqlite:///{path.as_posix()}", audit_key=key)
+def _open(path: Path, key: StoreKeys = KEY) -> SqlStore:
+    return open_store(f"sqlite:///{path.as_posix()}", keys=key)
 
 
 def _add(store: SqlStore, target: str) -> None:
@@ -266,13 +266,13 @@ def test_a_rewritten_end_is_found_by_who_wrote_the_head_down(store: SqlStore, pa
 
 def test_a_log_under_another_key_is_not_this_ones(store: SqlStore, path: Path) -> None:
     """A database brought together with the secret of another folder."""
-    with closing(_open(path, AuditKey.of_secret(b"x" * 32))) as other:
+    with closing(_open(path, StoreKeys.of_secret(b"x" * 32))) as other:
         assert _flaws(_check(other)) == [f"{number}-{number} changed" for number in range(1, ENTRIES + 1)]
 
 
 def test_after_a_lost_key_the_rest_is_checked_again(store: SqlStore, path: Path) -> None:
     """Otherwise each check ever after would cry wolf."""
-    with closing(_open(path, AuditKey.of_secret(b"new" * 11))) as other:
+    with closing(_open(path, StoreKeys.of_secret(b"new" * 11))) as other:
         _made_anew(other)
         _add(other, "later")
 
@@ -286,7 +286,7 @@ def test_after_a_lost_key_the_rest_is_checked_again(store: SqlStore, path: Path)
 
 def test_nobody_without_the_new_key_says_that_the_old_one_was_lost(store: SqlStore, path: Path) -> None:
     """Or whoever changes an entry would only have to add that."""
-    with closing(_open(path, AuditKey.of_secret(b"stranger" * 4))) as stranger:
+    with closing(_open(path, StoreKeys.of_secret(b"stranger" * 4))) as stranger:
         _made_anew(stranger)
     _tamper(path, _sql("UPDATE audit SET rule = '' WHERE number = 3"))
 

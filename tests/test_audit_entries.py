@@ -104,7 +104,7 @@ def test_approval_is_told_from_the_request_to_the_certificate(world: World, devi
     by_hand(world)
     assert world.enrol(device) == Pending()
     world.now += timedelta(hours=1)
-    issued = replace(desk(world), actor="operator anna").approve(1)
+    issued = replace(desk(world), actor="operator anna").approve(1).certificate
     certificate_of(poll(world, device))
 
     assert _told(world) == [

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Connection, event, inspect
 
 from app.config import Config
-from app.store.audit import AuditKey
 from app.store.engine import open_engine
+from app.store.keys import StoreKeys
 from app.store.repository import SqlRepository
 from tests.counting import most
 from tests.policing import ask_for
@@ -70,9 +70,9 @@ def test_the_index_is_what_certificates_are_found_by(
 
     with engine.connect() as connection, connection.begin():
         assert "SCAN certificate" in _plan(connection, "SELECT * FROM certificate", ())
-        SqlRepository(connection, AuditKey(b"")).index_certificates(by_key=True, by_subject=True)
+        SqlRepository(connection, StoreKeys.of_secret(b"")).index_certificates(by_key=True, by_subject=True)
         event.listen(connection, "before_cursor_execute", keep)
-        find(SqlRepository(connection, AuditKey(b"")))
+        find(SqlRepository(connection, StoreKeys.of_secret(b"")))
         (found,) = statements
         plan = _plan(connection, *found)
     engine.dispose()

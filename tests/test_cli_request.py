@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.store import open_store
+from app.data_folder import DataFolder
+from app.store import StoreKeys, open_store
 from app.wiring import utc_now
 from tests.command_line import CLEAN, Service, command, did, run, serving
 
@@ -175,7 +176,8 @@ def test_show_tells_whose_request_it_is(data: Path, service: Service, tmp_path: 
 
 
 def _csr(data: Path, number: int) -> bytes:
-    store = open_store(f"sqlite:///{data}/scepbox.db")
+    keys = StoreKeys.of_secret(DataFolder(data).load_secret())
+    store = open_store(f"sqlite:///{data}/scepbox.db", keys=keys)
     queued = store.transact(lambda repository: repository.find_request(number, utc_now()))
     store.close()
     assert queued is not None

@@ -1,5 +1,6 @@
 """A program that decides: what it is told, what its end means, and all the ways in which it fails."""
 
+import base64
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -185,6 +187,17 @@ def test_one_that_hangs_is_killed_in_time(program: Program, lines: str) -> None:
     assert not _is_alive(validator.cwd / "pid")
 
 
+def test_who_waited_too_long_for_a_turn_is_not_asked_about(program: Program) -> None:
+    """The limit is one of the clock on the wall, and began when the request was handed over."""
+    validator = program("open('run', 'w')", SHORT)
+
+    with pytest.raises(ValidatorUnavailable) as caught:
+        validator.decide(applicant(asked_at=time.monotonic() - 2 * SHORT))
+
+    assert "no turn within 0.7 s" in caught.value.detail
+    assert not (validator.cwd / "run").exists()
+
+
 FORK = """
 if os.fork() == 0:
     {child}
@@ -272,6 +285,57 @@ def test_errors_go_to_the_log_in_one_line_and_without_secrets(
     assert verdict == Denied(REFUSED)
     assert 'stderr="no asset\\n\\u001b[31m***"' in caplog.text
     assert PASSWORD not in caplog.text
+
+
+ODD = "hü\"n'ter 2/+&"
+LEAKS = {
+    "its input": "sys.stderr.write(sys.stdin.read())",
+    "its input, escaped once more": "sys.stderr.write(json.dumps(sys.stdin.read()))",
+    "its input, as Python shows it": "sys.stderr.write(repr(json.load(sys.stdin)))",
+    "the CSR": "sys.stderr.write(json.load(sys.stdin)['csr'])",
+    "a piece of the CSR in one line": (
+        "csr = ''.join(json.load(sys.stdin)['csr'].splitlines()[1:-1]); sys.stderr.write('x ' + csr[200:])"
+    ),
+    "the CSR in base64 for addresses": (
+        "sys.stderr.write(json.load(sys.stdin)['csr'].replace('+', '-').replace('/', '_'))"
+    ),
+    "the CSR in hexadecimal": (
+        "import base64; csr = json.load(sys.stdin)['csr'].splitlines()[1:-1];"
+        "sys.stderr.write(base64.b64decode(''.join(csr)).hex())"
+    ),
+    "an address": (
+        "import urllib.parse; p = json.load(sys.stdin)['challenge_password'];"
+        "sys.stderr.write(urllib.parse.quote(p) + ' ' + urllib.parse.urlencode({'p': p}))"
+    ),
+    "HTTP's basic authentication": (
+        "import base64; p = json.load(sys.stdin)['challenge_password'];"
+        "sys.stderr.write(base64.b64encode(('user:' + p).encode()).decode())"
+    ),
+    "more than is read of it": (
+        "p = json.load(sys.stdin)['challenge_password'];"
+        "sys.stderr.write((p * 70000).encode()[:65536 - 5].decode('utf-8', 'ignore') + p)"
+    ),
+}
+
+
+@pytest.mark.parametrize("password", [PASSWORD, ODD], ids=["plain", "odd"])
+@pytest.mark.parametrize("lines", LEAKS.values(), ids=LEAKS)
+def test_a_program_that_prints_what_it_was_told_tells_the_log_nothing(
+    program: Program, caplog: pytest.LogCaptureFixture, lines: str, password: str
+) -> None:
+    """`set -x`, a traceback or a line for debugging; the log is read by more people than the CSR."""
+    asked = applicant(password)
+    body = base64.b64encode(asked.csr).decode()
+
+    program(f"sys.stdin.reconfigure(encoding='utf-8'); {lines}").decide(asked)
+
+    (line,) = [record.getMessage() for record in caplog.records if "stderr=" in record.getMessage()]
+    told = json.loads(line.partition("stderr=")[2]) if '"' in line else line
+    for hidden in (password, json.dumps(password)[1:-1], password[:6], quote(password)):
+        assert hidden not in told
+    assert not any(body[start : start + 12] in told for start in range(len(body) - 12))
+    assert asked.csr.hex()[100:140] not in told
+    assert base64.b64encode(b"user:" + password.encode()).decode()[8:-4] not in told
 
 
 def test_a_reason_that_repeats_the_challenge_password_is_told_without_it(program: Program) -> None:

@@ -1,7 +1,8 @@
 """Linting before signing: what pkilint objects to is told, or blocked, before a certificate exists."""
 
+import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -10,15 +11,22 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from app.linter import UNREADABLE, PkiLinter
+from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import writer
+from ca.deviations import Deviations
 from ca.errors import DecisionImpossible, FailInfo
 from ca.issuing.authority import Authority
-from ca.profiles import Lint
+from ca.issuing.content import certificate_content
+from ca.issuing.draft import draft_certificate
+from ca.issuing.root import make_ca_certificate
+from ca.profiles import NO_GRANTS, Lint, Profile
 from ca.scep.messages import Failure, Pending
 from ca.x509.certificate import Certificate
+from ca.x509.name import Name
+from ca.x509.request import UnprovenRequest
 from tests.forging_csr import challenge, csr, rdn
 from tests.waiting import desk
-from tests.world import NOW, SECRET, Device, World, captured_log, certificate_of, der, name
+from tests.world import NOW, SECRET, Device, World, captured_log, certificate_of, der, name, rsa_key
 
 BLOCKED = Failure(
     FailInfo.BAD_REQUEST, "the certificate would break a rule of X.509, and this profile blocks that"
@@ -94,6 +102,55 @@ def test_a_person_cannot_approve_what_is_blocked(world: World, device: Device) -
         replace(desk(world), linter=LINTER).approve(1)
 
     assert world.issued() == []
+
+
+@dataclass
+class WatchingLinter:
+    """Objects to everything, and notes whether others could write meanwhile."""
+
+    world: World
+    others_wrote: list[bool] = field(default_factory=list)
+
+    def objections(self, _: bytes) -> list[str]:
+        writes = threading.Thread(target=self.world.audited, daemon=True)
+        writes.start()
+        writes.join(5)
+        self.others_wrote.append(not writes.is_alive())
+        return ["odd"]
+
+
+def test_an_approval_is_linted_while_others_are_served(world: World, device: Device) -> None:
+    """A process that has just begun needs seconds for it, and nobody issues while it holds the store."""
+    linter = WatchingLinter(world)
+    _under(world, Lint.OFF, by_hand=True)
+    world.enrol(device)
+    _under(world, Lint.WARN, by_hand=True)
+
+    replace(desk(world), linter=linter).approve(1)
+
+    assert linter.others_wrote == [True]
+
+
+def test_what_is_odd_about_an_approved_certificate_is_told(world: World, device: Device) -> None:
+    """To the person, and in the audit log: who only warns wants to read the warning."""
+    _under(world, Lint.WARN, by_hand=True)
+    world.enrol(device, LONG_COUNTRY)
+
+    approval = replace(desk(world), linter=LINTER).approve(1)
+
+    assert "itu.invalid_asn1_syntax" in approval.lint
+    assert "lint=itu.invalid_asn1_syntax" in world.audited()[-1].detail
+
+
+def test_the_key_for_a_draft_is_made_quickly() -> None:
+    """One of 8192 bits takes half a minute, and its signature is looked at by nobody."""
+    ca = Certificate.load(make_ca_certificate(Name.from_text("CN=Large CA"), rsa_key(9, 3072), 10, NOW))
+    payload = UnprovenRequest(Device().csr(), Deviations()).read(CryptoLevel.COMPATIBLE, Deviations())
+    content = certificate_content(payload, Profile(), NO_GRANTS)
+
+    draft = draft_certificate(Authority(ca, rsa_key(9, 3072)), payload, content, Profile(), NOW)
+
+    assert len(x509.load_der_x509_certificate(draft).signature) == 2048 // 8
 
 
 @pytest.mark.parametrize(

@@ -318,12 +318,15 @@ def test_an_approval_makes_room(world: World) -> None:
     first, second = Device(), Device(key=rsa_key(2))
     for device, name in ((first, "t1"), (second, "t2")):
         assert world.enrol(device, device.csr(), name) == Pending()
-    old = desk(world).approve(1)
+    old = desk(world).approve(1).certificate
     assert old.serial in {one.serial for one in in_force(world)}
     world.now += timedelta(minutes=1)
 
-    new = desk(world).approve(2)
+    approval = desk(world).approve(2)
 
+    new = approval.certificate
+    assert approval.revoked == (old.serial,)
+    assert f"revoked={old.serial}" in world.audited()[-1].detail
     assert on_crl(world) == {old.serial: "superseded"}
     assert certificate_of(poll(world, second, "t2")).der == new.der
     assert [one.serial for one in in_force(world)] == [new.serial]
@@ -337,7 +340,7 @@ def test_a_person_renews_what_is_full(world: World) -> None:
     world.now = DUE
     assert renew(world, old) == Pending()
 
-    assert desk(world).approve(2).renewed_from == f"{old.serial_number:x}"
+    assert desk(world).approve(2).certificate.renewed_from == f"{old.serial_number:x}"
 
 
 @pytest.mark.parametrize("by_hand", [False, True])

@@ -59,7 +59,7 @@ def test_what_waited_before_the_upgrade_is_approved_after(url: str, tmp_path: Pa
     _copy(url, former)
 
     upgraded = by_hand(World(former))
-    issued = desk(upgraded).approve(1)
+    issued = desk(upgraded).approve(1).certificate
 
     assert upgraded.enrol(device) == Success(issued.der)
     upgraded.store.close()

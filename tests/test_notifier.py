@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.notifier import GIVE_UP_AFTER, Notifier
+from app.notifier import AT_ONCE, GIVE_UP_AFTER, Notifier
 from app.store import SqlStore, open_store
 from app.store.notifications import FIRST_PAUSE, LONGEST_PAUSE, ClaimedNotification, pause_after
 from app.validators.notified import NotDelivered
@@ -309,6 +309,38 @@ def test_one_that_hangs_keeps_neither_the_others_nor_the_end(store: SqlStore, cl
 
     assert seconds < 6
     assert [one.notification.reason for one in left] == ["reason 0"]
+
+
+def test_a_validator_that_is_down_keeps_no_other_waiting(store: SqlStore, clock: Clock) -> None:
+    """However much is to be told to it, before and after; of its own it has so many places and no more."""
+    go_on, told = threading.Event(), Told()
+
+    def hang(_: Notification) -> None:
+        go_on.wait(60)
+
+    down = Told("down", fails=hang)
+    for number in range(3 * AT_ONCE):
+        keep(store, failed("down", f"reason {number}"))
+    notifier = Notifier(store, {"down": down, "mdm": told}, clock)
+    notifier.start()
+    try:
+        assert await_(lambda: down.tries == AT_ONCE)
+        started = time.monotonic()
+        add(store, 3)
+        assert await_(lambda: len(told.heard) == 3)
+        seconds, tries = time.monotonic() - started, down.tries
+        go_on.set()
+        assert await_(lambda: len(down.heard) == 3 * AT_ONCE and is_empty(store))
+    finally:
+        go_on.set()
+        notifier.stop()
+
+    assert seconds < 3
+    assert tries == AT_ONCE
+
+
+def keep(store: SqlStore, notification: Notification) -> None:
+    store.transact(lambda repository: repository.add_notification(notification, NOW))
 
 
 def test_idle_it_is_done_at_once(store: SqlStore, clock: Clock) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.store import open_store
+from app.data_folder import DataFolder
+from app.store import StoreKeys, open_store
 from tests.applicants import failed
 from tests.command_line import did, run, serving
 from tests.services import Reply, Service, running
@@ -44,7 +45,8 @@ def data(tmp_path: Path, receiver: Service) -> Path:
 
 def leave(data: Path, count: int) -> None:
     """Have notifications waiting, as another process does."""
-    store = open_store(f"sqlite:///{data}/scepbox.db")
+    keys = StoreKeys.of_secret(DataFolder(data).load_secret())
+    store = open_store(f"sqlite:///{data}/scepbox.db", keys=keys)
     for number in range(count):
         one = failed("mdm", f"reason {number}")
         store.transact(lambda repository, one=one: repository.add_notification(one, datetime.now(UTC)))  # type: ignore[misc]

@@ -31,7 +31,7 @@ def test_an_approved_request_is_issued_to_who_polls(world: World, device: Device
     world.enrol(device)
     waiting = poll(world, device)
 
-    issued = desk(world).approve(1)
+    issued = desk(world).approve(1).certificate
 
     assert waiting == Pending()
     assert certificate_of(poll(world, device)).der == issued.der
@@ -67,7 +67,7 @@ def test_each_reply_has_the_nonce_of_the_message_it_answers(world: World, device
 def test_polling_by_the_same_request_works_as_well(world: World, device: Device) -> None:
     """Certmonger and scepclient poll by sending the PKCSReq again."""
     waiting = [world.enrol(device), world.enrol(device)]
-    issued = desk(world).approve(1)
+    issued = desk(world).approve(1).certificate
 
     assert waiting == [Pending(), Pending()]
     assert certificate_of(world.enrol(device)).der == issued.der
@@ -138,7 +138,7 @@ def test_the_same_csr_under_a_new_transaction_waits_once(world: World, device: D
     """RFC 8894 5.2: a client recovers by a new PKCSReq; both transactions get the one certificate."""
     outcomes = [world.enrol(device, transaction_id=one) for one in ("t1", "t2", "t2", "t1")]
 
-    issued = desk(world).approve(1)
+    issued = desk(world).approve(1).certificate
 
     assert outcomes == [Pending()] * 4
     assert len(requests(world)) == 1
@@ -168,7 +168,7 @@ def test_a_copy_signed_anew_by_strangers_never_locks_the_device_out(world: World
     assert outcomes[:8] == [Pending()] * 8
     assert_rejected(outcomes[8], "transactionID")
     assert rightful == Pending()
-    issued = desk(world).approve(1)
+    issued = desk(world).approve(1).certificate
     assert certificate_of(poll(world, device)).der == issued.der
     assert len(requests(world, "issued")) == 1
 
@@ -191,7 +191,7 @@ def test_a_rejected_transaction_is_free_for_another_csr(world: World, device: De
 
     assert outcome == poll(world, renamed) == Pending()
     assert_rejected(world.enrol(device), "the name is wrong")
-    issued = desk(world).approve(requests(world, "pending")[0].id)
+    issued = desk(world).approve(requests(world, "pending")[0].id).certificate
     assert certificate_of(poll(world, renamed)).der == issued.der
 
 
@@ -276,6 +276,6 @@ def test_a_waiting_request_survives_a_restart(device: Device) -> None:
     second = by_hand(World(url, uses=1))
 
     assert poll(second, device) == Pending()
-    issued = desk(second).approve(1)
+    issued = desk(second).approve(1).certificate
     assert certificate_of(poll(second, device)).der == issued.der
     second.store.close()

@@ -88,7 +88,7 @@ def test_a_full_queue_refuses_the_newcomer_and_keeps_the_rest(world: World, devi
     _assert_full(late)
     assert len(requests(world, "pending")) == 5
     assert requests(world, "pending")[0].record.transaction_id == "first"
-    issued = desk(world).approve(1)
+    issued = desk(world).approve(1).certificate
     assert certificate_of(poll(world, device, "first")).der == issued.der
 
 

@@ -384,7 +384,7 @@ def test_a_request_made_again_while_it_is_approved_is_approved_too(
         again = pool.submit(world.enrol, device, None, "t2")
         time.sleep(0.3)
         slow.may_commit.set()
-        issued = approval.result()
+        issued = approval.result().certificate
 
     assert again.result() == Success(issued.der)
     assert certificate_of(poll(world, device, "t1")).der == issued.der
@@ -421,7 +421,7 @@ def test_two_people_at_two_servers_decide_once(world: World, other: SqlStore, de
     def approve(number: int) -> str:
         start.wait()
         try:
-            return desks[number].approve(1).serial
+            return desks[number].approve(1).certificate.serial
         except DecisionImpossible as error:
             return str(error)
 

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.config.patterns import compile_pattern
-from ca.errors import FailInfo
+from ca.errors import FailInfo, ValidatorUnavailable
 from ca.issuing.root import make_ca_certificate
 from ca.policy.trusted_signer import TrustedSigner
+from ca.ports import Verdict
 from ca.profiles import Profile
 from ca.scep.messages import Failure
 from ca.x509.certificate import Certificate
@@ -147,6 +148,17 @@ def test_certificates_in_between_come_with_the_message(world: World) -> None:
 
     assert world.enrol(device) == REFUSED
     certificate_of(device.read(world.respond(with_line.message()), world.ca, "t2"))
+
+
+def test_who_asks_nobody_waits_behind_nobody(world: World) -> None:
+    """However many requests wait for validators elsewhere: a signature is checked here."""
+
+    def full(*_: object) -> Verdict:
+        raise ValidatorUnavailable
+
+    world.responder = replace(world.responder, consult=full)
+
+    certificate_of(world.enrol(_device(_certificate("serial-4711", rsa_key(2)), rsa_key(2))))
 
 
 def test_several_cas_may_be_trusted(world: World) -> None:

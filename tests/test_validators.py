@@ -8,6 +8,7 @@ import pytest
 
 from ca.asn1 import writer
 from ca.errors import FailInfo, ValidatorUnavailable
+from ca.policy.queue import TIMED_OUT
 from ca.ports import Allowed, Applicant, Deferred, Denied, Notification, Verdict
 from ca.profiles import Grants, Profile, WhenFull
 from ca.scep.messages import Failure, MessageType, Outcome, Pending
@@ -110,7 +111,7 @@ def test_what_the_validator_leaves_to_a_person_waits(world: World, gate: Gatekee
 
     assert world.enrol(device) == Pending()
 
-    issued = desk(world).approve(1)
+    issued = desk(world).approve(1).certificate
     assert issued.subject == "CN=ipad-17,O=Example"
     assert certificate_of(world.enrol(device)).der == issued.der
     assert len(gate.asked) == 1
@@ -282,12 +283,59 @@ def test_who_left_it_to_a_person_is_told_how_that_decided(
     world.enrol(device, payload)
     decides = replace(desk(world), notified=frozenset({"gate"}))
 
-    certificate = decides.approve(1).der if approved else b""
+    certificate = decides.approve(1).certificate.der if approved else b""
     if not approved:
         decides.reject(1, "not one of ours")
 
     kind, reason = ("issued", "") if approved else ("failed", "not one of ours")
     assert _told(world) == [Notification("gate", kind, "default", "t1", payload, certificate, reason)]
+
+
+def test_another_validator_of_today_is_not_told_of_what_it_was_not_asked(
+    world: World, gate: Gatekeeper, device: Device
+) -> None:
+    """Who was asked waits for the end, whatever the profile says when a person decides."""
+    gate.wants_notifications = True
+    _says(gate, Deferred())
+    world.enrol(device)
+    world.profile = replace(world.profile, validator="another")
+
+    replace(desk(world), notified=frozenset({"gate", "another"})).approve(1)
+
+    assert [one.validator for one in _told(world)] == ["gate"]
+
+
+def test_of_a_renewal_that_nobody_was_asked_about_nobody_is_told(
+    world: World, gate: Gatekeeper, device: Device
+) -> None:
+    """It would be about a transaction that the validator has never heard of."""
+    gate.wants_notifications = True
+    device.signer, device.signer_key = certificate_of(world.enrol(device)), device.key
+    world.profile = replace(world.profile, manual_approval=True)
+    world.now += timedelta(days=340)
+    _told(world)
+    assert ask(world, device, device.csr(), MessageType.RENEWAL_REQ, "t2") == Pending()
+
+    replace(desk(world), notified=frozenset({"gate"})).approve(2)
+
+    assert "t2" not in {one.transaction_id for one in _told(world)}
+
+
+def test_who_left_it_to_a_person_hears_that_nobody_decided(
+    world: World, gate: Gatekeeper, device: Device
+) -> None:
+    """Once, when the next request begins to wait."""
+    gate.wants_notifications = True
+    _says(gate, Deferred())
+    payload, other = device.csr(), Device("other", rsa_key(2))
+    world.enrol(device, payload)
+    world.now += timedelta(days=8)
+
+    world.enrol(other, transaction_id="t2")
+    world.now += timedelta(minutes=1)
+    world.enrol(Device("third", rsa_key(3)), transaction_id="t3")
+
+    assert _told(world) == [Notification("gate", "failed", "default", "t1", payload, b"", TIMED_OUT)]
 
 
 def test_the_validator_is_shown_a_challenge_of_any_length(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.validators.redaction import Redaction
 from app.validators.verdict import MAX_OCTETS, REFUSED, NoVerdict, Statement, read_statement, safe_text
 from ca.approval import MAX_REASON, check_reason
 from ca.ports import Allowed, Deferred, Denied, Verdict
@@ -15,7 +16,7 @@ SID = "S-1-5-21-1004336348-1177238915-682003330-1104"
 
 
 def verdict(said: object, secret: str | None = None) -> Verdict:
-    return read_statement(json.dumps(said).encode(), secret).verdict()
+    return read_statement(json.dumps(said).encode(), Redaction(secret)).verdict()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ NONSENSE = {
 def test_nonsense_is_no_verdict(octets: bytes) -> None:
     """Whatever is not understood must not become a certificate."""
     with pytest.raises(NoVerdict):
-        read_statement(octets, None).verdict()
+        read_statement(octets, Redaction(None)).verdict()
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,19 @@ def test_a_reason_never_repeats_the_challenge_password() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("before", [150, 190, 196, 200, 396])
+def test_what_is_cut_was_looked_through_before(before: int) -> None:
+    """Half a password is half the work of guessing it."""
+    long = "x " * (before // 2) + "hunter2-of-the-device"
+
+    told = verdict({"allow": False, "reason": long}, "hunter2-of-the-device")
+    with pytest.raises(NoVerdict) as caught:
+        verdict({"allow": True, long: True}, "hunter2-of-the-device")
+
+    assert isinstance(told, Denied)
+    assert "hun" not in told.reason + str(caught.value)
+
+
 def test_a_statement_of_nothing_is_no_verdict() -> None:
     """Default deny."""
     with pytest.raises(NoVerdict):
@@ -172,7 +186,7 @@ _FIELDS = st.sampled_from(["allow", "hold", "reason", "subject", "subject_alt_na
 def test_any_octets_are_a_verdict_or_none(octets: bytes) -> None:
     """Never a fault, which would be a 500 for the device; and an allowance only of a plain yes."""
     try:
-        found = read_statement(octets, "secret").verdict()
+        found = read_statement(octets, Redaction("secret")).verdict()
     except NoVerdict:
         return
     if isinstance(found, Allowed):

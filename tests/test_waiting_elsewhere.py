@@ -31,9 +31,9 @@ CROWD = 16
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """A pool of the test's own in the place of the process's; what hangs in it goes on when this is set."""
+    """Pools of the test's own in the place of the process's; what hangs in it goes on when this is set."""
     go_on = threading.Event()
-    monkeypatch.setattr(rounds, "_WAITING", DaemonPool(MOST_WAITING, "test", most_queued=MOST_WAITING))
+    monkeypatch.setattr(rounds, "_WAITING", {})
     yield go_on
     go_on.set()
 
@@ -57,9 +57,9 @@ def test_what_it_returns_and_raises_comes_back(pool: threading.Event) -> None:
     served = Rounds(woken.set)
 
     def task() -> None:
-        seen.append(wait_elsewhere(lambda: threading.current_thread().name))
+        seen.append(wait_elsewhere("mdm", lambda: threading.current_thread().name))
         with pytest.raises(ZeroDivisionError):
-            wait_elsewhere(lambda: 1 // 0)
+            wait_elsewhere("mdm", lambda: 1 // 0)
         seen.append("raised")
 
     served.add(task)
@@ -69,8 +69,8 @@ def test_what_it_returns_and_raises_comes_back(pool: threading.Event) -> None:
         if not served and len(seen) < 2:
             assert woken.wait(10)
 
-    assert seen == ["test-0", "raised"]
-    assert wait_elsewhere(lambda: threading.current_thread().name) == threading.current_thread().name
+    assert seen == ["waiting for mdm-0", "raised"]
+    assert wait_elsewhere("mdm", lambda: threading.current_thread().name) == threading.current_thread().name
 
 
 def test_a_crowd_that_waits_keeps_nobody_else(pool: threading.Event) -> None:
@@ -78,7 +78,7 @@ def test_a_crowd_that_waits_keeps_nobody_else(pool: threading.Event) -> None:
 
     def respond(message: bytes, _profile: Profile, _peer: Peer, _deviations: Deviations) -> bytes:
         if message == b"s":
-            wait_elsewhere(lambda: pool.wait(30))
+            wait_elsewhere("mdm", lambda: pool.wait(30))
             return message + str(request.environ["HTTP_X_NAME"]).encode()
         return message
 
@@ -111,7 +111,7 @@ def test_others_are_served_at_full_speed_beside_a_slow_validator(pool: threading
 
         def respond(message: bytes, _profile: Profile, _peer: Peer, _deviations: Deviations) -> bytes:
             if message == b"s":
-                return type(wait_elsewhere(lambda: validator.decide(asked))).__name__.encode()
+                return type(wait_elsewhere("mdm", lambda: validator.decide(asked))).__name__.encode()
             return message
 
         with serving(web_of(respond)) as served, ExitStack() as stack:
@@ -152,7 +152,7 @@ def test_a_validator_that_hangs_is_answered_in_time(pool: threading.Event) -> No
 
         def respond(message: bytes, _profile: Profile, _peer: Peer, _deviations: Deviations) -> bytes:
             try:
-                wait_elsewhere(lambda: validator.decide(applicant()))
+                wait_elsewhere("mdm", lambda: validator.decide(applicant()))
             except ValidatorUnavailable as refusal:
                 return refusal.detail.encode()
             return b"a verdict"
@@ -176,7 +176,7 @@ def test_one_too_many_is_refused_at_once(pool: threading.Event) -> None:
 
     def one_more() -> None:
         try:
-            wait_elsewhere(lambda: pool.wait(30))
+            wait_elsewhere("mdm", lambda: pool.wait(30))
         except ValidatorUnavailable as refusal:
             refused.append(refusal.detail)
 
@@ -187,6 +187,61 @@ def test_one_too_many_is_refused_at_once(pool: threading.Event) -> None:
 
     assert len(refused) == 3
     assert str(2 * MOST_WAITING) in refused[0]
+
+
+def test_a_validator_that_hangs_takes_no_place_of_another(pool: threading.Event) -> None:
+    """Whoever brings down the service behind one profile must not shut all the others."""
+    served, answered = Rounds(), []
+
+    def hang() -> None:
+        wait_elsewhere("down", lambda: pool.wait(30))
+
+    for _ in range(2 * MOST_WAITING):
+        served.add(hang)
+    while served:
+        served.run()
+    woken = threading.Event()
+    served.wake = woken.set
+
+    served.add(lambda: answered.append(wait_elsewhere("sound", lambda: "a verdict")))
+    served.run()
+    assert woken.wait(10)
+    served.run()
+
+    assert answered == ["a verdict"]
+
+
+def test_the_time_limit_holds_for_the_wait_for_a_turn_too(pool: threading.Event) -> None:
+    """A device that is answered after twice the limit has given up; and nobody is asked in its name."""
+    asked: list[object] = []
+
+    def hang(connection: object) -> None:
+        asked.append(connection)
+        pool.wait(30)
+
+    with bare_socket(hang) as url:
+        validator, applied = webhook(url, 1.5), applicant()
+        served, details = Rounds(), []
+
+        def one() -> None:
+            try:
+                wait_elsewhere("mdm", lambda: validator.decide(applied))
+            except ValidatorUnavailable as refusal:
+                details.append(refusal.detail)
+
+        for _ in range(2 * MOST_WAITING):
+            served.add(one)
+        started = time.monotonic()
+        while len(details) < 2 * MOST_WAITING and time.monotonic() - started < 20:
+            served.run()
+            time.sleep(0.01)
+        seconds, connections = time.monotonic() - started, len(asked)
+        pool.set()
+
+    assert set(details) == {"validator mdm: no answer within 1.5 s"}
+    assert len(details) == 2 * MOST_WAITING
+    assert seconds < 2.8
+    assert connections <= MOST_WAITING
 
 
 def test_a_pool_has_no_more_threads_than_it_needs() -> None:

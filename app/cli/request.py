@@ -79,7 +79,10 @@ def list_(place: Workplace, status: str, as_json: bool) -> None:
 def show(place: Workplace, request_id: int, as_json: bool) -> None:
     """Show one request with all that tells whose it is, the fingerprints that devices display too."""
     place.require_ca()
-    queued = place.read(lambda repository: repository.find_request(request_id, utc_now()))
+    try:
+        queued = place.read(lambda repository: repository.find_request(request_id, utc_now()))
+    except DecisionImpossible as error:
+        raise NotDone(f"request {request_id} {error}; {_see(place)}") from error
     if queued is None:
         raise NotDone(f"request {request_id} is not known; {_see(place)}")
     if as_json:
@@ -101,10 +104,15 @@ def approve(place: Workplace, request_id: int) -> None:
     cas = place.load_cas()
     with closing(place.open_store()) as store:
         try:
-            certificate = build_approval_desk(cas, place.config, store, operator()).approve(request_id)
+            approval = build_approval_desk(cas, place.config, store, operator()).approve(request_id)
         except DecisionImpossible as error:
             raise NotDone(f"request {request_id} {error}; {_see(place)}") from error
+    certificate = approval.certificate
     say(f"request {request_id} approved: {certificate.subject}, until {certificate.not_after:%Y-%m-%d}")
+    if approval.lint:
+        say(f"warning: the linter objects to it: {', '.join(approval.lint)}")
+    if approval.revoked:
+        say(f"revoked to make room for it: {', '.join(approval.revoked)}")
     say("the device gets its certificate when it asks next")
     click.echo(certificate.serial)
 

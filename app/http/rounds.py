@@ -29,7 +29,8 @@ _ELSEWHERE = ThreadPoolExecutor(1, "elsewhere")
 # Waiting costs no CPU, so that many may; no end of the program waits for them. Whoever comes when as many
 # again wait for a free one would be answered too late, and is answered at once.
 MOST_WAITING = 32
-_WAITING = DaemonPool(MOST_WAITING, "waiting", most_queued=MOST_WAITING)
+# One for each that is waited for: one that hangs must not take the places of who asks another.
+_WAITING: dict[str, DaemonPool] = {}
 
 
 class Rounds:
@@ -83,19 +84,23 @@ def do_elsewhere(work: Callable[[], object]) -> None:
     _leave(work, _ELSEWHERE.submit)
 
 
-def wait_elsewhere(work: Callable[[], T]) -> T:
-    """Have *work*, which waits for another program, done in another thread, and return what it returns.
+def wait_elsewhere(name: str, work: Callable[[], T]) -> T:
+    """Have *work*, which waits for the validator *name*, done in another thread, and return what it returns.
 
     Outside a round it is done here. No transaction may be open around it.
 
     Raises:
-        ValidatorUnavailable: Too many wait already.
+        ValidatorUnavailable: Too many wait for that one already.
 
     """
+    pool = _WAITING.get(name)
+    if pool is None:
+        pool = _WAITING[name] = DaemonPool(MOST_WAITING, f"waiting for {name}", most_queued=MOST_WAITING)
     try:
-        return _leave(work, _WAITING.submit)
+        return _leave(work, pool.submit)
     except PoolFull as error:
-        raise ValidatorUnavailable(detail=f"{2 * MOST_WAITING} requests wait for validators") from error
+        detail = f"validator {name}: {2 * MOST_WAITING} requests wait for it already"
+        raise ValidatorUnavailable(detail=detail) from error
 
 
 def _leave(work: Callable[[], T], submit: Callable[[Callable[[], T]], Future[T]]) -> T:

@@ -7,16 +7,18 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from app.store import tables
+from app.store.keys import ContentKey, WrongSecret
 from app.store.locks import Overtaken
 from ca.errors import DecisionImpossible, FailInfo
 from ca.policy.queue import TIMED_OUT
 from ca.policy.source import source_of
-from ca.ports import HeldContent, HeldRequest, Peer, QueuedRequest, RequestRecord
+from ca.ports import HeldContent, HeldRequest, Notification, Peer, QueuedRequest, RequestRecord
 
 _challenge, _request, _held = tables.challenge, tables.request, tables.held
 _BAD_REQUEST = FailInfo.BAD_REQUEST.label
 # Of the same CSR under several transactions the first arrival stands for all.
 _FIRST = _request.c.same_as.is_(None)
+_LOST = "was kept under another secrets.key: bring that back from a backup, or have the device ask anew"
 
 
 def held_request(row: Any) -> HeldRequest:
@@ -43,23 +45,49 @@ def count_pending(connection: Connection, profile: str, remote: str, now: dateti
 
 
 def add_held(
-    connection: Connection, values: dict[str, object], content: HeldContent, received_at: datetime
+    connection: Connection,
+    content_key: ContentKey,
+    values: dict[str, object],
+    content: HeldContent,
+    received_at: datetime,
 ) -> None:
     """Keep a request with what is needed to decide on it, and forget those whose time is over."""
     _forget(connection, received_at)
     times = {"decide_by": _seconds(content.decide_by), "forget_at": _seconds(content.forget_at)}
     added = connection.execute(insert(_request), {**values, **times})
     key = added.inserted_primary_key
+    number = key[0] if key else None
     mac = select(_challenge.c.mac).where(_challenge.c.id == values["challenge_id"]).scalar_subquery()
     row = {
-        "request_id": key[0] if key else None,
-        "csr": content.csr,
+        "request_id": number,
+        "csr": content_key.seal(content.csr, "held", str(number)),
         "signer": content.signer,
         "issuer": content.issuer,
         "status": content.status or None,
         "grants": content.grants or None,
+        "validator": content.validator or None,
     }
     connection.execute(insert(_held).values(**row, challenge_mac=mac))
+
+
+def take_timed_out(connection: Connection, content_key: ContentKey, now: datetime) -> list[Notification]:
+    """What validators are to be told of requests that nobody decided on; of each once."""
+    late = (_request.c.status == "pending", _request.c.decide_by <= _seconds(now))
+    query = select(
+        _request.c.id, _request.c.profile, _request.c.transaction_id, _held.c.csr, _held.c.validator
+    )
+    query = query.join(_held, _held.c.request_id == _request.c.id)
+    told = []
+    for row in connection.execute(query.where(*late, _held.c.validator.is_not(None))).all():
+        try:
+            csr = content_key.unseal(row.csr, "held", str(row.id))
+        except WrongSecret:
+            continue
+        connection.execute(update(_held).where(_held.c.request_id == row.id).values(validator=None))
+        told.append(
+            Notification(row.validator, "failed", row.profile, row.transaction_id, csr, reason=TIMED_OUT)
+        )
+    return told
 
 
 def add_same(connection: Connection, values: dict[str, object], root: int) -> None:
@@ -87,10 +115,25 @@ def move_held(connection: Connection, root: int, issuer: str, status: bytes, unl
     connection.execute(change.values(issuer=issuer, status=status or None))
 
 
-def find_request(connection: Connection, request_id: int, now: datetime) -> QueuedRequest | None:
-    """The request of that number, with what was kept of it."""
+def find_request(
+    connection: Connection, content_key: ContentKey, request_id: int, now: datetime
+) -> QueuedRequest | None:
+    """The request of that number, with what was kept of it.
+
+    Raises:
+        DecisionImpossible: That cannot be read.
+
+    """
     status = _held.c.status.label("status_extensions")
-    kept = (_held.c.csr, _held.c.signer, _held.c.decided_at, _held.c.issuer, status, _held.c.grants)
+    kept = (
+        _held.c.csr,
+        _held.c.signer,
+        _held.c.decided_at,
+        _held.c.issuer,
+        status,
+        _held.c.grants,
+        _held.c.validator,
+    )
     query = select(_request, *kept)
     query = query.outerjoin(_held, _held.c.request_id == _request.c.id)
     row = connection.execute(query.where(_request.c.id == request_id, _FIRST)).one_or_none()
@@ -99,8 +142,18 @@ def find_request(connection: Connection, request_id: int, now: datetime) -> Queu
     content = None
     if row.csr is not None and row.forget_at is not None:
         times = _time(row.decide_by), _time(row.forget_at)
+        try:
+            csr = content_key.unseal(row.csr, "held", str(request_id))
+        except WrongSecret as error:
+            raise DecisionImpossible(_LOST) from error
         content = HeldContent(
-            row.csr, row.signer, *times, row.issuer or "", row.status_extensions or b"", row.grants or ""
+            csr,
+            row.signer,
+            *times,
+            row.issuer or "",
+            row.status_extensions or b"",
+            row.grants or "",
+            row.validator or "",
         )
     return _queued(row, now, content, None if row.decided_at is None else _time(row.decided_at))
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -23,8 +22,9 @@ from sqlalchemy import (
 )
 
 from app.store import ndes, notifications, queue, tables
-from app.store.audit import AuditChain, AuditKey, last_entry, list_entries
+from app.store.audit import AuditChain, last_entry, list_entries
 from app.store.audit_check import check_audit
+from app.store.keys import StoreKeys
 from app.store.locks import lock, share
 from app.store.notifications import ClaimedNotification
 from app.store.prepared import Prepared
@@ -103,9 +103,9 @@ _ADD_REFUSED = Prepared(insert(_request).returning(_request.c.id), _REQUEST_COLU
 class SqlRepository(RevocationStatements):
     """The store inside one transaction (see :class:`ca.ports.Repository`)."""
 
-    def __init__(self, connection: Connection, audit_key: AuditKey) -> None:
+    def __init__(self, connection: Connection, keys: StoreKeys) -> None:
         super().__init__(connection)
-        self._audit_key = audit_key
+        self._keys = keys
         # Whether there is something new to tell a validator (see SqlStore.on_notification).
         self.has_notified = False
         self._entries: list[AuditEntry] = []
@@ -130,7 +130,7 @@ class SqlRepository(RevocationStatements):
         has committed.
         """
         if self._entries:
-            chain = AuditChain(self._connection, self._audit_key)
+            chain = AuditChain(self._connection, self._keys.audit)
             for entry in self._entries:
                 chain.add(entry)
         self._entries.clear()
@@ -249,21 +249,26 @@ class SqlRepository(RevocationStatements):
 
         *on_entry* is called for each that was looked at.
         """
-        return check_audit(self._connection, self._audit_key, known, on_entry)
+        return check_audit(self._connection, self._keys.audit, known, on_entry)
 
     def add_notification(self, notification: Notification, at: datetime) -> None:
         """Keep what a validator has to be told, until it was."""
-        values = {**asdict(notification), "created_at": _seconds(at), "next_at": _seconds(at)}
-        self._connection.execute(insert(_notification), values)
+        notifications.add_notification(self._connection, self._keys.content, notification, at)
         self.has_notified = True
 
     def next_notification(self) -> datetime | None:
         """When the first notification is due; None where there is none."""
         return notifications.next_notification(self._connection)
 
-    def claim_notifications(self, now: datetime, most: int) -> list[ClaimedNotification]:
+    def next_by_validator(self) -> dict[str, datetime]:
+        """When the first notification is due for each validator that there are any for."""
+        return notifications.next_by_validator(self._connection)
+
+    def claim_notifications(
+        self, now: datetime, most: int, validator: str | None = None
+    ) -> list[ClaimedNotification]:
         """Take up to *most* notifications that are due, so that nobody else delivers them meanwhile."""
-        return notifications.claim_notifications(self._connection, now, most)
+        return notifications.claim_notifications(self._connection, self._keys.content, now, most, validator)
 
     def remove_notifications(self, ids: Sequence[int]) -> None:
         """Forget notifications that were delivered, or given up."""
@@ -290,8 +295,11 @@ class SqlRepository(RevocationStatements):
         return queue.count_pending(self._connection, profile, remote, now)
 
     def add_held(self, request: RequestRecord, content: HeldContent) -> None:
-        """Keep a request until a person has decided on it."""
-        queue.add_held(self._connection, _request_values(request), content, request.received_at)
+        """Keep a request until a person has decided on it, and have told that others waited in vain."""
+        values, key = _request_values(request), self._keys.content
+        for one in queue.take_timed_out(self._connection, key, request.received_at):
+            self.add_notification(one, request.received_at)
+        queue.add_held(self._connection, key, values, content, request.received_at)
 
     def add_same(self, request: RequestRecord, root: int) -> None:
         """Keep that the held request *root* was also made under the keys of *request*."""
@@ -303,7 +311,7 @@ class SqlRepository(RevocationStatements):
 
     def find_request(self, request_id: int, now: datetime) -> QueuedRequest | None:
         """The request of that number."""
-        return queue.find_request(self._connection, request_id, now)
+        return queue.find_request(self._connection, self._keys.content, request_id, now)
 
     def list_requests(self, now: datetime, status: str = "all") -> Iterable[QueuedRequest]:
         """Requests, the oldest first; *status* is ``pending``, ``issued``, ``refused`` or ``all``."""

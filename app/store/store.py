@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app.store.audit import AuditKey
 from app.store.batch import OWN_FAULTS, Job, is_overtaken, run_on_postgresql, run_on_sqlite
 from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, in_one_line, open_engine
+from app.store.keys import StoreKeys
 from app.store.migrate import migrate
 from app.store.repository import SqlRepository
 from app.store.statement import EarlierWorkFailed, find_pipeline
@@ -43,7 +43,7 @@ class Sharing:
 
 
 ALONE = Sharing()
-_NO_SECRET = AuditKey(b"")
+_NO_SECRET = StoreKeys.of_secret(b"")
 
 
 class SqlStore:
@@ -54,10 +54,10 @@ class SqlStore:
     before that commit is on the disk.
     """
 
-    def __init__(self, engine: Engine, sharing: Sharing, audit_key: AuditKey) -> None:
+    def __init__(self, engine: Engine, sharing: Sharing, keys: StoreKeys) -> None:
         self._engine = engine
         self._sharing = sharing
-        self._audit_key = audit_key
+        self._keys = keys
         self._lock = threading.Lock()
         # One for all: whoever holds the lock uses it.
         self._connection: Connection | None = None
@@ -142,7 +142,7 @@ class SqlStore:
 
     def _commit(self, jobs: Sequence[Job[Any]]) -> list[Job[Any]]:
         connection = self._connect()
-        repository = SqlRepository(connection, self._audit_key)
+        repository = SqlRepository(connection, self._keys)
         overtaken: list[Job[Any]] = []
         if self._is_postgresql:
             with connection.begin():
@@ -174,7 +174,7 @@ class SqlStore:
             with self._engine.connect() as connection:
                 connection.execution_options(**READ_ONLY)
                 with connection.begin():
-                    return work(SqlRepository(connection, self._audit_key))
+                    return work(SqlRepository(connection, self._keys))
         except (SQLAlchemyError, self._driver_error) as error:
             raise _unavailable(error) from error
 
@@ -214,10 +214,10 @@ class SqlStore:
                 connection.close()
 
 
-def open_store(url: DatabaseUrl, sharing: Sharing = ALONE, *, audit_key: AuditKey = _NO_SECRET) -> SqlStore:
+def open_store(url: DatabaseUrl, sharing: Sharing = ALONE, *, keys: StoreKeys = _NO_SECRET) -> SqlStore:
     """Open the database at *url*, made or brought to the newest schema where needed.
 
-    *audit_key* is that of the data folder it belongs to, for the audit log.
+    *keys* are those of the data folder that it belongs to.
 
     Raises:
         StoreUnavailable: It cannot be opened, or is of a newer program.
@@ -235,7 +235,7 @@ def open_store(url: DatabaseUrl, sharing: Sharing = ALONE, *, audit_key: AuditKe
     except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         engine.dispose()
         raise _unavailable(error) from error
-    return SqlStore(engine, sharing, audit_key)
+    return SqlStore(engine, sharing, keys)
 
 
 def _unavailable(error: BaseException) -> StoreUnavailable:

@@ -128,6 +128,8 @@ held = Table(
     Column("status", LargeBinary),
     # What a challenge password or a validator vouched for, as JSON; NULL for nothing.
     Column("grants", Text),
+    # Which validator is told how it ends; NULL for none.
+    Column("validator", Text),
 )
 
 audit = Table(

@@ -53,9 +53,9 @@ class Deadline:
     at: float
 
     @classmethod
-    def after(cls, seconds: float) -> "Deadline":
-        """The moment *seconds* from now."""
-        return cls(seconds, time.monotonic() + seconds)
+    def after(cls, seconds: float, begin: float | None = None) -> "Deadline":
+        """The moment *seconds* from *begin*, by ``time.monotonic``, or from now."""
+        return cls(seconds, (time.monotonic() if begin is None else begin) + seconds)
 
     @property
     def remaining(self) -> float:
@@ -217,6 +217,9 @@ class _SecurePool(HTTPSConnectionPool):
 def _translate(error: Exception) -> NoAnswer:
     """Whether another try may help, and the words for the log."""
     inner = error.args[1] if isinstance(error, failures.ProtocolError) and len(error.args) > 1 else error
+    if isinstance(inner, http.client.HTTPException) and not isinstance(inner, _CLOSED):
+        # Its text is what came, which may repeat what was sent.
+        return NoAnswer("the answer is no HTTP")
     text = safe_text(str(error)) or type(error).__name__
     if isinstance(error, failures.NewConnectionError) or isinstance(inner, _CLOSED):
         return NotReached(text)

@@ -6,12 +6,14 @@ import logging
 import os
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.validators.facts import facts
-from app.validators.verdict import MAX_OCTETS, NoVerdict, Statement, read_statement, redact, safe_text
+from app.validators.redaction import Redaction
+from app.validators.verdict import MAX_OCTETS, NoVerdict, Statement, read_statement, safe_text
 from ca.errors import ValidatorUnavailable
 from ca.journal import log_line
 from ca.ports import Applicant, Verdict
@@ -50,16 +52,21 @@ class ExecValidator:
 
     def decide(self, applicant: Applicant) -> Verdict:
         """Run it (see :class:`ca.ports.Validator`)."""
-        run = asyncio.run(self._run(json.dumps(facts(applicant)).encode("utf-8")))
-        self._tell_stderr(run.stderr, applicant.challenge_password)
+        seconds = applicant.asked_at + self.timeout_seconds - time.monotonic()
+        if seconds <= 0:
+            # Nobody waits for its answer any more.
+            raise self._unavailable(f"no turn within {self.timeout_seconds:g} s")
+        run = asyncio.run(self._run(json.dumps(facts(applicant)).encode("utf-8"), seconds))
+        redact = Redaction.of(applicant)
+        self._tell_stderr(run.stderr, redact)
         if run.failure:
             raise self._unavailable(run.failure)
         try:
-            return _read(run.code, bytes(run.stdout), applicant.challenge_password).verdict()
+            return _read(run.code, bytes(run.stdout), redact).verdict()
         except NoVerdict as error:
             raise self._unavailable(f"what it printed is no verdict: {error}") from error
 
-    async def _run(self, stdin: bytes) -> "_Run":
+    async def _run(self, stdin: bytes, seconds: float) -> "_Run":
         loop = asyncio.get_running_loop()
         run = _Run(stdin)
         try:
@@ -76,7 +83,7 @@ class ExecValidator:
             run.failure = f"{self.command[0]} cannot be run: {getattr(error, 'strerror', None) or error}"
             return run
         try:
-            async with asyncio.timeout(self.timeout_seconds):
+            async with asyncio.timeout(seconds):
                 await run.over.wait()
         except TimeoutError:
             run.failure = f"no end within {self.timeout_seconds:g} s"
@@ -91,8 +98,12 @@ class ExecValidator:
         run.code = transport.get_returncode()
         return run
 
-    def _tell_stderr(self, octets: bytearray, challenge_password: str | None) -> None:
-        text = redact(octets.decode("utf-8", "replace").strip(), challenge_password)
+    def _tell_stderr(self, octets: bytearray, redact: Redaction) -> None:
+        text = redact(octets.decode("utf-8", "replace"))
+        if len(octets) >= MAX_OCTETS:
+            # What was cut in two is not known again.
+            text = text[: max(0, len(text) - redact.longest)]
+        text = text.strip()
         if text:
             log.warning(log_line(validator=self.name, stderr=text[:MAX_STDERR]))
 
@@ -122,7 +133,6 @@ class _Run(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Keep what it prints, as far as there is room."""
         if fd == _STDERR:
-            # A challenge password that is cut in two would not be known again, so that there is room.
             self.stderr += data[: MAX_OCTETS - len(self.stderr)]
         elif fd == _STDOUT and not self.failure:
             self.stdout += data
@@ -150,7 +160,7 @@ def _kill(transport: asyncio.SubprocessTransport) -> None:
             transport.kill()
 
 
-def _read(code: int | None, stdout: bytes, secret: str | None) -> Statement:
+def _read(code: int | None, stdout: bytes, redact: Redaction) -> Statement:
     """What exit code and output say together.
 
     Raises:
@@ -159,7 +169,7 @@ def _read(code: int | None, stdout: bytes, secret: str | None) -> Statement:
     """
     if code not in (ALLOW, DENY, HOLD):
         raise NoVerdict(f"it ended with {_how(code)}")
-    said = read_statement(stdout, secret) if stdout.strip() else Statement()
+    said = read_statement(stdout, redact) if stdout.strip() else Statement()
     if said.allow not in (None, code == ALLOW) or (said.hold and code != HOLD):
         raise NoVerdict(f"it contradicts exit code {code}")
     return replace(said, allow=code == ALLOW, hold=code == HOLD)

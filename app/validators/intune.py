@@ -19,6 +19,7 @@ from app.validators.entra import Credential, Tokens, read_object
 from app.validators.exchange import Answer, Caller, Deadline, NoAnswer, Request
 from app.validators.intune_codes import REFUSALS, SUCCESS
 from app.validators.notified import NotDelivered
+from app.validators.redaction import Redaction
 from app.validators.verdict import safe_text
 from ca.errors import ValidatorUnavailable
 from ca.ports import Allowed, Applicant, Denied, Notification, Verdict
@@ -153,13 +154,15 @@ class IntuneValidator:
         content = {"request": _common(applicant.transaction_id, applicant.csr)}
         activity = str(uuid.uuid4())
         try:
-            code = self.service.act(VALIDATE, content, activity, Deadline.after(self.timeout_seconds))
+            deadline = Deadline.after(self.timeout_seconds, applicant.asked_at)
+            code = self.service.act(VALIDATE, content, activity, deadline)
         except NoAnswer as error:
             raise self._unavailable(str(error), activity) from error
         if code == SUCCESS:
             return Allowed(Grants(sid_as_requested=True), f"intune activity {activity}")
         if code not in REFUSALS:
-            raise self._unavailable(f"Intune answered the code {safe_text(code)!r}", activity)
+            told = safe_text(Redaction.of(applicant)(code))
+            raise self._unavailable(f"Intune answered the code {told!r}", activity)
         return Denied(REFUSALS[code], f"intune {code}, activity {activity}")
 
     def notify(self, notification: Notification) -> None:
@@ -171,7 +174,8 @@ class IntuneValidator:
         except NoAnswer as error:
             raise NotDelivered(f"{error} (activity {activity})") from error
         if code != SUCCESS:
-            raise NotDelivered(f"Intune answered the code {safe_text(code)!r} (activity {activity})")
+            told = safe_text(Redaction(None, notification.csr)(code))
+            raise NotDelivered(f"Intune answered the code {told!r} (activity {activity})")
 
     def _unavailable(self, why: str, activity: str) -> ValidatorUnavailable:
         return ValidatorUnavailable(detail=f"validator {self.name}: {why} (activity {activity})")

@@ -1,9 +1,10 @@
 """What a program or a service says of a request: read strictly, for a word misread would be a certificate."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from app.validators.redaction import Redaction
 from ca.approval import MAX_REASON, check_reason
 from ca.issuing.sid import is_account
 from ca.ports import Allowed, Deferred, Denied, Verdict
@@ -53,8 +54,8 @@ class Statement:
                 return Denied(self.reason or REFUSED)
 
 
-def read_statement(octets: bytes, secret: str | None) -> Statement:
-    """Read the JSON of a verdict. *secret* is the challenge password, which no reason may repeat.
+def read_statement(octets: bytes, redact: Redaction) -> Statement:
+    """Read the JSON of a verdict. *redact* takes out what no reason may repeat.
 
     A key that is not known is refused: a mistyped ``subject`` would have the device's own wish certified.
 
@@ -62,14 +63,6 @@ def read_statement(octets: bytes, secret: str | None) -> Statement:
         NoVerdict: It is no such JSON.
 
     """
-    try:
-        said = _read_statement(octets)
-    except NoVerdict as error:
-        raise NoVerdict(redact(str(error), secret)) from None
-    return replace(said, reason=safe_text(redact(said.reason, secret)))
-
-
-def _read_statement(octets: bytes) -> Statement:
     if len(octets) > MAX_OCTETS:
         raise NoVerdict(f"it is longer than {MAX_OCTETS} octets")
     try:
@@ -79,15 +72,10 @@ def _read_statement(octets: bytes) -> Statement:
     if not isinstance(said, dict):
         raise NoVerdict("it is no JSON object")
     for key in said.keys() - _KNOWN:
-        raise NoVerdict(f"{safe_text(key)!r} is nothing that a verdict has")
+        raise NoVerdict(f"{safe_text(redact(key))!r} is nothing that a verdict has")
     allow, hold = _take(said, "allow", bool), _take(said, "hold", bool)
-    grants = Grants(_subject(said), _subject_alt_names(said), _sid(said))
-    return Statement(allow, bool(hold), _take(said, "reason", str) or "", grants)
-
-
-def redact(text: str, secret: str | None) -> str:
-    """*text* without the challenge password, which whoever was told of it may repeat."""
-    return text.replace(secret, "***") if secret else text
+    grants = Grants(_subject(said, redact), _subject_alt_names(said, redact), _sid(said))
+    return Statement(allow, bool(hold), safe_text(redact(_take(said, "reason", str) or "")), grants)
 
 
 def safe_text(text: str) -> str:
@@ -114,7 +102,7 @@ def _take(said: dict[str, Any], key: str, kind: type) -> Any:
     return value
 
 
-def _subject(said: dict[str, Any]) -> str | None:
+def _subject(said: dict[str, Any], redact: Redaction) -> str | None:
     """An empty one is what some languages write for none."""
     text = _take(said, "subject", str)
     if not text:
@@ -124,10 +112,10 @@ def _subject(said: dict[str, Any]) -> str | None:
             raise ValueError("too long")
         return str(Name.from_text(text))
     except ValueError as error:
-        raise NoVerdict(f"subject: {safe_text(str(error))}") from error
+        raise NoVerdict(f"subject: {safe_text(redact(str(error)))}") from None
 
 
-def _subject_alt_names(said: dict[str, Any]) -> tuple[str, ...] | None:
+def _subject_alt_names(said: dict[str, Any], redact: Redaction) -> tuple[str, ...] | None:
     names = _take(said, "subject_alt_names", list)
     if names is None:
         return None
@@ -136,7 +124,7 @@ def _subject_alt_names(said: dict[str, Any]) -> tuple[str, ...] | None:
     try:
         return tuple(str(GeneralName.from_text(name)) for name in names)
     except ValueError as error:
-        raise NoVerdict(f"subject_alt_names: {safe_text(str(error))}") from error
+        raise NoVerdict(f"subject_alt_names: {safe_text(redact(str(error)))}") from None
 
 
 def _sid(said: dict[str, Any]) -> str:

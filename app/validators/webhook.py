@@ -15,6 +15,7 @@ from typing import Any
 from app.validators.exchange import Answer, Caller, Deadline, NoAnswer, Request
 from app.validators.facts import facts, pem, rfc3339
 from app.validators.notified import NotDelivered
+from app.validators.redaction import Redaction
 from app.validators.verdict import NoVerdict, read_statement
 from ca.errors import ValidatorUnavailable
 from ca.ports import Applicant, Notification, Verdict
@@ -59,10 +60,11 @@ class WebhookValidator:
             **facts(applicant),
         }
         try:
-            answer = self._post(self.url, content)
+            deadline = Deadline.after(self.timeout_seconds, applicant.asked_at)
+            answer = self._post(self.url, content, deadline)
             if answer.status != OK:
                 raise NoAnswer(f"HTTP {answer.status}{_hint(answer.status)}")
-            return read_statement(answer.body, applicant.challenge_password).verdict()
+            return read_statement(answer.body, Redaction.of(applicant)).verdict()
         except NoAnswer as error:
             raise ValidatorUnavailable(detail=f"validator {self.name}: {error}") from error
         except NoVerdict as error:
@@ -89,13 +91,13 @@ class WebhookValidator:
             content["scepErrorCode"] = _BAD_REQUEST
             content["scepErrorDescription"] = content["reason"] = notification.reason
         try:
-            answer = self._post(self.notify_url, content)
+            answer = self._post(self.notify_url, content, Deadline.after(self.timeout_seconds))
         except NoAnswer as error:
             raise NotDelivered(str(error)) from error
         if not OK <= answer.status < 300:
             raise NotDelivered(f"HTTP {answer.status}{_hint(answer.status)}")
 
-    def _post(self, url: str, content: dict[str, Any]) -> Answer:
+    def _post(self, url: str, content: dict[str, Any], deadline: Deadline) -> Answer:
         now = self.now()
         timestamp = rfc3339(datetime.fromtimestamp(now, UTC))
         body = json.dumps({"timestamp": timestamp, **content}).encode("ascii")
@@ -106,7 +108,7 @@ class WebhookValidator:
             "X-Scepbox-Timestamp": f"{now:.0f}",
             "X-Scepbox-Signature": hmac.digest(self.secret, b"%.0f." % now + body, "sha256").hex(),
         }
-        return self.caller.send(Request(url, headers, body), Deadline.after(self.timeout_seconds))
+        return self.caller.send(Request(url, headers, body), deadline)
 
 
 def _request(applicant: Applicant) -> dict[str, Any]:

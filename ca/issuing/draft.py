@@ -12,6 +12,9 @@ from ca.ports import Linter
 from ca.profiles import CertificateContent, Lint, Profile
 from ca.x509.request import CertificationRequest
 
+# Of longer ones some take seconds to make.
+_RSA_BITS = 2048
+
 
 def check_lint(
     linter: Linter | None,
@@ -59,7 +62,8 @@ def draft_certificate(
 def _throwaway(like: PrivateKey) -> PrivateKey:
     match like:
         case rsa.RSAPrivateKey():
-            return _rsa_key(like.key_size)
+            # Its signature is as good as a longer one: nobody checks it.
+            return _rsa_key(min(like.key_size, _RSA_BITS))
         case ec.EllipticCurvePrivateKey():
             return ec.generate_private_key(like.curve)
     return ed25519.Ed25519PrivateKey.generate()

@@ -23,6 +23,7 @@ def upgrade() -> None:
     op.add_column("challenge", sa.Column("used_at", sa.BigInteger))
     op.add_column("challenge", sa.Column("used_by", sa.Text))
     op.add_column("held", sa.Column("grants", sa.Text))
+    op.add_column("held", sa.Column("validator", sa.Text))
     op.create_table(
         "audit",
         sa.Column(
