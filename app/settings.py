@@ -30,6 +30,9 @@ AT_THE_START = (
     "limits.connections",
     "limits.request_seconds",
     "limits.idle_seconds",
+    "limits.queries_per_minute",
+    "challenge.guesses_per_minute",
+    "challenge.guesses_overall_per_minute",
 )
 
 
