@@ -1,6 +1,7 @@
 """A file of challenge passwords to make (CSV): read and checked whole, every bad line told at once."""
 
 import csv
+import io
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +11,10 @@ from typing import TypeVar
 from app.challenge_terms import (
     DEFAULT_SPAN,
     DEFAULT_USES,
+    SHORT,
     Terms,
     end_of,
+    is_short,
     read_name,
     read_secret_text,
     read_span,
@@ -36,13 +39,14 @@ class Row:
 
 
 class ChallengeFile:
-    """Reads the rows; *problems* collects what is wrong with them, by line."""
+    """Reads the rows; *problems* collects what is wrong with them, *warnings* what is odd, by line."""
 
     def __init__(self, profiles: Collection[str], now: datetime) -> None:
         self._profiles = profiles
         self._now = now
         self._secrets: dict[str, int] = {}
         self.problems: list[tuple[int, str]] = []
+        self.warnings: list[tuple[int, str]] = []
 
     def read(self, octets: bytes, on_row: Callable[[], object] = lambda: None) -> list[Row]:
         """The rows of the file that are right; *on_row* is called for each that was looked at."""
@@ -68,7 +72,8 @@ class ChallengeFile:
         head = text.partition("\n")[0]
         # What some spreadsheets call comma-separated where the comma is in numbers.
         delimiter = ";" if ";" in head and "," not in head else ","
-        lines = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+        # Not by splitlines, for which a line ends at more characters than a row does.
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         columns = self._columns(next(lines, []))
         if columns is None:
             return
@@ -97,9 +102,12 @@ class ChallengeFile:
         return None if self.problems else columns
 
     def _row(self, line: int, columns: Sequence[str], fields: Sequence[str]) -> Row | None:
-        if len(fields) > len(columns):
-            # Not looked into: what stands in the wrong column may be a secret.
-            what = f"{len(fields)} fields for {len(columns)} columns; put what has a comma in it in quotes"
+        if len(fields) != len(columns):
+            # Not looked into: what stands in the wrong column may be a secret. And what a short row has
+            # lost may be the names that its password was to be bound to.
+            many, few = "put what has a comma in it in quotes", "an empty field has its comma too"
+            hint = many if len(fields) > len(columns) else few
+            what = f"{len(fields)} fields for {len(columns)} columns; {hint}"
             self._object(line, what)
             return None
         before = len(self.problems)
@@ -122,6 +130,10 @@ class ChallengeFile:
                 return otherwise
 
         self._check_secret(line, cells["secret"])
+        if is_short(cells["secret"]):
+            self.warnings.append((line, f"secret: {SHORT}"))
+        if any(one and ":" not in one for one in sans):
+            self.warnings.append((line, "san: a name without a kind is taken for a host name, dns:"))
         if not cells["note"].isprintable():
             self._object(line, "note: not one line of text")
         profile = cells["profile"] or DEFAULT

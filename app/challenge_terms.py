@@ -16,6 +16,9 @@ DEFAULT_USES, DEFAULT_SPAN = "1", "1h"
 _SPAN = re.compile(r"([0-9]{1,6})([smhdwy])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 _USES = re.compile(r"[0-9]{1,9}")
+# NDES' have 16; whoever may guess ten times a minute finds one of a few characters.
+_SHORT_CHARACTERS = 12
+SHORT = f"fewer than {_SHORT_CHARACTERS} characters can be guessed; one that is made here cannot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +146,8 @@ def read_secret_text(text: str) -> str:
     if not text or len(text) > MAX_CHALLENGE:
         raise ValueError(f"a challenge password has 1 to {MAX_CHALLENGE} characters")
     return text
+
+
+def is_short(secret: str) -> bool:
+    """Whether a person brought a challenge password that others may guess; empty is none."""
+    return 0 < len(secret) < _SHORT_CHARACTERS

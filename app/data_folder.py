@@ -85,6 +85,11 @@ class DataFolder:
         return self.path / "reload.toml"
 
     @property
+    def settings_in_force(self) -> Path:
+        """The settings that the server has taken in last, and the path of the file they came from."""
+        return self.path / "settings.in-force.json"
+
+    @property
     def admin_password(self) -> Path:
         """The Argon2id hash of the administrator's password; absent where none was set."""
         return self.path / "admin.hash"

@@ -1,14 +1,11 @@
 """How many wrong challenge passwords a process takes in: by source, and from all together."""
 
-from ipaddress import IPv6Address, ip_address
-
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-# Who has one address of an IPv6 network has 2 to the power of 64 of them.
-_IPV6_NETWORK_BITS = 64
-_MOST_CHARACTERS = 64
+from ca.policy.source import source_of
+
 MINUTE = 60
 
 
@@ -29,7 +26,7 @@ class GuessCounter:
     def note_wrong(self, remote: str) -> None:
         """Count a wrong one."""
         limiter = self._limiter = self._limiter or SlidingWindowCounterRateLimiter(MemoryStorage())
-        if limiter.test(self._all) and limiter.hit(self._source, network_of(remote)):
+        if limiter.test(self._all) and limiter.hit(self._source, source_of(remote)):
             limiter.hit(self._all)
 
     def is_exhausted(self, remote: str) -> bool:
@@ -37,18 +34,4 @@ class GuessCounter:
         limiter = self._limiter
         if limiter is None:
             return False
-        return not (limiter.test(self._all) and limiter.test(self._source, network_of(remote)))
-
-
-def network_of(remote: str) -> str:
-    """What counts as one source: an IPv4 address, or a network of IPv6; whatever is no address, itself."""
-    try:
-        address = ip_address(remote)
-    except ValueError:
-        return remote[:_MOST_CHARACTERS]
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    bits = 128 - _IPV6_NETWORK_BITS
-    return str(IPv6Address(int(address) >> bits << bits))
+        return not (limiter.test(self._all) and limiter.test(self._source, source_of(remote)))

@@ -6,21 +6,19 @@ and then leaves a mark in the data folder. Every process that serves looks at th
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.config import Config, ConfigError, load_config, parse_config, read_settings
-from app.data_folder import DataFolder, DataFolderError, replace_private
+from app.config import Config, ConfigError, parse_config, read_settings
+from app.data_folder import DataFolder, DataFolderError
+from app.in_force import InForce, leave_in_force, read_in_force, replace_while_read
 from ca.issuing.key_store import KeyUnusable
 from ca.issuing.root import CaUnusable
 from ca.journal import log_line
 
 log = logging.getLogger(__name__)
-_TRIES = 20
-_NAP_SECONDS = 0.1
 # What is bound, opened or started once. A section stands for all that is in it.
 AT_THE_START = (
     "server.listen",
@@ -32,6 +30,9 @@ AT_THE_START = (
     "limits.connections",
     "limits.request_seconds",
     "limits.idle_seconds",
+    "limits.queries_per_minute",
+    "challenge.guesses_per_minute",
+    "challenge.guesses_overall_per_minute",
 )
 
 
@@ -47,6 +48,7 @@ class ReloadMark:
         # Looked at with each request: as text, which costs half of what a Path does.
         self._mark = str(folder.reload_mark)
         self._settings = folder.reloaded_settings
+        self._in_force = folder.settings_in_force
 
     def look(self) -> int:
         """What is another number after each reload."""
@@ -62,7 +64,7 @@ class ReloadMark:
             OSError: The folder cannot be written to.
 
         """
-        _replace(self._settings, text.encode())
+        replace_while_read(self._settings, text.encode())
         binary = getattr(os, "O_BINARY", 0)
         descriptor = os.open(self._mark, os.O_WRONLY | os.O_CREAT | os.O_APPEND | binary, 0o600)
         try:
@@ -70,14 +72,34 @@ class ReloadMark:
         finally:
             os.close(descriptor)
 
-    def load(self) -> Config:
-        """What is to be taken in.
+    def read(self) -> str:
+        """The text of what is to be taken in.
 
         Raises:
-            ConfigError: It cannot be read, or this process's environment is at odds with it.
+            ConfigError: It cannot be read.
 
         """
-        return load_config(self._settings)
+        return read_settings(self._settings)
+
+    def parse(self, text: str) -> Config:
+        """Read that *text*.
+
+        Raises:
+            ConfigError: This process's environment is at odds with it.
+
+        """
+        return parse_config(text, self._settings)
+
+    def leave_in_force(self, in_force: InForce) -> None:
+        """Leave what was taken in; where the folder cannot be written to, the log says so."""
+        try:
+            leave_in_force(self._in_force, in_force)
+        except OSError as error:
+            log.error(log_line(reason="what was taken in cannot be kept", detail=error))
+
+    def in_force(self) -> InForce | None:
+        """What the server has taken in last; None where none ever ran."""
+        return read_in_force(self._in_force)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +113,9 @@ class Change:
 class Settings:
     """The settings in force.
 
-    *find* finds the settings file; *config* is what the program was started with, *seen* the mark that
-    was there before those were read. *on_change* is called with what was taken in. With *announces* one
-    line of the log tells what has changed.
+    *find* finds the settings file, which is *file* once it is there; *config* is what the program was
+    started with, *seen* the mark that was there before those were read. *on_change* is called with what
+    was taken in. With *announces* one line of the log tells what has changed.
     """
 
     def __init__(
@@ -102,10 +124,12 @@ class Settings:
         config: Config,
         mark: ReloadMark,
         seen: int,
+        file: str = "",
     ) -> None:
         self._find = find
         self._mark = mark
         self._seen = seen
+        self._file = file
         self.on_change: Callable[[Config], None] = lambda _: None
         self._started_with = config
         self._config = config
@@ -124,12 +148,38 @@ class Settings:
         """
         seen = self._mark.look()
         if seen != self._seen:
-            config = self._mark.load()
+            text = self._mark.read()
+            config = self._mark.parse(text)
+            self.on_change(config)
             if self.announces:
                 self._announce(self._compare(config))
-            self.on_change(config)
+                self._mark.leave_in_force(InForce(self._file, text))
             self._config, self._seen = config, seen
         return self._config
+
+    def begin(self) -> None:
+        """Take in what is in force, in a process that is new beside others.
+
+        What cannot be taken in, for a file that it names is gone, is told to the log, and what the server
+        had before counts: a process that serves is worth more than one that ends at once, again and again.
+        """
+        try:
+            self.current()
+        except ConfigError as error:
+            for problem in str(error).splitlines():
+                log.error(log_line(reason="the settings cannot be taken in", detail=problem))
+            self._fall_back()
+
+    def _fall_back(self) -> None:
+        seen, before = self._mark.look(), self._mark.in_force()
+        try:
+            config = self._config if before is None else self._mark.parse(before.text)
+            self.on_change(config)
+        except ConfigError:
+            # Those of the start, which were loaded with all that they need.
+            config = self._config
+            self.on_change(config)
+        self._config, self._seen = config, seen
 
     def reload(self, check: Callable[[Config], object]) -> Change:
         """Have every process take in what the settings are now, if *check* has nothing against them.
@@ -144,9 +194,8 @@ class Settings:
         return change
 
     def _compare(self, config: Config) -> Change:
-        changed = tuple(_differing(self._config.model_dump(), config.model_dump()))
-        since_start = _differing(self._started_with.model_dump(), config.model_dump())
-        return Change(changed, tuple(filter(_counts_at_the_start, since_start)))
+        since_start = find_changed(self._started_with, config)
+        return Change(find_changed(self._config, config), tuple(filter(_counts_at_the_start, since_start)))
 
     def _announce(self, change: Change) -> None:
         names, waiting = ",".join(change.names) or "none", ",".join(change.waiting) or "none"
@@ -174,16 +223,9 @@ def check_and_mark(
     return config
 
 
-def _replace(path: Path, content: bytes) -> None:
-    for tries_left in reversed(range(_TRIES)):
-        try:
-            replace_private(path, content)
-            return
-        except PermissionError:
-            # Windows replaces no file that somebody is just reading.
-            if os.name != "nt" or not tries_left:
-                raise
-            time.sleep(_NAP_SECONDS)
+def find_changed(old: Config, new: Config) -> tuple[str, ...]:
+    """The dotted names of the settings that differ, never a value."""
+    return tuple(_differing(old.model_dump(), new.model_dump()))
 
 
 def _counts_at_the_start(name: str) -> bool:
@@ -191,7 +233,6 @@ def _counts_at_the_start(name: str) -> bool:
 
 
 def _differing(old: Mapping[str, Any], new: Mapping[str, Any], head: str = "") -> Iterator[str]:
-    """The dotted names of what differs, never a value."""
     for name in sorted(old.keys() | new.keys()):
         before, after = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(after, dict):

@@ -42,7 +42,7 @@ from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.guesses import UNLIMITED
 from ca.policy.trusted_signer import TrustedSigner
-from ca.ports import GuessLimit, Validator
+from ca.ports import GuessLimit, QueryLimit, Validator
 from ca.profiles import Profile
 from ca.responder import Responder
 from ca.scep.codec import encode_ca_certificates, encode_ca_chain
@@ -111,15 +111,20 @@ class Counts:
 
     guesses: GuessLimit = UNLIMITED
     tally: RefusalTally = field(default_factory=RefusalTally)
+    queries: QueryLimit | None = None
 
 
 def build_counts(config: Config, processes: int) -> Counts:
     """What each of so many *processes* counts."""
     # A quarter of the start of a verb, which needs none of it.
     from app.guesses import GuessCounter
+    from app.queries import QueryCounter
 
     said = config.challenge
-    return Counts(GuessCounter(said.guesses_per_minute, said.guesses_overall_per_minute, processes=processes))
+    return Counts(
+        GuessCounter(said.guesses_per_minute, said.guesses_overall_per_minute, processes=processes),
+        queries=QueryCounter(config.limits.queries_per_minute, processes=processes),
+    )
 
 
 def build_web(
@@ -153,6 +158,7 @@ def build_web(
         elsewhere=do_elsewhere,
         linter=PkiLinter(),
         tally=counts.tally,
+        queries=counts.queries,
         validators=validators or {},
         consult=wait_elsewhere,
     )

@@ -8,6 +8,7 @@
     - EnvelopeUnreadable                    whatever went wrong behind the encryption
     - UnknownMessageType
     - OperationNotOffered
+    - TooManyQueries
     - TransactionInUse
     - RequestRejected                       a person said no, or nobody said anything in time
     - QueueFull                             too many requests wait for a person already
@@ -109,6 +110,13 @@ class UnknownMessageType(BadRequest):
 
 class OperationNotOffered(BadRequest):
     """A message of the RFC that this server has not switched on."""
+
+
+class TooManyQueries(BadRequest):
+    """One source asks for more certificates and CRLs than any device would (RFC 8894 7.8)."""
+
+    def __init__(self) -> None:
+        super().__init__("too many queries from this address; the CRL is at /crl")
 
 
 class TransactionInUse(BadRequest):

@@ -402,6 +402,13 @@ class GuessLimit(Protocol):
         """Whether there were too many, from where *remote* is or from everywhere."""
 
 
+class QueryLimit(Protocol):
+    """How many queries are answered to one source (RFC 8894 7.8)."""
+
+    def admits(self, remote: str) -> bool:
+        """Count a query that came from the address *remote*, and say whether there is room for it."""
+
+
 class Store(Protocol):
     """Where the outcomes are kept."""
 

@@ -13,7 +13,14 @@ from ca.algorithms.password import sealing_key
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
 from ca.enrolment import Enrolments
-from ca.errors import BadCertId, OperationNotOffered, RequestRejected, ScepError, TooManyGuesses
+from ca.errors import (
+    BadCertId,
+    OperationNotOffered,
+    RequestRejected,
+    ScepError,
+    TooManyGuesses,
+    TooManyQueries,
+)
 from ca.identity import Identities, ScepIdentity
 from ca.issuing.authority import Authority
 from ca.issuing.crl import CRL_LIFETIME, current_crl
@@ -21,7 +28,18 @@ from ca.journal import Exchange
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.queue import Queue
 from ca.policy.recipient import find_recipient
-from ca.ports import Clock, Linter, Peer, Repository, Store, StoredCertificate, StoredCrl, Validator, Verdict
+from ca.ports import (
+    Clock,
+    Linter,
+    Peer,
+    QueryLimit,
+    Repository,
+    Store,
+    StoredCertificate,
+    StoredCrl,
+    Validator,
+    Verdict,
+)
 from ca.profiles import Profile
 from ca.scep import codec
 from ca.scep.messages import (
@@ -72,7 +90,7 @@ class Responder:
     today, while it changes: the one that an envelope is for decides who answers (RFC 8894 5.1).
     *elsewhere* does what takes long, and lets others be answered meanwhile; *consult* does so for what
     waits, which is asking *validators*, by the names that profiles call them. *tally* keeps refusals from
-    filling the audit log.
+    filling the audit log; *queries* keeps one source from asking for ever.
     """
 
     authority: Authority
@@ -89,6 +107,7 @@ class Responder:
     linter: Linter | None = None
     consult: Callable[[str, Callable[[], Verdict]], Verdict] = _ask_here
     tally: RefusalTally = field(default_factory=RefusalTally)
+    queries: QueryLimit | None = None
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -107,7 +126,7 @@ class Responder:
         try:
             message = codec.decode_pki_message(signed, transaction, profile.crypto)
             exchange.message_type = message.message_type.label
-            _check_offered(message, profile)
+            _check_offered(message, profile, peer, self.queries)
             door = find_door(message, doors)
             reply.identity = identity = door.identity
             request = codec.decode_request(message, identity.key, identity.certificate, profile.crypto)
@@ -133,6 +152,9 @@ class Responder:
         match refusal:
             case RequestRejected():
                 # It is on record, and a device may ask for it every few seconds.
+                return
+            case TooManyQueries():
+                # The log of the server has it; a transaction for each would be what it is refused for.
                 return
             case TooManyGuesses():
                 # A transaction for each would be what the guesses are for.
@@ -263,10 +285,17 @@ class _Reply:
         )
 
 
-def _check_offered(message: PkiMessage, profile: Profile) -> None:
-    """RFC 8894 7.8: queries cost as much as an enrolment, and some have a better way to answer them."""
-    if message.message_type in (MessageType.GET_CERT, MessageType.GET_CRL) and not profile.queries:
+def _check_offered(message: PkiMessage, profile: Profile, peer: Peer, queries: QueryLimit | None) -> None:
+    """RFC 8894 7.8: queries cost as much as an enrolment, and some have a better way to answer them.
+
+    Before the envelope is opened, which is what they cost.
+    """
+    if message.message_type not in (MessageType.GET_CERT, MessageType.GET_CRL):
+        return
+    if not profile.queries:
         raise OperationNotOffered(f"{message.message_type.label} is not offered here; the CRL is at /crl")
+    if queries is not None and not queries.admits(peer.remote):
+        raise TooManyQueries
 
 
 def _note_signer(request: EnrolmentRequest, exchange: Exchange) -> None:

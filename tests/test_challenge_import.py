@@ -61,7 +61,7 @@ def test_each_row_becomes_a_challenge_password(data: Path) -> None:
         'wifi,"CN=a,O=Example",dns:a.example|dns:b.example,ip:192.0.2.1,3,30d,S-1-5-21-1-2-3-4,for Ann\n'
         "\n"
         ",,,,unlimited,forever,,\n"
-        "wifi\n",
+        "wifi,,,,,,,\n",
     )
 
     assert done.code == 0, done.err
@@ -165,6 +165,35 @@ def test_a_file_that_is_none_is_told(text: str | bytes, told: str) -> None:
 
     assert rows == []
     assert problems[0].startswith(told), problems
+
+
+def test_a_row_that_lost_its_end_is_refused(data: Path) -> None:
+    """A copy that was cut makes a password that is bound to nobody, where a name was to stand."""
+    done = _import(data, "profile,subject,san\ndefault,CN=a,dns:a.example\ndefault\n")
+
+    (problem,) = _problems(done)
+    assert "3: 1 fields for 3 columns; an empty field has its comma too" in problem
+    assert _count(data) == 1
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_only_a_line_end_ends_a_row(character: str) -> None:
+    """What other programs take for one leads to no second row, bound to nobody."""
+    _, problems = _read(f"note,subject\nAnn{character}Lee,CN=a\n")
+
+    assert problems == ["2: note: not one line of text"]
+
+
+def test_what_is_odd_is_told_and_made(data: Path) -> None:
+    """A host name that was meant for a mailbox, and a password that the first guess finds."""
+    done = _import(data, "san,uses,secret\nann,unlimited,1\n")
+
+    assert done.code == 0
+    assert ":2: san: a name without a kind is taken for a host name" in done.err
+    assert ":2: secret: fewer than 12 characters can be guessed" in done.err
+    typed = run("challenge", "new", "--data", data, "--secret", "-", "--san", "ann", stdin="2")
+    assert "fewer than 12 characters can be guessed" in typed.err
+    assert "taken for dns:ann" in typed.err
 
 
 def test_a_file_without_rows_is_told(data: Path) -> None:

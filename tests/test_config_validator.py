@@ -13,6 +13,7 @@ from app.validators import build_validators, find_notified, load_trusted_signers
 from app.validators.exec import ExecValidator
 from app.validators.webhook import WebhookValidator
 from ca.issuing.key_store import encode_private_key, generate_key
+from tests.command_line import did, run
 from tests.services import make_identity
 from tests.test_config import problems, write
 
@@ -59,11 +60,16 @@ def test_without_validators_there_are_none(tmp_path: Path) -> None:
 MISTAKES = {
     "no type": (
         '[validator.mdm]\nurl = "https://x/"\n',
-        "validator.mdm: type has to be one of exec, webhook",
+        'validator.mdm.type: has to be given, as "exec", "webhook", "intune" or "trusted-signer"',
     ),
     "another type": (
         '[validator.mdm]\ntype = "ldap"\n',
-        "validator.mdm: type has to be one of exec, webhook",
+        'validator.mdm.type: has to be "exec", "webhook", "intune" or "trusted-signer", not \'ldap\'',
+    ),
+    "a type with a slip": (
+        '[validator.mdm]\ntype = "execc"\n',
+        'toml:2: validator.mdm.type: has to be "exec", "webhook", "intune" or "trusted-signer", '
+        "not 'execc'; did you mean exec?",
     ),
     "a key of another type": (WEBHOOK + 'tenant = "x"\n', "validator.mdm.tenant: is not a setting"),
     "a name that no path has": ('[validator."a/b"]\ntype = "exec"\ncommand = ["x"]\n', "validator.a/b"),
@@ -77,9 +83,7 @@ MISTAKES = {
     "no address": (WEBHOOK.replace("https://mdm.example.org/", "mdm"), "is not an address"),
     "an address of no port": (WEBHOOK.replace(".org/", ".org:0/"), "is not an address"),
     "a file in the place of an address": (WEBHOOK.replace("https://mdm", "file://mdm"), "is not an address"),
-    "no secret": (WEBHOOK.replace('secret_file = "mdm.secret"\n', ""), "secret_file is missing"),
     "a secret in the file": (WEBHOOK + f'secret = "{SECRET}"\n', "a secret does not belong into this file"),
-    "no proof for Intune": (INTUNE, "client_secret_file is missing"),
     "two proofs": (
         INTUNE + 'client_secret_file = "a"\ncertificate_file = "b"\nkey_file = "c"\n',
         "not both",
@@ -177,6 +181,35 @@ def test_two_secrets_are_one_too_many(tmp_path: Path) -> None:
 
     assert "are both given" in line
     assert SECRET not in line
+
+
+NO_SECRET = WEBHOOK.replace('secret_file = "mdm.secret"\n', "")
+
+
+def test_a_secret_that_is_nowhere_is_missed_by_who_asks_the_validator(tmp_path: Path) -> None:
+    """With both places that it may come from."""
+    told = unbuilt(NO_SECRET + INTUNE.replace("mdm", "corp-mdm"), tmp_path)
+
+    assert told == [
+        "validator.mdm.secret_file is missing: a file with the secret in it; "
+        "or set SCEPBOX_VALIDATOR__MDM__SECRET",
+        "validator.corp-mdm.client_secret_file is missing: a file with the secret in it; "
+        "or set SCEPBOX_VALIDATOR__CORP_MDM__CLIENT_SECRET",
+    ]
+
+
+def test_verbs_need_no_secret_that_only_the_server_has(tmp_path: Path) -> None:
+    """The service manager puts it into the environment of the service, and no shell has it."""
+    data = tmp_path / "data"
+    did("init", "--data", data)
+    write(data, NO_SECRET)
+
+    for words in (("challenge", "new"), ("cert", "list"), ("request", "list"), ("log", "verify")):
+        did(*words, "--data", data)
+
+    served = run("serve", "--data", data, "--listen", "127.0.0.1:0")
+    assert (served.code, served.err.count("\n")) == (2, 1)
+    assert "validator.mdm.secret_file is missing" in served.err
 
 
 def test_all_files_that_are_missing_are_told_at_once(tmp_path: Path) -> None:

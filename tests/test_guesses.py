@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from app.guesses import GuessCounter, network_of
+from app.guesses import GuessCounter
 from ca.deviations import Deviations
 from ca.errors import FailInfo
 from ca.policy.challenges import new_challenge
+from ca.policy.source import source_of
 from ca.ports import Peer
 from ca.scep.messages import Failure, Outcome
 from tests.world import SECRET, Device, World, certificate_of, rsa_key
@@ -210,16 +211,16 @@ def test_beyond_the_limit_the_right_guess_looks_like_a_wrong_one(uses: int | Non
     [
         ("192.0.2.7", "192.0.2.7"),
         ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ("2001:db8:1:2::", "2001:db8:1:2::"),
-        ("fe80::1%eth0", "fe80::"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
         ("", ""),
         ("x" * 1000, "x" * 64),
     ],
 )
 def test_a_source_is_an_address_or_a_network_of_ipv6(remote: str, source: str) -> None:
     """A single customer of most providers has all the addresses of one."""
-    assert network_of(remote) == source
+    assert source_of(remote) == source
 
 
 def test_processes_share_the_limit() -> None:

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from app.queries import QueryCounter
 from ca.algorithms.ciphers import DES_EDE3_CBC
 from ca.algorithms.digests import SHA1
 from ca.asn1 import read, tags, writer
@@ -17,7 +18,7 @@ from ca.deviations import Deviations
 from ca.errors import FailInfo, InvalidReply
 from ca.issuing.key_store import encode_private_key
 from ca.issuing.reasons import Reason
-from ca.ports import StoredCertificate
+from ca.ports import Peer, StoredCertificate
 from ca.scep import codec
 from ca.scep.messages import (
     CrlSuccess,
@@ -308,3 +309,26 @@ def test_a_client_believes_no_other_answer(world: World, one: StoredCertificate,
     if outcome != "nothing for us":
         with pytest.raises(InvalidReply):
             codec.decode_crl_rep(reply, expected, device.certificate(), device.key, Deviations())
+
+
+@pytest.mark.proves("S-11")
+def test_one_source_cannot_ask_for_ever(world: World, one: StoredCertificate) -> None:
+    """RFC 8894 7.8: each costs two RSA operations; who asks from elsewhere is answered meanwhile."""
+    world.responder = replace(world.responder, queries=QueryCounter(3))
+    for message_type in (GET_CERT, GET_CRL, GET_CERT):
+        assert not isinstance(ask(world, names(world, one.serial), message_type), Failure)
+
+    for message_type in (GET_CERT, GET_CRL):
+        refused = ask(world, names(world, one.serial), message_type)
+        assert refused == Failure(
+            FailInfo.BAD_REQUEST, "too many queries from this address; the CRL is at /crl"
+        )
+
+    payload, transaction = names(world, one.serial), Transaction("elsewhere", NONCE)
+    device, kept_before = Device(), world.audited()
+    message = device.message(world.ca, payload, message_type=GET_CRL, transaction_id="elsewhere")
+    reply = world.responder.respond(message, world.profile, Peer("192.0.2.8", ""), Deviations())
+    expected = codec.Expectation(transaction, (world.ca,))
+    answer = codec.decode_crl_rep(reply, expected, device.certificate(), device.key, Deviations())
+    assert answer == CrlSuccess(kept(world).der)
+    assert world.audited() == kept_before

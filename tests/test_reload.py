@@ -247,6 +247,86 @@ def test_what_was_found_in_order_is_taken_in_and_not_what_the_file_says_later(
     assert answers(service, "wifi") == {404}
 
 
+WEBHOOK = '[validator.mdm]\ntype = "webhook"\nurl = "https://mdm.example.org/"\n'
+SECRET_FILE = 'secret_file = "mdm.secret"\n'
+
+
+def test_the_verb_finds_what_the_server_would_stumble_over(data: Path, service: Service) -> None:
+    """A file of a validator that is missing: the settings are in order and cannot be taken in."""
+    write(data, f"[profiles.vpn]\n{WEBHOOK}{SECRET_FILE}")
+
+    done = run("reload", "--data", data)
+
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert f"validator.mdm.secret_file: there is no file {data / 'mdm.secret'}" in done.err
+    assert answers(service, "vpn") == {404}
+
+
+def kill_workers(service: Service) -> None:
+    """Have every worker replaced."""
+    before = set(children(service.process.pid))
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    await_(lambda: len(set(children(service.process.pid)) - before) == len(before))
+
+
+@POSIX
+def test_a_new_worker_serves_with_what_was_in_force_where_it_cannot_take_in_the_last(data: Path) -> None:
+    """What the verb cannot see, a secret in the server's environment, must not end every new worker."""
+    with running(data, 2) as service:
+        write(data, "[profiles.vpn]\n")
+        did("reload", "--data", data)
+        assert answers(service, "vpn") == {200}
+        write(data, f"[profiles.wifi]\n{WEBHOOK}")
+        done = run("reload", "--data", data)
+        assert (done.code, "SCEPBOX_VALIDATOR__MDM__SECRET" in done.err) == (0, True)
+
+        kill_workers(service)
+
+        assert answers(service, "vpn") == {200}
+        assert answers(service, "wifi") == {404}
+        assert 'reason="the settings cannot be taken in" detail="validator.mdm.secret_file' in service.log
+        assert "a worker failed" not in service.log
+
+
+@POSIX
+def test_a_new_worker_serves_though_a_file_is_gone_that_was_there(data: Path) -> None:
+    """Nobody else is to be without certificates for a validator's secret that was moved."""
+    secret = data / "mdm.secret"
+    secret.write_text("0123456789abcdef")
+    secret.chmod(0o600)
+    with running(data, 2) as service:
+        write(data, WEBHOOK + SECRET_FILE)
+        did("reload", "--data", data)
+        assert answers(service, "default") == {200}
+        secret.unlink()
+
+        kill_workers(service)
+
+        assert answers(service, "default") == {200}
+        assert "a worker failed" not in service.log
+
+
+def test_the_verb_refuses_to_have_another_file_taken_in(data: Path) -> None:
+    """Without ``--config`` it looked at none, and all that the server's file says would be gone."""
+    elsewhere = data.parent / "e.toml"
+    elsewhere.write_text("[profiles.vpn]\n")
+    where = ("--listen", "127.0.0.1:0", "--admin-listen", "off", "--workers", 1, "--config", elsewhere)
+    with serving("--data", data, *where, log=data.parent / "log") as service:
+        done = run("reload", "--data", data)
+
+        assert (done.code, done.err.count("\n")) == (2, 1)
+        assert f"--config {elsewhere}" in done.err
+        assert str(data / "scepbox.toml") in done.err
+        assert answers(service, "vpn") == {200}
+        elsewhere.write_text("[profiles.vpn]\n[profiles.wifi]\nvalidity_days = 30\n")
+        did("reload", "--data", data, "--config", elsewhere)
+        assert answers(service, "wifi") == {200}
+    entries = json.loads(did("log", "audit", "--json", "--data", data))
+    (detail,) = [one["detail"] for one in entries if one["action"] == "reload"]
+    assert detail.startswith("changed=profiles.wifi file=")
+
+
 def test_the_next_start_reads_the_file_itself(data: Path) -> None:
     """What was reloaded once is no second place for settings."""
     write(data, "[profiles.vpn]\n")
@@ -394,7 +474,7 @@ def test_two_reloads_within_a_moment_are_two(folder: DataFolder) -> None:
     mark, seen = ReloadMark(folder), []
     for number in range(5):
         mark.leave(f"[profiles.p{number}]\n")
-        seen.append((mark.look(), *mark.load().profiles))
+        seen.append((mark.look(), *mark.parse(mark.read()).profiles))
 
     assert len(set(seen)) == 5
     assert seen[-1][1] == "p4"

@@ -1,9 +1,10 @@
 """How often a source may give a wrong password, and how many are looked at at once."""
 
-import ipaddress
 import time
 from threading import Lock
 from typing import TYPE_CHECKING
+
+from ca.policy.source import source_of
 
 if TYPE_CHECKING:
     from limits.strategies import MovingWindowRateLimiter
@@ -61,16 +62,3 @@ class Attempts:
 
             self._made = MovingWindowRateLimiter(MemoryStorage())
         return self._made
-
-
-def source_of(peer: str) -> str:
-    """What is counted as one: an address, of IPv6 the network that one customer has whole."""
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return peer
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address), 64), strict=False))

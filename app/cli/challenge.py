@@ -118,6 +118,11 @@ def new(
     number = place.transact(add)
     if number is None:
         raise NotDone("there is a challenge with this password already; revoke it first (challenge list)")
+    if challenge_terms.is_short(terms.secret):
+        say(f"warning: {challenge_terms.SHORT}")
+    for one in san:
+        if ":" not in one:
+            say(f"note: --san {one!r} has no kind, and is taken for dns:{one}")
     click.echo(made.secret)
     say(f"challenge {number}: good {times}, {span}, at {where}")
 

@@ -22,6 +22,7 @@ from app.wiring import utc_now
 from ca.policy.challenges import ChallengeKey
 
 _AT_ONCE = 500
+_MOST_WARNINGS = 20
 _HEAD = ("id", "profile", "subject", "san", "uses", "expires", "sid", "note", "secret")
 
 
@@ -78,12 +79,20 @@ def _check(place: Workplace, file: str, octets: bytes, progress: Progress) -> li
     if brought:
         there = place.read(lambda repository: repository.find_challenges(brought))
         problems += [(brought[mac], "secret: there is a challenge with it already") for mac in there]
+    name = "standard input" if file == "-" else file
     if problems:
-        name = "standard input" if file == "-" else file
         raise Refusal("\n".join(f"{name}:{line}: {what}" for line, what in sorted(problems)))
     if not rows:
         raise Refusal(f"{file}: no rows below the first line; nothing to make")
+    _warn(name, reader.warnings)
     return rows
+
+
+def _warn(name: str, warnings: Sequence[tuple[int, str]]) -> None:
+    for line, what in warnings[:_MOST_WARNINGS]:
+        say(f"warning: {name}:{line}: {what}")
+    if len(warnings) > _MOST_WARNINGS:
+        say(f"warning: {name}: and {len(warnings) - _MOST_WARNINGS} more like these")
 
 
 class _Making:

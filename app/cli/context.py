@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text as RichText
 
-from app.config import Config, ConfigError, load_config
+from app.config import Config, ConfigError, parse_config, read_settings
 from app.data_folder import DataFolder, DataFolderError
 from app.store import SqlRepository, SqlStore, database_name
 from app.store.presence import Presence, find_database_file, look_at_database
@@ -69,7 +69,22 @@ class Workplace:
     @functools.cached_property
     def config(self) -> Config:
         """The settings: the file that was named, or the folder's if it is there."""
-        return load_config(self.find_settings())
+        return parse_config(self.settings_text, self.find_settings())
+
+    @functools.cached_property
+    def settings_text(self) -> str:
+        """The text of the settings file; empty where there is none.
+
+        Raises:
+            ConfigError: It cannot be read.
+
+        """
+        return read_settings(self.find_settings())
+
+    @property
+    def settings_path(self) -> Path:
+        """Where the settings file is, or would be."""
+        return (self._config or self.folder.settings).resolve()
 
     def find_settings(self) -> Path | None:
         """The settings file that counts now; None where there is none."""

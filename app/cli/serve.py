@@ -23,6 +23,7 @@ from app.http.limits import Limits
 from app.http.live import LiveApplication
 from app.http.rounds import let_others_catch_up
 from app.http.server import Site, WebServer, bind
+from app.in_force import InForce
 from app.logs import set_log_level, set_up_logs
 from app.notifier import Notifier
 from app.rollover import CaWatch
@@ -83,7 +84,9 @@ def serve(
     store = open_configured_store(place.folder, config, sharing)
     key = ChallengeKey(place.folder.load_secret())
     counts = build_counts(config, count)
-    settings = Settings(place.find_settings, config, mark, seen)
+    file = str(place.settings_path)
+    mark.leave_in_force(InForce(file, place.settings_text))
+    settings = Settings(place.find_settings, config, mark, seen, file)
 
     told: set[str] = set()
 
@@ -132,14 +135,15 @@ def serve(
         # While there is a file to be had for it. A database that is away is opened when it is needed.
         with suppress(StoreUnavailable):
             store.open()
-        notifier = Notifier(store, find_notified(validators.of(settings.current()).values()), utc_now)
+        notifier = Notifier(store, find_notified(validators.of(config).values()), utc_now)
 
         def take_in(new: Config) -> None:
-            set_log_level(new.log.level)
             notifier.use(find_notified(validators.of(new).values()))
+            set_log_level(new.log.level)
 
         settings.on_change = take_in
         settings.announces = share.is_first
+        settings.begin()
         served = [*sites, *first_alone] if share.is_first else sites
         return Worker(WebServer(served, share), store, notifier, counts.tally, reload)
 

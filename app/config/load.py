@@ -70,6 +70,8 @@ def parse_config(text: str, path: Path | None, environment: Mapping[str, str] = 
             place = _place(one["loc"], settings)
             if one["type"] == "missing":
                 place = (*place, one["loc"][-1])
+            elif one["type"].startswith("union_tag"):
+                place = (*place, "type")
             problems.append(source.tell(place, words_for(dict(one), place, Config)))
     for check in (check_references, check_contradictions):
         problems += [source.tell(place, what) for place, what in check(settings)]

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from app.config.lines import KeyPath
+from app.config.validator import VALIDATOR_TYPES
 
 # What stands under such a key is not to be read in a terminal or a log.
 _SECRET = re.compile(r"secret|password|passphrase|token|key|pin|url|header|cookie", re.IGNORECASE)
@@ -31,6 +32,11 @@ def words_for(error: Mapping[str, Any], path: KeyPath, model: type[BaseModel]) -
         return f"is not a setting of this version{_meant(path, model)}"
     if kind == "missing":
         return "has to be given"
+    if kind == "union_tag_not_found":
+        return f"has to be given, as {_either(VALIDATOR_TYPES)}"
+    if kind == "union_tag_invalid":
+        given = _shown(path, context["tag"])
+        return f"has to be {_either(VALIDATOR_TYPES)}{given}{nearest(str(context['tag']), VALIDATOR_TYPES)}"
     if kind in ("literal_error", "enum"):
         return _one_of(str(context["expected"]), error.get("input"), given)
     if kind in _BOUNDS:
@@ -67,6 +73,12 @@ def _shown(path: KeyPath, value: object) -> str:
     if isinstance(value, dict | list) or len(text) > _MOST_SHOWN or _SECRET.search(_dotted(path)):
         return ""
     return f", not {'true' if value is True else 'false' if value is False else text}"
+
+
+def _either(names: Sequence[str]) -> str:
+    """In quotes, with ``or`` before the last."""
+    quoted = [f'"{name}"' for name in names]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
 def _one_of(expected: str, value: object, given: str) -> str:

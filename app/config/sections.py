@@ -93,6 +93,8 @@ class LimitsSection(Section):
     connections: Annotated[int, Field(ge=10, le=60_000)] = 1000
     request_seconds: Annotated[int, Field(ge=1, le=600)] = 30
     idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    # GetCert and GetCRL of one source, by all processes together.
+    queries_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
     pending_per_profile: Annotated[int, Field(ge=1, le=100_000)] = 1000
     pending_per_peer: Annotated[int, Field(ge=1, le=100_000)] = 100
     # How long a request waits, and how long after that its refusal is remembered.

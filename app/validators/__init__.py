@@ -22,7 +22,7 @@ from app.validators.exchange import Caller
 from app.validators.exec import ExecValidator
 from app.validators.intune import Cloud, IntuneService, IntuneValidator
 from app.validators.notified import NotDelivered, Notified
-from app.validators.secret_files import FileUnusable, SecretFiles
+from app.validators.secret_files import FileUnusable, SecretElsewhere, SecretFiles
 from app.validators.webhook import WebhookValidator
 from ca.ports import Validator
 from ca.profiles import TextPattern
@@ -33,6 +33,7 @@ __all__ = [
     "Notified",
     "TrustedSigners",
     "build_validators",
+    "check_validators",
     "find_notified",
     "find_notified_names",
     "load_trusted_signers",
@@ -58,6 +59,21 @@ def build_validators(config: Config, folder: DataFolder) -> dict[str, Validator]
 
     """
     return _build(config, folder, _validator)
+
+
+def check_validators(config: Config, folder: DataFolder) -> list[str]:
+    """Look at the files of all validators as :func:`build_validators` and trusted signers do.
+
+    For who asks none of them: what only the environment of the server can have is returned, a line each.
+
+    Raises:
+        ConfigError: A file that they need cannot be used; one line for each.
+
+    """
+    elsewhere: list[str] = []
+    _build(config, folder, _validator, elsewhere)
+    load_trusted_signers(config, folder)
+    return elsewhere
 
 
 def find_notified(validators: Iterable[Validator]) -> dict[str, Notified]:
@@ -90,14 +106,23 @@ def load_trusted_signers(config: Config, folder: DataFolder) -> dict[str, Truste
 
 
 def _build(
-    config: Config, folder: DataFolder, build: Callable[[str, ValidatorSection, SecretFiles], T | None]
+    config: Config,
+    folder: DataFolder,
+    build: Callable[[str, ValidatorSection, SecretFiles], T | None],
+    elsewhere: list[str] | None = None,
 ) -> dict[str, T]:
-    """What *build* makes of each section, where it makes anything of it."""
+    """What *build* makes of each section, where it makes anything of it.
+
+    Secrets that are not here are no mistake where there is a list, *elsewhere*, to put them into.
+    """
     built: dict[str, T] = {}
     problems: list[str] = []
     for name, section in config.validator.items():
         try:
             one = build(name, section, SecretFiles(folder.path, f"validator.{name}"))
+        except SecretElsewhere as error:
+            (problems if elsewhere is None else elsewhere).append(str(error))
+            continue
         except FileUnusable as error:
             problems.append(str(error))
             continue

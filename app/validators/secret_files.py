@@ -21,6 +21,10 @@ class FileUnusable(Exception):
     """A file that a validator needs cannot be used; the text says which key of the settings, and why."""
 
 
+class SecretElsewhere(FileUnusable):
+    """A secret is named by no file, and this process's environment does not have it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SecretFiles:
     """Reads them. *folder* is where relative names begin, *section* the place in the settings."""
@@ -44,9 +48,15 @@ class SecretFiles:
         """The secret in the file, or the one that the environment brought; a line end does not count.
 
         Raises:
+            SecretElsewhere: There is neither.
             FileUnusable: It cannot be read, is no text, or shorter than *at_least* octets.
 
         """
+        if value is None and named is None:
+            variable = f"SCEPBOX_{self.section}.{key}".upper().replace(".", "__").replace("-", "_")
+            raise SecretElsewhere(
+                f"{self.section}.{key}_file is missing: a file with the secret in it; or set {variable}"
+            )
         if value is not None:
             secret, where = value.get_secret_value(), f"{self.section}.{key}"
         else:
