@@ -19,17 +19,22 @@ from ca.deviations import Deviations
 from ca.errors import ScepError
 from ca.issuing.authority import Authority
 from ca.issuing.content import certificate_content
+from ca.issuing.reserved import check_not_reserved
 from ca.policy.keys import check_key
+from ca.policy.renewal_names import renewal_grants
+from ca.ports import StoredCertificate
 from ca.profiles import Grants, Profile
 from ca.x509 import oids
 from ca.x509.certificate import Certificate
 from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage, read_key_purposes
 from ca.x509.general_names import is_sid_uri
-from ca.x509.request import UnprovenRequest
+from ca.x509.request import CertificationRequest, UnprovenRequest
 from tests.forging_csr import KEYS, Key, csr, extension_request, rdn
 from tests.world import NOW, World, rsa_key
 
 REQUESTS = int(os.environ.get("SCEPBOX_CEILING", "3000"))
+# For each that is issued; most of them are refused as well.
+RENEWALS = 20
 SID = "S-1-5-21-1-2-3-1104"
 OTHER_SID = "S-1-5-21-1-2-3-500"
 # One strict profile in all respects, and the untouched one.
@@ -58,7 +63,29 @@ STRICT = Config.model_validate(
         }
     }
 ).build_profiles()["strict"]
-PROFILES = {"strict": STRICT, "default": Profile()}
+# Names from elsewhere, by patterns of every kind; and names that are made from those that are asked for.
+GIVEN = Config.model_validate(
+    {
+        "profiles": {
+            "given": {
+                "subject": {
+                    "source": "challenge",
+                    "template": "CN={CN},O=Example",
+                    "match": {"CN": "ipad-.*"},
+                },
+                "san": {
+                    "uri": ["https://*.example.org/**"],
+                    "email": ["*@example.org"],
+                    "upn": ["*@corp.example"],
+                    "dns": ["*.example.org"],
+                    "required": ["dns"],
+                    "others": "drop",
+                },
+            }
+        }
+    }
+).build_profiles()["given"]
+PROFILES = {"strict": STRICT, "default": Profile(), "given": GIVEN}
 ATTRIBUTES = ("2.5.4.3", "2.5.4.10", "2.5.4.11", "2.5.4.6", "2.5.4.5", "1.2.840.113549.1.9.1", "1.2.3.4")
 WORDS = (
     *(
@@ -73,10 +100,20 @@ WORDS = (
         "ipad-1\0",
         "іpad-1",
         "x" * 300,
+        *("ipad-1\ufe0f", "ipad-1\U000e0101", "ipad-1\u180b", "ipad-1\u2065", "ipad-1\u0378", "ipad-1\ufffe"),
+        *("ipad-1\u00a0", "\u3000ipad-1", "\ua4eepad-1", "ipad-paypa\u217c", "Test CA", "test\u00a0ca"),
     ),
     *("DE", "root", "Administrator", "株式会社", "ipad-17\nCN=x", "\u202eipad", "{CN}", "CN=ipad-1"),
 )
 HOSTS = ("a.example.org", "b.example.org", "*.example.org", "a.b.example.org", "example.org", "evil.example")
+URIS = (
+    "https://a.example.org/x",
+    "https://evil.example?.example.org/x",
+    "https://evil.example#.example.org/x",
+    "https://a@evil.example:1?.example.org/x",
+)
+# What nobody sees, in other words than those of the program: by their names in Unicode.
+UNSEEN = ("VARIATION SELECTOR", "ZERO WIDTH", "HANGUL FILLER", "TAG ")
 PURPOSES = (
     "1.3.6.1.5.5.7.3.2",
     "1.3.6.1.5.5.7.3.1",
@@ -122,7 +159,10 @@ class Chance:
             writer.encode(0x82, choose.choice(HOSTS).encode()),
             writer.encode(0x87, bytes(choose.randrange(256) for _ in range(choose.choice((4, 16, 5))))),
             writer.encode(0x87, bytes((192, 0, 2, choose.randrange(256)))),
-            writer.encode(0x81, b"root@example.org"),
+            writer.encode(
+                0x81, choose.choice((b"root@example.org", b"root@example.com", b"a@b@example.org"))
+            ),
+            writer.encode(0x86, choose.choice(URIS).encode()),
             writer.encode(
                 0x86, choose.choice((b"urn:x", f"tag:microsoft.com,2022-09-14:sid:{OTHER_SID}".encode()))
             ),
@@ -158,12 +198,14 @@ class Chance:
         known = (oids.SUBJECT_ALT_NAME, oids.KEY_USAGE, oids.EXTENDED_KEY_USAGE, oids.BASIC_CONSTRAINTS)
         return Extension(self.random.choice((*known, oids.MICROSOFT_SID)), False, self.random.randbytes(6))
 
-    def grants(self) -> Grants:
+    def grants(self, share: float) -> Grants:
         """What a careless validator says; its word is bound by the profile too."""
-        if self.random.random() < 0.7:
+        if self.random.random() >= share:
             return Grants()
         subject = self.random.choice((None, "CN=ipad-9,O=Example", "CN=root", "CN=ipad-9,OU=x"))
-        names = self.random.choice((None, ("dns:a.example.org",), ("dns:evil.example",), ("ip:10.0.0.1",)))
+        names = self.random.choice(
+            (None, ("dns:a.example.org", "upn:a@corp.example"), ("dns:evil.example",), ("ip:10.0.0.1",))
+        )
         return Grants(subject, names, self.random.choice(("", SID)))
 
 
@@ -188,27 +230,41 @@ def test_no_certificate_leaves_its_profile(world: World, profile: Profile) -> No
     counts: Counter[str] = Counter()
 
     for number in range(REQUESTS // len(PROFILES)):
-        der, grants = chance.request(keys), chance.grants()
+        der, grants = chance.request(keys), chance.grants(0.9 if profile is GIVEN else 0.3)
         try:
-            issued = _issue(world.responder.authority, der, profile, grants)
+            stored = _issue(world.responder.authority, der, profile, grants)
         except (ScepError, Asn1Error) as refusal:
             counts[type(refusal).__name__] += 1
             continue
         counts["issued"] += 1
-        _check(Certificate.load(issued), profile, grants, f"seed {seed}, request {number}: {der.hex()}")
+        which = f"seed {seed}, request {number}: {der.hex()}"
+        _check(Certificate.load(stored.der), profile, grants, which)
+        for again in (chance.request(keys) for _ in range(RENEWALS)):
+            try:
+                kept = renewal_grants(_proven(again), stored, profile)
+                renewed = _issue(world.responder.authority, again, profile, kept)
+            except (ScepError, Asn1Error):
+                continue
+            counts["renewed"] += 1
+            _check(Certificate.load(renewed.der), profile, kept, f"{which}, renewed by {again.hex()}")
 
     # It proves nothing if all are refused, or none.
     assert counts["issued"] > REQUESTS // 200
-    assert {"SubjectRefused", "WishRefused"} <= counts.keys()
+    assert {"SubjectRefused", "WishRefused", "renewed"} <= counts.keys()
 
 
-def _issue(authority: Authority, der: bytes, profile: Profile, grants: Grants) -> bytes:
-    request = UnprovenRequest(der, Deviations())
-    assert request.is_proven()
-    proven = request.read(CryptoLevel.COMPATIBLE, Deviations())
+def _issue(authority: Authority, der: bytes, profile: Profile, grants: Grants) -> StoredCertificate:
+    proven = _proven(der)
     check_key(proven, profile.keys)
     content = certificate_content(proven, profile, grants)
-    return authority.sign_certificate(proven, content, profile, "t1", NOW).der
+    check_not_reserved(content.subject, [authority.reserved])
+    return authority.sign_certificate(proven, content, profile, "t1", NOW)
+
+
+def _proven(der: bytes) -> CertificationRequest:
+    request = UnprovenRequest(der, Deviations())
+    assert request.is_proven()
+    return request.read(CryptoLevel.COMPATIBLE, Deviations())
 
 
 def _check(certificate: Certificate, profile: Profile, grants: Grants, which: str) -> None:
@@ -232,11 +288,32 @@ def _check(certificate: Certificate, profile: Profile, grants: Grants, which: st
     assert extensions.keys() <= allowed, which
     values = [one.value for one in certificate.subject.attributes()]
     assert all(value.strip() and "../" not in value for value in values), which
-    assert not {unicodedata.category(one) for one in "".join(values)} & {"Cc", "Cf", "Co", "Cs", "Zl"}, which
+    joined = "".join(values)
+    unsound = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl"}
+    assert not {unicodedata.category(one) for one in joined} & unsound, which
+    assert not any(mark in unicodedata.name(one, "") for one in joined for mark in UNSEEN), which
+    assert "\u180b" not in joined, which
+    assert all(value.strip(" ") == value.strip() for value in values), which
+    # A Lisu letter or a Roman numeral beside letters of ASCII.
+    assert not {"\ua4ee", "\u217c"} & set(joined), which
+    plain = {(one.oid, " ".join(one.value.casefold().split())) for one in certificate.subject.attributes()}
+    assert plain != {("2.5.4.3", "test ca")}, which
     names = [one for one in certificate.subject_alt_names if not is_sid_uri(one)]
     assert len(certificate.subject_alt_names) - len(names) == bool(grants.sid), which
     assert not any("*" in one.value for one in names if one.kind == "dns"), which
     assert OTHER_SID.encode() not in certificate.der, which
+    if profile is GIVEN:
+        assert str(certificate.subject).startswith("CN=ipad-"), which
+        assert certificate.subject.attributes()[0].value == "Example", which
+        assert any(one.kind == "dns" for one in names), which
+        given = {
+            "https://a.example.org/x",
+            "root@example.org",
+            "a.example.org",
+            "b.example.org",
+            "a@corp.example",
+        }
+        assert {one.value for one in names} <= given, which
     if profile is STRICT:
         _check_strict(certificate, [str(one) for one in names], which)
 
