@@ -265,3 +265,13 @@ def test_standard_input_is_read_and_what_was_made_works(data: Path, tmp_path: Pa
     line = did("challenge", "list", "--data", data).splitlines()[-1]
     assert line.endswith("by CN=ipad-17")
     assert secret not in service.log
+
+
+def test_no_password_is_made_where_none_is_accepted(data: Path) -> None:
+    """The device that is handed it would be refused, and nobody would know why."""
+    (data / "scepbox.toml").write_text('[profiles.wifi]\nchallenge = "none"\n')
+
+    done = run("challenge", "new", "--profile", "wifi", "--data", data)
+
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert 'challenge = "none" and accepts no password' in done.err

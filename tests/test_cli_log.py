@@ -186,3 +186,30 @@ def test_refusals_that_were_left_out_are_told_at_the_end(tmp_path: Path) -> None
     assert [one[:2] for one in told] == [("refused", "ChallengeRejected"), ("refused", "RefusalTally")]
     assert told[1][2].startswith("2 further refusals")
     assert run("log", "verify", "--data", data).code == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER quiet AFTER INSERT ON audit BEGIN DELETE FROM audit WHERE number = new.number; END",
+        "DELETE FROM audit",
+    ],
+    ids=["deleted as they come", "emptied"],
+)
+def test_certificates_without_an_entry_are_told(data: Path, statement: str) -> None:
+    """A log without entries is whole in itself, and says nothing of what was issued."""
+    emptied = statement.startswith("DELETE")
+    if not emptied:
+        _tamper(data, statement)
+    where = ("--listen", "127.0.0.1:0", "--admin-listen", "off")
+    with serving("--data", data, *where, log=data.parent / "server.log") as service:
+        secret = did("challenge", "new", "--data", data)
+        to = ("--challenge", "-", "--out", data.parent / "device")
+        did("enroll", service.url, "--subject", "CN=unseen", *to, stdin=secret)
+    if emptied:
+        _tamper(data, statement)
+
+    done = run("log", "verify", "--data", data)
+
+    assert done.code == 1
+    assert "1 certificate was issued, and no entry says so" in done.err

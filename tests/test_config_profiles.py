@@ -156,6 +156,10 @@ MISTAKES = [
     ('san = { only = "x" }', "san.only"),
     ('key_types = ["rsa:2048", "dsa"]', "key_types"),
     ('key_types = ["rsa:2k"]', "key_types"),
+    (
+        'key_types = ["rsa:1024", "rsa:99999+"]',
+        "key_types: 'rsa:1024': RSA keys have",
+    ),
     ('key_types = ["ec:p192"]', "key_types"),
     ('key_types = ["ec:p256+"]', "key_types"),
     ('key_types = [""]', "key_types"),

@@ -46,6 +46,8 @@ class NdesPage:
     certificate: Certificate
     passwords: NdesPasswords
     utf16: bool
+    # Whether the profile that the passwords are for asks for one.
+    accepted: bool = True
 
     def add_to(self, web: Bottle) -> None:
         """Lay the routes."""
@@ -58,6 +60,9 @@ class NdesPage:
             return refuse(405, "GET makes a password", Allow="GET")
         if comes_from_elsewhere():
             return refuse(403, "another site has led here; open the address by itself")
+        if not self.accepted:
+            hint = "set [challenge] ndes_profile to one that accepts passwords"
+            return refuse(409, f'profile {self.passwords.profile} has challenge = "none"; {hint}')
         try:
             password = self.passwords.hand_out(f"administrator {user_name()}")
         except PasswordCacheFull:

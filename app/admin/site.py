@@ -36,7 +36,8 @@ class AdminSite:
         web.catchall = False
         self.gate.guard(web)
         add_security_headers(web, STYLE_SOURCE)
-        profiles = sorted(config.build_profiles())
+        made = config.build_profiles()
+        profiles = sorted(made)
         AdminPages(certificate, profiles, self.reload, self.reload_command).add_to(web)
         ndes = config.challenge
         passwords = NdesPasswords(
@@ -48,5 +49,6 @@ class AdminSite:
             timedelta(minutes=ndes.ndes_minutes),
             ndes.ndes_single_password,
         )
-        NdesPage(certificate, passwords, ndes.ndes_utf16).add_to(web)
+        accepted = made[ndes.ndes_profile].challenge_required
+        NdesPage(certificate, passwords, ndes.ndes_utf16, accepted).add_to(web)
         return web

@@ -88,8 +88,14 @@ def new(
 ) -> None:
     """Make a challenge password and print it, alone, on stdout."""
     place.require_ca()
-    if profile not in place.config.build_profiles():
+    profiles = place.config.build_profiles()
+    if profile not in profiles:
         raise Refusal(f"there is no profile {profile!r} in the settings")
+    if not profiles[profile].challenge_required:
+        raise Refusal(
+            f'profile {profile!r} has challenge = "none" and accepts no password; choose another '
+            '--profile, or set challenge = "required"'
+        )
     terms = Terms(
         profile=profile,
         uses=_read("--uses ", challenge_terms.read_uses, uses),

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 OFF = "off"
@@ -67,6 +68,24 @@ def check_from_environment(value: object) -> object:
         "a secret does not belong into this file: put it into one of its own (the key with _file), "
         "or into the environment"
     )
+
+
+def check_each(check: Callable[[str], str], texts: list[str]) -> list[str]:
+    """Return *texts* as they are, if *check* has nothing against any.
+
+    Raises:
+        ValueError: It has, and what it says of each.
+
+    """
+    problems = list[str]()
+    for text in texts:
+        try:
+            check(text)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return texts
 
 
 def check_endpoint(url: str, *, allow_http: bool = False) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from app.config.checks import check_each
 from app.config.names import SanSection, SubjectSection
 from app.config.sections import Section
 from ca.algorithms.levels import CryptoLevel
@@ -63,7 +64,7 @@ class ProfileSection(Section):
     @field_validator("key_types")
     @classmethod
     def _key_types(cls, types: list[str]) -> list[str]:
-        return list(map(check_key_type, types))
+        return check_each(check_key_type, types)
 
 
 def settle_profile(name: str, sections: Mapping[str, ProfileSection]) -> ProfileSection:

@@ -5,13 +5,14 @@ from hmac import compare_digest
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from app.store import tables
 from app.store.audit import BEGINNING, AuditKey
 from app.store.records import AuditHead, AuditReport, Finding, Flaw
+from ca.issuing.authority import BACKDATE
 
-_audit = tables.audit
+_audit, _certificate = tables.audit, tables.certificate
 _AT_ONCE = 1000
 # So many places around an entry are looked at for where it came from.
 _NEAR = 4
@@ -28,6 +29,7 @@ def check_audit(
     check = _Check(connection, key)
     check.walk(on_entry)
     findings = check.findings
+    findings += check.count_certificates()
     if known is not None:
         findings += check.compare(known)
     return AuditReport(check.head, tuple(findings), check.unchecked, check.is_cut)
@@ -40,6 +42,8 @@ class _Check:
         self.head = BEGINNING
         self.findings: list[Finding] = []
         self.is_cut = False
+        self._issued = 0
+        self._since = 0
         self.unchecked = self._find_lost_key()
 
     def walk(self, on_entry: Callable[[], object]) -> None:
@@ -59,10 +63,27 @@ class _Check:
                 if len(broken) > MOST_FINDINGS:
                     self.is_cut = True
                     broken.pop()
+            self._issued += row.outcome == "issued"
+            if self.head is BEGINNING and isinstance(row.at, int):
+                self._since = row.at
             self.head = AuditHead(row.number, _octets(row.chain))
             on_entry()
         self._judge(broken)
         self.findings.sort(key=lambda one: one.first)
+
+    def count_certificates(self) -> Iterator[Finding]:
+        """Whether there are as many entries as certificates that were issued since the first of them.
+
+        A log that was emptied, or one whose new entries somebody has the database delete, is whole in itself.
+        """
+        # A certificate begins so long before it is issued; one that came before the log does not count.
+        begin = self._since - int(BACKDATE.total_seconds())
+        query = select(func.count()).where(_certificate.c.not_before >= begin)
+        lacking = self._connection.execute(query).scalar_one() - self._issued
+        if lacking > 0:
+            certificates = "1 certificate was" if lacking == 1 else f"{lacking} certificates were"
+            what = f"{certificates} issued, and no entry says so"
+            yield Finding(self.head.number + 1, self.head.number + lacking, Flaw.MISSING, what)
 
     def compare(self, known: AuditHead) -> Iterator[Finding]:
         """Whether the log still has the entry that somebody wrote down."""

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from ca.algorithms.keys import key_label
+from ca.algorithms.keys import MAX_RSA_BITS, MIN_RSA_BITS, key_label
 from ca.errors import KeyRefused
 from ca.ports import Repository, StoredCertificate
 from ca.profiles import CertificateContent, KeyRules, Profile, subject_key
@@ -20,11 +20,15 @@ def check_key_type(text: str) -> str:
         ValueError: It is none.
 
     """
-    if not _KEY_TYPE.fullmatch(text):
+    match = _KEY_TYPE.fullmatch(text)
+    if match is None:
         raise ValueError(
             f"{text!r} is no key type; those are rsa, rsa:2048 (just so), rsa:2048+ (or more), "
             "ec, ec:p256, ec:p384, ec:p521 and ed25519"
         )
+    bits = match["bits"]
+    if bits and not MIN_RSA_BITS <= int(bits) <= MAX_RSA_BITS:
+        raise ValueError(f"{text!r}: RSA keys have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits here")
     return text
 
 
