@@ -79,15 +79,17 @@ class Server:
 
 
 @contextmanager
-def serving(data: Path, settings: str, *init: str) -> Iterator[Server]:
+def serving(data: Path, settings: str, *init: str, profile: str = "default") -> Iterator[Server]:
     """Make a CA in *data* as *init* says, serve it, and stop it again as a service manager does.
+
+    *profile* is where the challenge password of the clients is good.
 
     Whatever the clients did meanwhile, the service must end with exit status 0 and must not have
     met a fault of its own.
     """
     run(data, "init", *init)
     (data / "scepbox.toml").write_text(settings)
-    forever = ("--secret", "-", "--uses", "unlimited", "--valid", "forever")
+    forever = ("--profile", profile, "--secret", "-", "--uses", "unlimited", "--valid", "forever")
     run(data, "challenge", "new", *forever, stdin=CHALLENGE)
     log = data / "stderr.log"
     command = _command(data, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "off")

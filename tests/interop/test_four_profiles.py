@@ -19,7 +19,6 @@ from .server import Server, run, serving
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/scepbox.toml"
 SECRET = "a secret of the inventory and of ours"
-STATIC = "the password of the lab"
 
 
 def _know_phone_7(request: Received) -> Reply:
@@ -48,16 +47,14 @@ def server(asked: Service, tmp_path: Path) -> Iterator[Server]:
     data.mkdir()
     (data / "inventory.secret").write_text(SECRET)
     (data / "inventory.secret").chmod(0o600)
-    with serving(data, settings) as server:
-        forever = ("--uses", "unlimited", "--valid", "forever")
-        run(data, "challenge", "new", "--profile", "lab", "--secret", "-", *forever, stdin=STATIC)
+    with serving(data, settings, profile="lab") as server:
         yield server
 
 
 def _scepclient(server: Server, home: Path) -> x509.Certificate:
     """A lab machine with the password that all of them have."""
     files = ("-private-key", str(home / "lab.key"), "-certificate", str(home / "lab.pem"))
-    asking = ("-challenge", STATIC, "-cn", "lab-7", "-organization", "Example")
+    asking = ("-challenge", server.challenge, "-cn", "lab-7", "-organization", "Example")
     command = ["scepclient", "-server-url", f"{server.url}/lab", *files, *asking]
     # By default it asks for a country, a province and an OU of its own, which the lab does not have.
     done = subprocess.run(
