@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from app.config import load_config
 from app.config.contradictions import check_contradictions
+from app.config.profile import ProfileSection
 from ca.algorithms.levels import CryptoLevel
 from ca.profiles import (
     DEFAULT,
@@ -390,3 +392,17 @@ def test_the_environment_says_lists_by_comma() -> None:
     assert vpn.san.allowed is not None
     assert set(vpn.san.allowed) == {"ip", "dns"}
     assert vpn.subject.template == "CN={CN},O=Example"
+
+
+def test_a_list_tells_all_that_is_wrong_in_it() -> None:
+    """Whoever mends one word and starts again to hear of the next does so all day."""
+    with pytest.raises(ValidationError) as told:
+        ProfileSection.model_validate(
+            {
+                "eku": ["clientAuthh", "anyExtendedKeyUsage", "OCSPSigning"],
+                "san": {"ip": ["10.0.0.0/33", "x"]},
+            }
+        )
+
+    text = str(told.value)
+    assert all(word in text for word in ("clientAuthh", "anyExtendedKeyUsage", "10.0.0.0/33", "'x'"))

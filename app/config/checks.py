@@ -70,7 +70,7 @@ def check_from_environment(value: object) -> object:
     )
 
 
-def check_each(check: Callable[[str], str], texts: list[str]) -> list[str]:
+def check_each(check: Callable[[str], object], texts: list[str]) -> list[str]:
     """Return *texts* as they are, if *check* has nothing against any.
 
     Raises:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from app.config.checks import check_each
 from app.config.patterns import compile_pattern, compile_stars
 from app.config.sections import Section
 from ca.issuing.alternative_names import GRANTABLE_KINDS
@@ -39,16 +40,13 @@ class SubjectSection(Section):
     @field_validator("allowed", "required")
     @classmethod
     def _attributes(cls, names: list[str] | None) -> list[str] | None:
-        for name in names or ():
-            attribute_oid(name)
-        return names
+        return None if names is None else check_each(attribute_oid, names)
 
     @field_validator("match")
     @classmethod
     def _patterns(cls, match: dict[str, str]) -> dict[str, str]:
-        for name, pattern in match.items():
-            attribute_oid(name)
-            compile_pattern(pattern)
+        check_each(attribute_oid, list(match))
+        check_each(compile_pattern, list(match.values()))
         return match
 
     def build(self) -> SubjectRules:
@@ -102,9 +100,7 @@ class SanSection(Section):
     @field_validator("ip")
     @classmethod
     def _networks(cls, networks: list[str] | None) -> list[str] | None:
-        for network in networks or ():
-            _network(network)
-        return networks
+        return None if networks is None else check_each(_network, networks)
 
     def build(self) -> SanRules:
         """The rules that decide."""

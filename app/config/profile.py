@@ -50,14 +50,7 @@ class ProfileSection(Section):
     @field_validator("eku")
     @classmethod
     def _known(cls, names: list[str]) -> list[str]:
-        for name in names:
-            try:
-                writer.oid(oids.KEY_PURPOSES.get(name, name))
-            except ValueError:
-                known = ", ".join(oids.KEY_PURPOSES)
-                raise ValueError(f"{name!r} is neither a dotted OID nor one of {known}") from None
-            if oids.KEY_PURPOSES.get(name, name) in (oids.OCSP_SIGNING, oids.ANY_EXTENDED_KEY_USAGE):
-                raise ValueError(f"{name!r} is never given to a device")
+        check_each(_check_purpose, names)
         # A certificate has each once, by whichever of its names (RFC 5280 4.2.1.12).
         return list({oids.KEY_PURPOSES.get(name, name): name for name in names}.values())
 
@@ -65,6 +58,16 @@ class ProfileSection(Section):
     @classmethod
     def _key_types(cls, types: list[str]) -> list[str]:
         return check_each(check_key_type, types)
+
+
+def _check_purpose(name: str) -> None:
+    try:
+        writer.oid(oids.KEY_PURPOSES.get(name, name))
+    except ValueError:
+        known = ", ".join(oids.KEY_PURPOSES)
+        raise ValueError(f"{name!r} is neither a dotted OID nor one of {known}") from None
+    if oids.KEY_PURPOSES.get(name, name) in (oids.OCSP_SIGNING, oids.ANY_EXTENDED_KEY_USAGE):
+        raise ValueError(f"{name!r} is never given to a device")
 
 
 def settle_profile(name: str, sections: Mapping[str, ProfileSection]) -> ProfileSection:
