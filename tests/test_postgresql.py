@@ -252,7 +252,8 @@ def test_a_crowd_waits_for_what_another_holds_no_longer_than_one_does(url: str) 
     store.close()
 
 
-def test_a_duplicate_in_a_crowd_fails_its_own_work_alone(url: str, device: Device) -> None:
+@pytest.mark.parametrize("which", [0, 3, 6, 7])
+def test_a_duplicate_in_a_crowd_fails_its_own_work_alone(url: str, device: Device, which: int) -> None:
     """It is found out only after the work of others was done behind it."""
     world = World(url)
     certificate_of(world.enrol(device))
@@ -260,15 +261,17 @@ def test_a_duplicate_in_a_crowd_fails_its_own_work_alone(url: str, device: Devic
 
     def work(number: int) -> Callable[[SqlRepository], object]:
         def write(repository: SqlRepository) -> object:
-            repository.add_certificate(taken if number == 3 else replace(taken, serial=f"{number:x}"))
+            repository.find_certificate(taken.serial)
+            repository.add_certificate(taken if number == which else replace(taken, serial=f"{number:x}"))
             return number
 
         return write
 
     outcomes = together(world.store, [work(number) for number in range(8)])
 
-    assert isinstance(outcomes[3], IntegrityError)
-    assert [one for one in outcomes if one is not outcomes[3]] == [0, 1, 2, 4, 5, 6, 7]
+    failed = outcomes.pop(which)
+    assert isinstance(failed, IntegrityError)
+    assert outcomes == [number for number in range(8) if number != which]
     assert len(world.issued()) == 8
     world.store.close()
 

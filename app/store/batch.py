@@ -71,11 +71,15 @@ def run_on_sqlite(connection: Connection, repository: SqlRepository, jobs: Seque
 def run_on_postgresql(
     connection: Connection, repository: SqlRepository, jobs: Sequence[Job[Any]]
 ) -> list[Job[Any]]:
-    """Do the work of all, each in a savepoint of its own, and return those who met another server.
+    """Do the work of all, and return those who met another server. What fails is undone by itself.
 
     The first waits for what others hold. Who comes later would keep all before him waiting, and might
     wait for somebody who waits for them: he is undone, and has to be the first of another transaction.
     So there is no deadlock but between two who are first, and those take what they lock in one order.
+
+    Raises:
+        EarlierWorkFailed: Nothing of it can stand, and whose fault that is shows where each is alone.
+
     """
     pipeline = find_pipeline(connection)
     if pipeline is None:
@@ -88,6 +92,8 @@ def run_on_postgresql(
         mark = repository.mark()
         try:
             job.run(repository)
+        except EarlierWorkFailed:
+            raise
         except Exception as error:
             if isinstance(error, DBAPIError) and pipeline.is_broken:
                 raise EarlierWorkFailed(error) from error

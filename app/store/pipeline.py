@@ -165,6 +165,9 @@ class Pipeline:
             # What the server makes of the rest is not known.
             self._pgconn.finish()
             raise _refused(error, waiting[-1][0]) from error
+        except BaseException:
+            self._pgconn.finish()
+            raise
         for number, ((statement, _, check), result) in enumerate(zip(waiting, results, strict=True)):
             if result.status in _FAILED:
                 refusal = error_from_result(result)

@@ -33,9 +33,14 @@ _DEFAULTS: dict[str, Any] = {
 }
 # A reply leaves after the commit, which is on the disk then. A server that waits for its replicas as well
 # goes on to do so.
-_DURABLE = (
-    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-)
+_SETTINGS = """
+SELECT set_config('lock_timeout', %s, false),
+       set_config('statement_timeout', %s, false),
+       set_config('idle_in_transaction_session_timeout', %s, false),
+       set_config('plan_cache_mode', 'force_generic_plan', false),
+       CASE current_setting('synchronous_commit')
+           WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END
+"""
 
 
 def open_engine(url: URL, busy_seconds: float) -> Engine:
@@ -117,18 +122,15 @@ class _Door:
         connection.own_pipeline = Pipeline(connection.pgconn, self._patience)
         # Plans of prepared statements are made once; the statements here have one good plan each.
         connection.prepare_threshold = None
-        busy = f"{self._busy_seconds * 1000:.0f}"
-        settings = {
-            "lock_timeout": busy,
-            "statement_timeout": f"{2 * self._busy_seconds * 1000:.0f}",
-            # Where this process is stopped, what it holds is given back to the others.
-            "idle_in_transaction_session_timeout": f"{4 * self._busy_seconds * 1000:.0f}",
-            "plan_cache_mode": "force_generic_plan",
-        }
-        for name, value in settings.items():
-            connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-        connection.execute(_DURABLE)
-        connection.commit()
+        busy = self._busy_seconds * 1000
+        # Where this process is stopped, what it holds is given back to the others.
+        settings = [f"{time:.0f}" for time in (busy, 2 * busy, 4 * busy)]
+        try:
+            connection.execute(_SETTINGS, settings)
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
 
 
 def _begin(connection: Connection) -> None:
