@@ -58,7 +58,8 @@ def test_two_first_starts_at_once_serve_one_ca(tmp_path: Path) -> None:
         served = set(pool.map(start, range(3)))
 
     assert len(served) == 1
-    assert {path.name for path in (tmp_path / "data").iterdir()} == {"ca", "scepbox.db", "secrets.key"}
+    made = {"ca", "scepbox.db", "secrets.key", "settings.in-force.json"}
+    assert {path.name for path in (tmp_path / "data").iterdir()} == made
 
 
 @pytest.mark.parametrize("left", ["an empty secret", "an empty database", "tables", "half a CA"])
