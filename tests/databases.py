@@ -40,6 +40,7 @@ class _Turn:
 
     kind: str = SQLITE
     folder: Path = field(default_factory=Path)
+    made: list[str] = field(default_factory=list)
 
 
 _turn = _Turn()
@@ -53,12 +54,17 @@ def taking_turns(kind: str, folder: Path) -> Iterator[None]:
         yield
     finally:
         _turn.kind = SQLITE
+        # Nine megabytes each, and a run makes hundreds.
+        for url in _turn.made:
+            server().drop(url)
+        _turn.made.clear()
 
 
 def new_database(*, shared: bool = False) -> str:
     """The address of a database that nobody has used; one that is *shared* can be opened twice."""
     if _turn.kind == POSTGRESQL:
-        return server().new_database()
+        _turn.made.append(server().new_database())
+        return _turn.made[-1]
     return f"sqlite:///{_turn.folder}/scepbox-{next(_numbers)}.db" if shared else "sqlite://"
 
 
@@ -75,15 +81,12 @@ def looking_into(url: str) -> Iterator[Connection]:
 
 @dataclass
 class PostgresServer:
-    """A PostgreSQL server that runs; *pid* is its first process."""
+    """A PostgreSQL server that runs; *watcher* ends it if the tests are killed."""
 
     folder: Path
     port: int
     process: subprocess.Popen[bytes]
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
+    watcher: subprocess.Popen[bytes] | None
 
     def url(self, database: str, user: str = "scepbox") -> str:
         """The address of a database, by TCP."""
@@ -102,15 +105,26 @@ class PostgresServer:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        self.do(f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]} WITH (FORCE)")
+
     def stop(self) -> None:
         """End it at once."""
         self.process.send_signal(signal.SIGQUIT)
-        self.process.wait(_START_SECONDS)
+        self._bury()
 
     def kill(self) -> None:
         """End its processes without a word, so that the next start has to recover what was written."""
-        for pid in (*children(self.pid), self.pid):
+        for pid in (*children(self.process.pid), self.process.pid):
             os.kill(pid, signal.SIGKILL)
+        self._bury()
+
+    def _bury(self) -> None:
+        if self.watcher is not None:
+            # Before the number of the process may be another's.
+            self.watcher.kill()
+            self.watcher.communicate()
         self.process.wait(_START_SECONDS)
 
     def remove(self) -> None:
@@ -178,9 +192,18 @@ def start_server(folder: Path | None = None, port: int = 0, *, durable: bool = F
             cwd=folder,
             **_user(),
         )
-    started = PostgresServer(folder, port, process)
+    started = PostgresServer(folder, port, process, _watch(process, folder))
     _await(started)
     return started
+
+
+def _watch(process: subprocess.Popen[bytes], folder: Path) -> subprocess.Popen[bytes] | None:
+    """Have a server and its folder removed by somebody else if this process is killed."""
+    if os.name != "posix":
+        return None
+    # The pipe comes to its end with this process, however that goes.
+    script = 'read _; kill -QUIT "$0"; sleep 1; rm -rf "$1"'
+    return subprocess.Popen(["sh", "-c", script, str(process.pid), str(folder)], stdin=subprocess.PIPE)
 
 
 def _await(started: PostgresServer) -> None:
