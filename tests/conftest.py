@@ -37,9 +37,10 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with an empty store in memory and one challenge password without limit."""
-    world = World()
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A CA with an empty store in memory and one challenge password, without limit but for ``uses``."""
+    mark = request.node.get_closest_marker("uses")
+    world = World(uses=mark.args[0] if mark else None)
     yield world
     world.store.close()
 

@@ -1,6 +1,5 @@
 """What is written into the audit log: each decision once, with who, what, why and by which rule."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,13 +15,7 @@ from tests.forging_csr import ask
 from tests.waiting import by_hand, desk, poll
 from tests.world import NOW, Device, World, certificate_of, rsa_key
 
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with one challenge password of one use."""
-    world = World(uses=1)
-    yield world
-    world.store.close()
+pytestmark = pytest.mark.uses(1)
 
 
 def _told(world: World) -> list[tuple[str, str, str, str, str]]:

@@ -1,7 +1,7 @@
 """Challenge passwords: how often, how long, for whom, and that a refusal does not say why."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,18 +19,10 @@ from tests.conformance.marks import cases
 from tests.forging_csr import ask, assert_refused, attribute, csr
 from tests.world import NOW, SECRET, Device, World, certificate_of, rsa_key
 
-pytestmark = pytest.mark.databases
+pytestmark = [pytest.mark.databases, pytest.mark.uses(1)]
 
 Arrange: TypeAlias = Callable[[World], bytes]
 REFUSED = Failure(FailInfo.BAD_REQUEST, "challenge password not accepted")
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with one challenge password of one use."""
-    world = World(uses=1)
-    yield world
-    world.store.close()
 
 
 def _enrol(world: World, number: int, secret: str = SECRET) -> Outcome:

@@ -66,8 +66,8 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
         "leave out --subject",
     ),
     "half an import": (absent, ("init", "--import-cert", __file__), "belong together"),
-    "corrupt CA key": (writing("ca/ca.key", "junk"), ("serve",), "private key"),
-    "CA key gone": (lambda data: (data / "ca/ca.key").unlink(), ("serve",), "ca.key"),
+    "corrupt CA key": (writing("ca/ca.key", "junk"), ("serve", *ANY_PORT), "private key"),
+    "CA key gone": (lambda data: (data / "ca/ca.key").unlink(), ("serve", *ANY_PORT), "ca.key"),
     "empty CA key": (writing("ca/ca.key", ""), ("serve", *ANY_PORT), "ca/ca.key: "),
     "key of another CA": (
         writing("ca/ca.key", encode_private_key(rsa_key(12))),

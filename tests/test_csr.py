@@ -1,6 +1,5 @@
 """CSRs that are not to be certified: broken, too weak, or asking for more than a client gets."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -36,12 +35,7 @@ MS_REQUEST = oids.MICROSOFT_EXTENSION_REQUEST
 SAN = alternative_names(dns("a.example"))
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with one challenge password of one use."""
-    world = World(uses=1)
-    yield world
-    world.store.close()
+pytestmark = pytest.mark.uses(1)
 
 
 def _bits(octet: int) -> bytes:

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 from typing import TypeAlias
@@ -22,12 +22,7 @@ from tests.world import SECRET, Device, World, certificate_of, rsa_key
 Forge: TypeAlias = Callable[[], bytes]
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with one challenge password of one use."""
-    world = World(uses=1)
-    yield world
-    world.store.close()
+pytestmark = pytest.mark.uses(1)
 
 
 def _prime(bits: int) -> int:

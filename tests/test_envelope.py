@@ -1,7 +1,7 @@
 """Envelopes that do not open, or hold something else: what a stranger may learn from the answer."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -37,12 +37,7 @@ from tests.world import SECRET, Device, World, certificate_of, rsa_key, self_sig
 Spoil: TypeAlias = Callable[[Certificate, bytes], bytes]
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with one challenge password of one use."""
-    world = World(uses=1)
-    yield world
-    world.store.close()
+pytestmark = pytest.mark.uses(1)
 
 
 def _other_ca() -> Certificate:

@@ -1,6 +1,5 @@
 """Whether a stranger who captured an envelope can make the server tell him what is in it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,13 +10,7 @@ from ca.x509.certificate import Certificate
 from tests.forging_csr import Envelope, attribute, attributes_of, challenge, csr, flipped, seal, signed
 from tests.world import SECRET, Device, World, rsa_key
 
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with one challenge password of one use."""
-    world = World(uses=1)
-    yield world
-    world.store.close()
+pytestmark = pytest.mark.uses(1)
 
 
 def _guessing(ca: Certificate, *, right: bool) -> tuple[bytes, Envelope]:

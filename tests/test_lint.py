@@ -92,6 +92,15 @@ def test_without_lint_nothing_is_looked_at(world: World, device: Device) -> None
     assert "lint=" not in lines[-1]
 
 
+def test_where_nothing_lints_nothing_is_issued_unseen(world: World, device: Device) -> None:
+    """A profile that blocks what was not looked at, and a server put together without a linter."""
+    world.responder = replace(world.responder, linter=None)
+    _under(world, Lint.BLOCK)
+
+    assert world.enrol(device) == BLOCKED
+    assert world.issued() == []
+
+
 def test_a_person_cannot_approve_what_is_blocked(world: World, device: Device) -> None:
     """The rules may have come after the request."""
     _under(world, Lint.OFF, by_hand=True)

@@ -1,7 +1,5 @@
 """Alternative names under a profile: which kinds, which of each, how many, and whose word counts."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from ca.asn1 import writer
@@ -23,13 +21,7 @@ from tests.policing import (
 )
 from tests.world import World, certificate_of
 
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with one challenge password of one use."""
-    world = World(uses=1)
-    yield world
-    world.store.close()
+pytestmark = pytest.mark.uses(1)
 
 
 ALL = ("dns:a.example", "email:a@b.example", "uri:urn:x:1", "ip:192.0.2.1", "upn:a@corp.example")

@@ -1,11 +1,11 @@
 """Subjects under a profile: whose word counts, what a template makes of it, and which limits hold."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from time import perf_counter
 
 import pytest
 
+from app.linter import PkiLinter
 from ca.asn1 import tags, writer
 from ca.ports import Allowed, Deferred
 from ca.profiles import Grants
@@ -27,13 +27,7 @@ from tests.policing import (
 from tests.waiting import desk, poll
 from tests.world import SECRET, Device, World, certificate_of, rsa_key
 
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with one challenge password of one use, so that a second certificate needs another reason."""
-    world = World(uses=1)
-    yield world
-    world.store.close()
+pytestmark = pytest.mark.uses(1)
 
 
 FROM_CHALLENGE = '[profiles.default.subject]\nsource = "challenge"\n'
@@ -567,8 +561,9 @@ def test_a_validator_that_renames_vouches_for_no_account(world: World, said: Gra
 def test_the_log_says_that_a_validators_names_do_not_count(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else who runs the validator believes that the device has the name that it said."""
-    govern(world, '[profiles.default]\nvalidator = "mdm"\nvalidate_renewals = true\n')
+    """Else who runs it believes that the device has its name. Once, though a lint decides anew."""
+    govern(world, '[profiles.default]\nvalidator = "mdm"\nvalidate_renewals = true\nlint = "warn"\n')
+    world.responder = replace(world.responder, linter=PkiLinter())
     validator = validated(world, Grants())
     old = certificate_of(ask_for(world))
     world.now = DUE

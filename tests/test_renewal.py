@@ -1,6 +1,6 @@
 """Renewal by the old certificate: when it is enough, and every way in which it is not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeAlias
@@ -23,21 +23,13 @@ from tests.databases import looking_into, new_database
 from tests.forging_csr import ask, issue, spki_of
 from tests.world import NOW, SECRET, Device, World, certificate_of, name, rsa_key, self_signed
 
-pytestmark = pytest.mark.databases
+pytestmark = [pytest.mark.databases, pytest.mark.uses(1)]
 
 RENEWAL, ENROLMENT = MessageType.RENEWAL_REQ, MessageType.PKCS_REQ
 DUE = NOW + timedelta(days=340)
 SAN = x509.SubjectAlternativeName([x509.DNSName("a.example"), x509.DNSName("b.example")])
 CA_NAME = name("Test CA")
 Forge: TypeAlias = Callable[[World, Certificate], Device]
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with one challenge password of one use."""
-    world = World(uses=1)
-    yield world
-    world.store.close()
 
 
 def _enrolled(world: World, *extensions: x509.ExtensionType) -> Certificate:

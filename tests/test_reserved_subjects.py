@@ -1,7 +1,5 @@
 """Subjects that would have a device pass for a CA or an RA of this server."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from ca.errors import DecisionImpossible
@@ -15,14 +13,6 @@ from tests.waiting import desk
 from tests.world import NOW, Device, World, certificate_of, rsa_key
 
 RESERVED = "the subject is that of a CA or an RA of this server"
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA called ``CN=Test CA``."""
-    world = World()
-    yield world
-    world.store.close()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Names that deceive who reads them, or a program that makes a path of them, and names that only look so."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from ca.asn1 import tags, writer
@@ -11,13 +9,7 @@ from tests.forging_csr import alternative_names, subject
 from tests.policing import ask_for, assert_no
 from tests.world import SECRET, World, certificate_of
 
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A CA with one challenge password of one use."""
-    world = World(uses=1)
-    yield world
-    world.store.close()
+pytestmark = pytest.mark.uses(1)
 
 
 UNSEEN = "a name holds characters that cannot be seen"

@@ -12,6 +12,8 @@ from ca.ports import Linter
 from ca.profiles import CertificateContent, Lint, Profile
 from ca.x509.request import CertificationRequest
 
+# What stands against a certificate that is to be looked at, where there is nothing that looks.
+NOBODY_LOOKS = "no linter is there"
 # Of longer ones some take seconds to make.
 _RSA_BITS = 2048
 
@@ -24,16 +26,15 @@ def check_lint(
     profile: Profile,
     now: datetime,
 ) -> tuple[str, ...]:
-    """What *linter* objects to in what would be issued, where *profile* asks for it.
+    """What *linter* objects to in what would be issued under *profile*, which asks for that.
 
     Raises:
         LintRefused: It breaks a rule, and the profile blocks that.
         OperationNotOffered: Nothing would be issued.
 
     """
-    if linter is None or profile.lint is Lint.OFF:
-        return ()
-    objections = tuple(linter.objections(draft_certificate(authority, csr, content, profile, now)))
+    draft = draft_certificate(authority, csr, content, profile, now)
+    objections = tuple(linter.objections(draft)) if linter is not None else (NOBODY_LOOKS,)
     if objections and profile.lint is Lint.BLOCK:
         raise LintRefused(
             "the certificate would break a rule of X.509, and this profile blocks that",

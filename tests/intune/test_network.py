@@ -1,37 +1,18 @@
 """The way to Microsoft Intune, by the simulator: tokens and addresses that are kept, and its bad days."""
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from ca.ports import Allowed
-from tests.applicants import PASSWORD, applicant
+from tests.applicants import applicant
 from tests.intune.asking import LIMIT, make_validator, unavailable
-from tests.intune.simulator import CLIENT_SECRET, IntuneSimulator
-from tests.services import Reply, make_identity, running
-
-
-@pytest.fixture
-def intune() -> Iterator[IntuneSimulator]:
-    """The three services."""
-    simulator = IntuneSimulator()
-    with running(simulator.service):
-        yield simulator
-
-
-@pytest.fixture(autouse=True)
-def no_secret_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Neither the challenge password, nor our secret, nor a token, at whichever level."""
-    with caplog.at_level(logging.DEBUG):
-        yield
-    assert PASSWORD not in caplog.text
-    assert CLIENT_SECRET not in caplog.text
-    assert "Bearer" not in caplog.text
+from tests.intune.simulator import IntuneSimulator
+from tests.services import Reply, make_identity
 
 
 def test_address_and_tokens_are_kept(intune: IntuneSimulator, tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
 """Microsoft Intune decides, played by the simulator: success, each refusal, and what it is told."""
 
 import json
-import logging
 import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,28 +22,10 @@ from ca.x509.certificate import Certificate
 from tests.applicants import PASSWORD, applicant, failed, issued
 from tests.intune.asking import make_validator, unavailable
 from tests.intune.simulator import CLIENT_SECRET, CODES, IntuneSimulator
-from tests.services import Reply, running
+from tests.services import Reply
 from tests.world import ROOT
 
 REFUSED = [code for code in CODES if code not in ("Success", "Unknown")]
-
-
-@pytest.fixture
-def intune() -> Iterator[IntuneSimulator]:
-    """The three services."""
-    simulator = IntuneSimulator()
-    with running(simulator.service):
-        yield simulator
-
-
-@pytest.fixture(autouse=True)
-def no_secret_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Neither the challenge password, nor our secret, nor a token, at whichever level."""
-    with caplog.at_level(logging.DEBUG):
-        yield
-    assert PASSWORD not in caplog.text
-    assert CLIENT_SECRET not in caplog.text
-    assert "Bearer" not in caplog.text
 
 
 def test_success_vouches_for_the_names_as_requested(intune: IntuneSimulator, tmp_path: Path) -> None:
