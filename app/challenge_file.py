@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -12,6 +12,7 @@ from app.challenge_terms import (
     DEFAULT_SPAN,
     DEFAULT_USES,
     SHORT,
+    TAKES_NONE,
     Terms,
     end_of,
     is_short,
@@ -22,7 +23,7 @@ from app.challenge_terms import (
     read_uses,
 )
 from ca.issuing.sid import check_sid
-from ca.profiles import DEFAULT
+from ca.profiles import DEFAULT, Profile
 
 T = TypeVar("T")
 COLUMNS = ("profile", "subject", "san", "uses", "valid", "sid", "note", "secret")
@@ -41,7 +42,7 @@ class Row:
 class ChallengeFile:
     """Reads the rows; *problems* collects what is wrong with them, *warnings* what is odd, by line."""
 
-    def __init__(self, profiles: Collection[str], now: datetime) -> None:
+    def __init__(self, profiles: Mapping[str, Profile], now: datetime) -> None:
         self._profiles = profiles
         self._now = now
         self._secrets: dict[str, int] = {}
@@ -139,6 +140,8 @@ class ChallengeFile:
         profile = cells["profile"] or DEFAULT
         if profile not in self._profiles:
             self._object(line, f"there is no profile {profile!r} in the settings")
+        elif not self._profiles[profile].challenge_required:
+            self._object(line, f"profile {profile} {TAKES_NONE}")
         span = read("valid", read_span, cells["valid"] or DEFAULT_SPAN, None)
         if span is not None:
             read("valid", lambda _: end_of(self._now, span), cells["valid"], self._now)

@@ -18,6 +18,8 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_0
 _USES = re.compile(r"[0-9]{1,9}")
 # NDES' have 16; whoever may guess ten times a minute finds one of a few characters.
 _SHORT_CHARACTERS = 12
+# Of a profile in the settings.
+TAKES_NONE = 'has challenge = "none" and accepts no password; choose another, or set challenge = "required"'
 SHORT = f"fewer than {_SHORT_CHARACTERS} characters can be guessed; one that is made here cannot"
 
 

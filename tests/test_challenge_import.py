@@ -13,6 +13,7 @@ import pytest
 
 from app.challenge_file import MOST_ROWS, ChallengeFile
 from app.challenge_terms import Terms
+from app.config import Config
 from tests.command_line import Done, did, run, serving
 from tests.world import NOW
 
@@ -91,7 +92,7 @@ def test_secrets_of_ones_own_are_taken_as_they_are(data: Path) -> None:
 
 def _read(text: str | bytes) -> tuple[list[Terms], list[str]]:
     """The rows of a file, and what is wrong with it."""
-    reader = ChallengeFile({"default"}, NOW)
+    reader = ChallengeFile(Config().build_profiles(), NOW)
     rows = reader.read(text if isinstance(text, bytes) else text.encode())
     return [one.terms for one in rows], [f"{line}: {what}" for line, what in reader.problems]
 
@@ -206,7 +207,7 @@ def test_a_file_without_rows_is_told(data: Path) -> None:
 
 def test_the_number_of_rows_is_bounded() -> None:
     """One transaction makes them all, and others wait for it."""
-    reader = ChallengeFile({"default"}, NOW)
+    reader = ChallengeFile(Config().build_profiles(), NOW)
 
     assert len(reader.read(b"note\n" + b"x\n" * (MOST_ROWS + 5))) == MOST_ROWS
     assert reader.problems == [(MOST_ROWS + 2, f"more than {MOST_ROWS} rows; make it several files")]
@@ -271,7 +272,12 @@ def test_no_password_is_made_where_none_is_accepted(data: Path) -> None:
     """The device that is handed it would be refused, and nobody would know why."""
     (data / "scepbox.toml").write_text('[profiles.wifi]\nchallenge = "none"\n')
 
-    done = run("challenge", "new", "--profile", "wifi", "--data", data)
+    rows = "subject,profile\nCN=ipad-1,default\nCN=ipad-2,wifi\n"
 
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert 'challenge = "none" and accepts no password' in done.err
+    one = run("challenge", "new", "--profile", "wifi", "--data", data)
+    many = run("challenge", "import", "-", "--data", data, stdin=rows)
+
+    for done in (one, many):
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+        assert 'challenge = "none" and accepts no password' in done.err
+    assert "standard input:3: profile wifi has" in many.err

@@ -175,6 +175,25 @@ def test_show_tells_whose_request_it_is(data: Path, service: Service, tmp_path: 
     assert "challenge revoke 1" in rejected.err
 
 
+def test_a_challenge_that_is_revoked_leaves_its_requests_to_a_person(
+    data: Path, service: Service, tmp_path: Path
+) -> None:
+    """Who revokes it because it leaked wants to know who has asked by it until then."""
+    made = ("--profile", "password", "--uses", "unlimited", "--secret", "-")
+    told = run("challenge", "new", "--data", data, *made, stdin="leaked by somebody").err
+    number = told.partition("challenge ")[2].partition(":")[0]
+    for name in ("leak-1", "leak-2"):
+        options = ("--subject", f"CN={name}", "--challenge", "-")
+        _enrol(f"{service.url}/password", tmp_path / name, *options, stdin="leaked by somebody")
+
+    revoked = run("challenge", "revoke", number, "--data", data)
+
+    assert revoked.code == 0
+    assert "note: 2 requests made with it wait for approval" in revoked.err
+    for name in ("leak-1", "leak-2"):
+        _request(data, "reject", _await_request(data, f"CN={name}"), "--reason", "leaked")
+
+
 def _csr(data: Path, number: int) -> bytes:
     keys = StoreKeys.of_secret(DataFolder(data).load_secret())
     store = open_store(f"sqlite:///{data}/scepbox.db", keys=keys)

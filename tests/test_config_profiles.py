@@ -1,5 +1,6 @@
 """The settings of profiles: what each key makes, what is inherited, and mistakes told all at once."""
 
+import tomllib
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.config import load_config
+from app.config import Config, load_config
 from app.config.contradictions import check_contradictions
+from app.config.oddities import find_oddities
 from app.config.profile import ProfileSection
 from ca.algorithms.levels import CryptoLevel
 from ca.profiles import (
@@ -270,8 +272,13 @@ def test_all_mistakes_and_contradictions_are_told_at_once(tmp_path: Path) -> Non
         [profiles.lan]
         max_active = "two"
         subject = { template = "CN={XY}", allowed = ["XY"] }
+        san = { source = "validator", most = -1, required = ["dns"] }
         [profiles.vpn]
         validate_renewals = true
+        key_types = ["rsa:2k"]
+        [profiles.tv]
+        challenge = "nobody"
+        subject = { source = "challenge" }
         """,
     )
 
@@ -284,7 +291,12 @@ def test_all_mistakes_and_contradictions_are_told_at_once(tmp_path: Path) -> Non
         "profiles.lan.max_active",
         "profiles.lan.subject.template",
         "profiles.lan.subject.allowed",
+        "profiles.lan.san.source",
+        "profiles.lan.san.most",
         "profiles.vpn.validate_renewals",
+        "profiles.vpn.key_types",
+        # What its source means is not known before.
+        "profiles.tv.challenge",
     ]
     assert len(told) == len(places)
     assert [place for place in places if not any(place in line for line in told)] == []
@@ -406,3 +418,19 @@ def test_a_list_tells_all_that_is_wrong_in_it() -> None:
 
     text = str(told.value)
     assert all(word in text for word in ("clientAuthh", "anyExtendedKeyUsage", "10.0.0.0/33", "'x'"))
+
+
+def test_what_is_hardly_meant_is_told_and_no_mistake() -> None:
+    """A service that is started again must not stay away because a day has come."""
+    toml = (
+        "[profiles.old]\nvalid_until = 2026-01-31\n[profiles.short]\nvalidity_days = 30\n[profiles.sound]\n"
+    )
+    config = Config.model_validate(tomllib.loads(toml))
+
+    told = list(find_oddities(config, datetime(2026, 2, 1, tzinfo=UTC)))
+
+    assert [line.partition(":")[0] for line in told] == [
+        "profiles.old.valid_until",
+        "profiles.short.renewal_days",
+    ]
+    assert list(find_oddities(config, datetime(2026, 1, 31, 23, tzinfo=UTC))) == told[1:]

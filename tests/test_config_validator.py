@@ -37,14 +37,23 @@ def unbuilt(toml: str, folder: Path) -> list[str]:
     return str(caught.value).splitlines()
 
 
+def program_in(folder: Path) -> None:
+    """A program that can be run, as far as the system knows."""
+    (folder / "known").write_text("#!/bin/sh\n")
+    (folder / "known").chmod(0o700)
+
+
 def test_each_type_becomes_what_it_says(tmp_path: Path) -> None:
     """From the file to the objects that decide."""
     secret_in(tmp_path)
-    toml = WEBHOOK + '[validator.inventory]\ntype = "exec"\ncommand = ["known", "-x"]\ntimeout_seconds = 3\n'
+    more = (
+        WEBHOOK + '[validator.inventory]\ntype = "exec"\ncommand = ["./known", "-x"]\ntimeout_seconds = 3\n'
+    )
+    program_in(tmp_path)
 
-    built = build_validators(load_config(write(tmp_path, toml), {}), DataFolder(tmp_path))
+    built = build_validators(load_config(write(tmp_path, WEBHOOK + more), {}), DataFolder(tmp_path))
 
-    assert built["inventory"] == ExecValidator("inventory", ("known", "-x"), tmp_path, 3.0)
+    assert built["inventory"] == ExecValidator("inventory", ("./known", "-x"), tmp_path, 3.0)
     hook = built["mdm"]
     assert isinstance(hook, WebhookValidator)
     assert (hook.secret, hook.webhook_id, hook.wants_notifications) == (SECRET.encode(), "mdm", False)
@@ -210,6 +219,31 @@ def test_verbs_need_no_secret_that_only_the_server_has(tmp_path: Path) -> None:
     served = run("serve", "--data", data, "--listen", "127.0.0.1:0")
     assert (served.code, served.err.count("\n")) == (2, 1)
     assert "validator.mdm.secret_file is missing" in served.err
+
+
+@pytest.mark.parametrize("command", ["./gone", "/nowhere/gone", "no-such-program-in-any-path", "./noted"])
+def test_a_program_that_cannot_be_run_is_told(tmp_path: Path, command: str) -> None:
+    """At the start, and not by the first device that is refused."""
+    (tmp_path / "noted").write_text("no program\n")
+    (tmp_path / "noted").chmod(0o600)
+
+    told = unbuilt(f'[validator.mdm]\ntype = "exec"\ncommand = ["{command}"]\n', tmp_path)
+
+    assert told == [f"validator.mdm.command: there is no program {command} that can be run"]
+
+
+def test_one_mistake_hides_no_other_of_its_section(tmp_path: Path) -> None:
+    """A secret in the file is the first thing that people try."""
+    toml = WEBHOOK.replace("https:", "http:") + f'secret = "{SECRET}"\nnotify_url = "mdm"\n'
+
+    told = problems(write(tmp_path, toml))
+
+    assert [line.split(": ")[1] for line in told] == [
+        "validator.mdm.url",
+        "validator.mdm.secret",
+        "validator.mdm.notify_url",
+    ]
+    assert SECRET not in "".join(told)
 
 
 def test_all_files_that_are_missing_are_told_at_once(tmp_path: Path) -> None:

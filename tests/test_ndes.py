@@ -232,6 +232,18 @@ def test_it_is_for_the_profile_that_is_set(world: World, tmp_path: Path, *, sing
     assert [one.profile for one in challenges(world)] == ["default", "vpn"]
 
 
+def test_where_no_password_is_accepted_none_is_made(world: World, tmp_path: Path) -> None:
+    """The device would be refused, and whoever reads the page would not know why."""
+    profiles = {"vpn": {"challenge": "none", "approval": "manual"}}
+    config = Config.model_validate({"challenge": {"ndes_profile": "vpn"}, "profiles": profiles})
+    with opened(world, tmp_path, config) as site:
+        answer = site.get(PAGE)
+
+    assert answer.status == 409
+    assert b"set [challenge] ndes_profile to one that accepts passwords" in answer.body
+    assert [one.profile for one in challenges(world)] == ["default"]
+
+
 def test_what_is_no_visit_makes_no_password(world: World, tmp_path: Path) -> None:
     """A HEAD, a page of another site that has it loaded as a picture, and who has not logged in."""
     with opened(world, tmp_path) as site:

@@ -92,10 +92,7 @@ def new(
     if profile not in profiles:
         raise Refusal(f"there is no profile {profile!r} in the settings")
     if not profiles[profile].challenge_required:
-        raise Refusal(
-            f'profile {profile!r} has challenge = "none" and accepts no password; choose another '
-            '--profile, or set challenge = "required"'
-        )
+        raise Refusal(f"--profile {profile} {challenge_terms.TAKES_NONE}")
     terms = Terms(
         profile=profile,
         uses=_read("--uses ", challenge_terms.read_uses, uses),
@@ -165,15 +162,20 @@ def revoke(place: Workplace, challenge_id: int) -> None:
     """Make a challenge password worthless."""
     place.require_ca()
 
-    def revoke(repository: SqlRepository) -> bool:
+    def revoke(repository: SqlRepository) -> tuple[bool, int]:
+        waiting = repository.count_waiting_for(challenge_id, utc_now())
         gone = repository.revoke_challenge(challenge_id)
         if gone:
             repository.add_audit(decision("challenge revoke", f"challenge {challenge_id}", "revoked"))
-        return gone
+        return gone, waiting
 
-    if not place.transact(revoke):
+    gone, waiting = place.transact(revoke)
+    if not gone:
         raise NotDone(f"there is no challenge {challenge_id}; see: {place.folder.command('challenge list')}")
     say(f"challenge {challenge_id} revoked")
+    if waiting:
+        requests = "a request" if waiting == 1 else f"{waiting} requests"
+        say(f"note: {requests} made with it wait for approval: {place.folder.command('request list')}")
 
 
 def _as_json(one: Challenge) -> dict[str, object]:

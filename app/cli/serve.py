@@ -16,6 +16,7 @@ from app.cli.init import prepare, tell_ca
 from app.cli.listen import check_addresses
 from app.cli.worker import Worker, log_audit_head, write_audit
 from app.config import Config, check_url
+from app.config.oddities import find_oddities
 from app.config.sections import MOST_WORKERS
 from app.hints import PROGRAM, command
 from app.http.capacity import within_capacity
@@ -92,7 +93,7 @@ def serve(
 
     def build(config: Config) -> Bottle:
         cas, warnings = load_succession(place.folder, utc_now())
-        for warning in (*warnings, *cas.complaints):
+        for warning in (*warnings, *cas.complaints, *find_oddities(config, utc_now())):
             if warning not in told:
                 say(f"warning: {warning}")
                 told.add(warning)

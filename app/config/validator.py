@@ -3,7 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from app.config.checks import check_endpoint, check_from_environment
 from app.config.patterns import compile_pattern
@@ -24,6 +32,21 @@ _EnvironmentSecret: TypeAlias = Annotated[SecretStr | None, BeforeValidator(chec
 _Pattern: TypeAlias = Annotated[str, AfterValidator(_check_pattern)]
 
 
+class ServiceSection(Section):
+    """A service that is asked by HTTP; in clear text where *allow_http* says so, or on this host."""
+
+    # Above the addresses, which are looked at in its light.
+    allow_http: bool = False
+    ca_file: Path | None = None
+
+    @field_validator("url", "notify_url", "authority", "graph", "resource", check_fields=False)
+    @classmethod
+    def _endpoint(cls, url: str | None, info: ValidationInfo) -> str | None:
+        # Where what is said of allow_http is wrong itself, the scheme is another matter.
+        allow_http = info.data.get("allow_http", True)
+        return url if url is None else check_endpoint(url, allow_http=allow_http)
+
+
 class ExecSection(Section):
     """A program that is run for each request: the command and its arguments, without a shell."""
 
@@ -32,7 +55,7 @@ class ExecSection(Section):
     timeout_seconds: Seconds = 10.0
 
 
-class WebhookSection(Section):
+class WebhookSection(ServiceSection):
     """An HTTPS service that is asked, and told afterwards at *notify_url* where there is one.
 
     *webhook_id* is what it is told that this validator is called; its own name, unless that is said.
@@ -44,19 +67,15 @@ class WebhookSection(Section):
     webhook_id: Annotated[str, Field(pattern=r"^[!-~]{1,100}$")] | None = None
     secret_file: Path | None = None
     secret: _EnvironmentSecret = None
-    ca_file: Path | None = None
-    allow_http: bool = False
     timeout_seconds: Seconds = 10.0
 
     @model_validator(mode="after")
     def _fits(self) -> "WebhookSection":
-        for url in filter(None, (self.url, self.notify_url)):
-            check_endpoint(url, allow_http=self.allow_http)
         _refuse_both("secret", self.secret_file, self.secret)
         return self
 
 
-class IntuneSection(Section):
+class IntuneSection(ServiceSection):
     """Microsoft Intune, reached with the application *client_id* of *tenant*.
 
     The application proves itself by a secret, or by a certificate and its key. *authority*, *graph* and
@@ -73,17 +92,18 @@ class IntuneSection(Section):
     authority: str = "https://login.microsoftonline.com/"
     graph: str = "https://graph.microsoft.com/"
     resource: str = "https://api.manage.microsoft.com/"
-    ca_file: Path | None = None
-    allow_http: bool = False
     notify: bool = True
     timeout_seconds: Seconds = 20.0
 
+    @field_validator("authority", "graph", "resource")
+    @classmethod
+    def _folder(cls, url: str) -> str:
+        if not url.endswith("/"):
+            raise ValueError(f"{url} has to end with a /")
+        return url
+
     @model_validator(mode="after")
     def _fits(self) -> "IntuneSection":
-        for url in (self.authority, self.graph, self.resource):
-            check_endpoint(url, allow_http=self.allow_http)
-            if not url.endswith("/"):
-                raise ValueError(f"{url} has to end with a /")
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file belong together")
         if self.certificate_file is None:

@@ -210,6 +210,18 @@ def restore_challenge(connection: Connection, request_id: int) -> bool:
     return connection.execute(back.values(uses_left=_challenge.c.uses_left + 1)).rowcount == 1
 
 
+def count_waiting_for(connection: Connection, challenge_id: int, now: datetime) -> int:
+    """How many requests that spent that challenge password wait for a decision."""
+    spent = (_request.c.challenge_id == _challenge.c.id, _held.c.challenge_mac == _challenge.c.mac)
+    waiting = (
+        select(func.count())
+        .select_from(_request)
+        .join(_held, _held.c.request_id == _request.c.id)
+        .join(_challenge, and_(*spent))
+    )
+    return connection.execute(waiting.where(_waits(now), _challenge.c.id == challenge_id)).scalar_one()
+
+
 def _waits(now: datetime) -> Any:
     return and_(
         _request.c.forget_at > _seconds(now),

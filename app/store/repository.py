@@ -326,6 +326,10 @@ class SqlRepository(RevocationStatements):
         values = {"status": "refused", "fail_info": FailInfo.BAD_REQUEST.label, "reason": reason}
         queue.settle(self._connection, request_id, now, {**values, "forget_at": _seconds(forget_at)})
 
+    def count_waiting_for(self, challenge_id: int, now: datetime) -> int:
+        """How many requests that spent that challenge password wait for a decision."""
+        return queue.count_waiting_for(self._connection, challenge_id, now)
+
     def restore_challenge(self, request_id: int) -> bool:
         """Give back the use that a held request made of a challenge password, if it has a limit."""
         return queue.restore_challenge(self._connection, request_id)

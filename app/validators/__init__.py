@@ -136,6 +136,7 @@ def _build(
 def _validator(name: str, section: ValidatorSection, files: SecretFiles) -> Validator | None:
     match section:
         case ExecSection():
+            files.program("command", section.command[0])
             return ExecValidator(name, tuple(section.command), files.folder, section.timeout_seconds)
         case WebhookSection():
             return _webhook(name, section, files)

@@ -1,6 +1,7 @@
 """Secrets and certificates that the settings name by file, and what is said where one cannot be used."""
 
 import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,18 @@ class SecretFiles:
         if not path.is_file():
             raise FileUnusable(f"{self.section}.{key}: there is no file {path}")
         return path
+
+    def program(self, key: str, named: str) -> str:
+        """The program that *key* names, as it is; one without a folder is looked for as the system does.
+
+        Raises:
+            FileUnusable: It is not there, or nothing that can be run.
+
+        """
+        path = Path(named)
+        if shutil.which(named if path.name == named else str(self.folder / path)) is None:
+            raise FileUnusable(f"{self.section}.{key}: there is no program {named} that can be run")
+        return named
 
     def secret(self, key: str, named: Path | None, value: SecretStr | None, *, at_least: int = 1) -> str:
         """The secret in the file, or the one that the environment brought; a line end does not count.
