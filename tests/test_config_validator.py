@@ -46,10 +46,8 @@ def program_in(folder: Path) -> None:
 def test_each_type_becomes_what_it_says(tmp_path: Path) -> None:
     """From the file to the objects that decide."""
     secret_in(tmp_path)
-    more = (
-        WEBHOOK + '[validator.inventory]\ntype = "exec"\ncommand = ["./known", "-x"]\ntimeout_seconds = 3\n'
-    )
     program_in(tmp_path)
+    more = '[validator.inventory]\ntype = "exec"\ncommand = ["./known", "-x"]\ntimeout_seconds = 3\n'
 
     built = build_validators(load_config(write(tmp_path, WEBHOOK + more), {}), DataFolder(tmp_path))
 
