@@ -148,14 +148,14 @@ class Exchange:
             message_type=self.message_type,
             profile=self.profile.name,
             status=self.status,
-            subject=self.subject,
+            subject=cut(self.subject),
             serial=self.serial,
             renewal_of=self.renewal_of,
             request_key=self.keys[0],
             transaction_key=self.keys[1],
             challenge_id=self.challenge_id,
             fail_info=self.fail_info,
-            reason=f"{self.reason} ({self.detail})" if self.detail else self.reason,
+            reason=cut(f"{self.reason} ({self.detail})" if self.detail else self.reason),
             deviations=tuple(self.deviations.kinds()),
         )
 
@@ -187,10 +187,18 @@ class Exchange:
 
 
 def log_line(**fields: object) -> str:
-    """``key=value`` pairs, empty ones left out; what could break the line is quoted and escaped."""
+    """``key=value`` pairs, empty ones left out; what could break the line is quoted and escaped.
+
+    What is long is cut: a stranger may have written it.
+    """
     return " ".join(
-        f"{key}={_quoted(str(value))}" for key, value in fields.items() if value not in ("", None)
+        f"{key}={_quoted(cut(str(value)))}" for key, value in fields.items() if value not in ("", None)
     )
+
+
+def cut(text: str) -> str:
+    """*text* as long as it may be where strangers' words are kept, with an ellipsis where it was longer."""
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}\u2026"
 
 
 def _quoted(text: str) -> str:

@@ -120,21 +120,21 @@ def test_other_peoples_children_do_not_end_it(data: Path, tmp_path: Path) -> Non
 
 @POSIX
 def test_few_open_files_mean_fewer_connections_and_no_refused_work(data: Path, tmp_path: Path) -> None:
-    """There are 256 on macOS by default. Whoever is connected is served, and nothing spins."""
+    """There are 256 on macOS by default. Who comes last is served, and nothing spins."""
     process = _by_shell("ulimit -n 160;", data, tmp_path / "log", workers=1)
     assert process.stdout
     with process.stdout as stdout, ExitStack() as stack:
         url = stdout.readline().removeprefix("ready: ").strip()
         service = Service(url, process, tmp_path / "log", "")
-        first = stack.enter_context(closing(_connect(service)))
         for _ in range(200):
             stack.enter_context(closing(_connect(service)))
+        last = stack.enter_context(closing(_connect(service)))
         before = _cpu_seconds(process.pid)
         time.sleep(2)
 
-        first.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        last.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
 
-        assert first.recv(15) == b"HTTP/1.1 200 OK"
+        assert last.recv(15) == b"HTTP/1.1 200 OK"
         assert _cpu_seconds(process.pid) - before < 1
         assert "warning: this system lets a process have 96 connections" in service.log
         process.terminate()

@@ -150,9 +150,10 @@ def comes_from_elsewhere() -> bool:
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         return str(site) not in _OWN
-    origin = environ.get("HTTP_ORIGIN")
+    # Over plain HTTP browsers say neither of a link or a picture, but most of them where it stands.
+    origin = environ.get("HTTP_ORIGIN") or environ.get("HTTP_REFERER")
     if origin is None:
-        # No browser: it would say one of the two where it matters.
+        # No browser: it would say one of these where it matters.
         return False
     return urlsplit(str(origin)).netloc.lower() != str(environ.get("HTTP_HOST", "")).lower()
 

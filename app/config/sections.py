@@ -90,7 +90,10 @@ class LimitsSection(Section):
 
     body_octets: Annotated[int, Field(ge=16_384, le=2_097_152)] = 262_144
     header_octets: Annotated[int, Field(ge=16_384, le=1_048_576)] = 98_304
+    # Of each process; of one address, or of a /64 of IPv6; and requests that wait for their turn.
     connections: Annotated[int, Field(ge=10, le=60_000)] = 1000
+    connections_per_source: Annotated[int, Field(ge=1, le=60_000)] = 250
+    requests_waiting: Annotated[int, Field(ge=1, le=60_000)] = 500
     request_seconds: Annotated[int, Field(ge=1, le=600)] = 30
     idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     # GetCert and GetCRL of one source, by all processes together.

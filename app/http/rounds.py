@@ -48,6 +48,10 @@ class Rounds:
         """Have *task* run in the next round."""
         self._waiting.append(task)
 
+    def count_waiting(self) -> int:
+        """How many tasks no round has begun with yet."""
+        return len(self._waiting)
+
     def __bool__(self) -> bool:
         """Whether there is anything to do now."""
         return bool(self._waiting) or any(runner.is_parked for runner in self._runners)

@@ -72,7 +72,8 @@ class GeneralName:
 
 def is_sid_uri(name: GeneralName) -> bool:
     """Whether it is a Windows security identifier in the form of a URI (KB5014754)."""
-    return name.kind == "uri" and name.value.lower().startswith(SID_URI_HEAD)
+    # However it is written: who reads it may take a comma for what %2C says.
+    return name.kind == "uri" and unquote(name.value).lower().startswith(SID_URI_HEAD)
 
 
 def sid_uri(sid: str) -> GeneralName:

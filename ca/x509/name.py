@@ -13,6 +13,8 @@ from ca.deviations import Deviations
 from ca.x509 import oids
 
 MAX_RDNS = 32
+# Strangers' names are remembered too, so that they have to be small.
+MAX_REMEMBERED_OCTETS = 1024
 # RFC 5280 appendix A.1, ub-common-name.
 MAX_COMMON_NAME = 64
 _ESCAPED = re.compile(r'([,+"\\<>;=]|^[ #]| $)')
@@ -81,8 +83,13 @@ class Name:
 
     @classmethod
     def load(cls, der: bytes) -> "Name":
-        """Read a Name of our own keeping, such as the subject of our CA."""
-        return _load(der)
+        """Read a Name that is met again and again, such as the subject of a CA; what is long is not remembered.
+
+        Raises:
+            Asn1Error: It is no Name.
+
+        """
+        return _load(der) if len(der) <= MAX_REMEMBERED_OCTETS else Name.read(read(der, "Name", Deviations()))
 
     @classmethod
     def from_text(cls, text: str) -> "Name":

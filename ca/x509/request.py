@@ -19,6 +19,8 @@ from ca.x509.name import Name
 
 # RFC 2985 5.4.1 ends at 255 characters; what Intune puts there is longer.
 MAX_CHALLENGE = 255
+# Names of the most parts that may be, and of the most letters that each may have, come near it.
+MAX_SUBJECT_OCTETS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class UnprovenRequest:
         Raises:
             Asn1Error: It breaks PKCS #10.
             BadAlgorithm: The key, or the digest it signed with, is not accepted at *level*.
+            SubjectRefused: The subject is too long to be looked at.
 
         """
         level.check_digest(SignatureAlgorithm.read(self._algorithm).digest or SHA256)
@@ -86,6 +89,8 @@ class UnprovenRequest:
         check_public_key(key)
         if self.version != 0:
             raise Asn1Error("the version of a PKCS #10 request is 0")
+        if len(self._subject.raw) > MAX_SUBJECT_OCTETS:
+            raise SubjectRefused(f"the subject is longer than {MAX_SUBJECT_OCTETS} octets")
         attributes = self._read_attributes(deviations)
         return CertificationRequest(
             der=self.der,

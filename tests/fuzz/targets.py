@@ -14,8 +14,8 @@ from cryptography.x509.ocsp import OCSPRequestBuilder, load_der_ocsp_response
 from waitress.adjustments import Adjustments
 
 from app.http.ocsp import decode_path
+from app.http.parser import RequestParser
 from app.http.query import decode_message, parse_query
-from app.http.server import _Parser
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.levels import CryptoLevel
 from ca.algorithms.password import KeyDerivation, KeyWrap
@@ -248,7 +248,7 @@ def _iterations(element: Element) -> int:
 
 def http_request(data: bytes) -> None:
     """The head of an HTTP request, in two pieces; a refusal is one line."""
-    parser = _Parser(Adjustments(max_request_body_size=1001, max_request_header_size=2000))
+    parser = RequestParser(Adjustments(max_request_body_size=1001, max_request_header_size=2000))
     for piece in (data[: len(data) // 2], data[len(data) // 2 :]):
         while piece and not parser.completed:
             piece = piece[parser.received(piece) :]
