@@ -15,6 +15,7 @@ from app.challenge_terms import (
     TAKES_NONE,
     Terms,
     end_of,
+    find_doubt,
     is_short,
     read_name,
     read_secret_text,
@@ -142,6 +143,9 @@ class ChallengeFile:
             self._object(line, f"there is no profile {profile!r} in the settings")
         elif not self._profiles[profile].challenge_required:
             self._object(line, f"profile {profile} {TAKES_NONE}")
+        subject = read("subject", read_subject, cells["subject"], None)
+        if subject and (known := self._profiles.get(profile)) and (doubt := find_doubt(subject, known)):
+            self.warnings.append((line, f"subject: {doubt}"))
         span = read("valid", read_span, cells["valid"] or DEFAULT_SPAN, None)
         if span is not None:
             read("valid", lambda _: end_of(self._now, span), cells["valid"], self._now)
@@ -149,7 +153,7 @@ class ChallengeFile:
             profile=profile,
             uses=read("uses", read_uses, cells["uses"] or DEFAULT_USES, None),
             span=span,
-            subject=read("subject", read_subject, cells["subject"], None),
+            subject=subject,
             names=tuple(read("san", read_name, one, "") for one in sans if one) or None,
             sid=read("sid", check_sid, cells["sid"], None),
             note=cells["note"],

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.store.records import NewChallenge
+from ca.errors import SubjectRefused
+from ca.issuing.subject import decide_subject
 from ca.policy.challenges import ChallengeKey, new_challenge
-from ca.profiles import DEFAULT
+from ca.profiles import DEFAULT, NO_GRANTS, Grants, Profile, Source
 from ca.x509.general_names import GeneralName
 from ca.x509.name import Name
 from ca.x509.request import MAX_CHALLENGE
@@ -68,6 +70,23 @@ class MadeChallenge:
 
     secret: str
     record: NewChallenge
+
+
+def find_doubt(subject: str, profile: Profile) -> str:
+    """Why no device that asks for *subject* would get a certificate under *profile*; empty where one may."""
+    source = profile.subject.source
+    if source is Source.VALIDATOR:
+        # Who knows what it will say.
+        return ""
+    try:
+        decide_subject(
+            Name.from_text(subject),
+            profile.subject,
+            Grants(subject) if source is Source.CHALLENGE else NO_GRANTS,
+        )
+    except SubjectRefused as refusal:
+        return f"profile {profile.name} would refuse {subject}: {refusal}"
+    return ""
 
 
 def read_span(text: str) -> timedelta | None:

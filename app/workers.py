@@ -81,12 +81,16 @@ class Share:
 
 
 def run_workers(
-    make_service: Callable[[Share], Service], count: int, on_ready: Callable[[], None] = lambda: None
+    make_service: Callable[[Share], Service],
+    count: int,
+    on_ready: Callable[[], None] = lambda: None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve in *count* processes, a single one being this; return when told to stop by a signal.
 
     A hangup (POSIX) has one of them reload, or ends all where it tells that their terminal was closed.
-    *on_ready* is called as soon as a signal would be heeded.
+    *on_ready* is called as soon as a signal would be heeded, *on_stop* in this process when it is told to
+    stop and others serve.
     """
     terminal = Terminal()
     if count == 1:
@@ -95,7 +99,7 @@ def run_workers(
         on_ready()
         service.run()
     else:
-        _Workers(make_service, count, on_ready, terminal).run()
+        _Workers(make_service, count, on_ready, on_stop, terminal).run()
 
 
 def make_turn(count: int) -> Callable[[], AbstractContextManager[None]]:
@@ -140,10 +144,12 @@ class _Workers:
         make_service: Callable[[Share], Service],
         count: int,
         on_ready: Callable[[], None],
+        on_stop: Callable[[], None],
         terminal: Terminal,
     ) -> None:
         self._make_service = make_service
         self._on_ready = on_ready
+        self._on_stop = on_stop
         self._count = count
         self._terminal = terminal
         self._connections = _shared_numbers(count)
@@ -175,6 +181,7 @@ class _Workers:
     def stop(self) -> None:
         """Tell all to finish what is in flight."""
         self._stopping = True
+        self._on_stop()
         for pid in self._children:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)

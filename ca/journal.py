@@ -17,6 +17,10 @@ _DECIDED = {MessageType.PKCS_REQ.label: "enrol", MessageType.RENEWAL_REQ.label: 
 _BARE = re.compile(r"[\w.:/+=@*,-]+", re.ASCII)
 
 
+# Of one value: long enough for every honest one.
+MAX_CHARACTERS = 500
+
+
 @dataclass(slots=True)
 class Exchange:
     """One PKIOperation from the moment its transaction is known, filled in along the road."""
@@ -148,7 +152,8 @@ class Exchange:
             message_type=self.message_type,
             profile=self.profile.name,
             status=self.status,
-            subject=cut(self.subject),
+            # Of what was issued the whole, which a poll may name again.
+            subject=cut(self.subject) if self.status == "refused" else self.subject,
             serial=self.serial,
             renewal_of=self.renewal_of,
             request_key=self.keys[0],

@@ -19,7 +19,7 @@ DOCUMENTS = (HERE / "interop/test_devices.py", HERE / "conformance/test_conforma
 def database_kind(request: pytest.FixtureRequest) -> Iterator[str]:
     """Which database the test is for."""
     kind = getattr(request, "param", SQLITE)
-    folder = request.getfixturevalue("tmp_path") if hasattr(request, "param") else Path()
+    folder = request.getfixturevalue("tmp_path") if hasattr(request, "param") else None
     with taking_turns(kind, folder):
         yield kind
 

@@ -39,7 +39,7 @@ class _Turn:
     """Which database the test that runs now is for, and where one in a file may lie."""
 
     kind: str = SQLITE
-    folder: Path = field(default_factory=Path)
+    folder: Path | None = None
     made: list[str] = field(default_factory=list)
 
 
@@ -47,7 +47,7 @@ _turn = _Turn()
 
 
 @contextmanager
-def taking_turns(kind: str, folder: Path) -> Iterator[None]:
+def taking_turns(kind: str, folder: Path | None) -> Iterator[None]:
     """Have :func:`new_database` make databases of one *kind*."""
     _turn.kind, _turn.folder = kind, folder
     try:
@@ -65,7 +65,10 @@ def new_database(*, shared: bool = False) -> str:
     if _turn.kind == POSTGRESQL:
         _turn.made.append(server().new_database())
         return _turn.made[-1]
-    return f"sqlite:///{_turn.folder}/scepbox-{next(_numbers)}.db" if shared else "sqlite://"
+    if not shared:
+        return "sqlite://"
+    assert _turn.folder, "mark the test databases: it has no folder for one in a file"
+    return f"sqlite:///{_turn.folder}/scepbox-{next(_numbers)}.db"
 
 
 @contextmanager

@@ -281,3 +281,32 @@ def test_no_password_is_made_where_none_is_accepted(data: Path) -> None:
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
         assert 'challenge = "none" and accepts no password' in done.err
     assert "standard input:3: profile wifi has" in many.err
+
+
+def test_a_name_that_the_profile_refuses_is_warned_of(data: Path) -> None:
+    """The password is made all the same: the profile may be changed before it is used."""
+    (data / "scepbox.toml").write_text(
+        '[profiles.ipads]\nsubject = { match = { CN = "ipad-[0-9]+" }, template = "CN={CN},O=Example" }\n'
+        '[profiles.said]\nsubject = { source = "challenge" }\n'
+    )
+
+    wrong = run("challenge", "new", "--profile", "ipads", "--subject", "CN=phone-1", "--data", data)
+    right = run("challenge", "new", "--profile", "ipads", "--subject", "CN=ipad-1", "--data", data)
+    said = run("challenge", "new", "--profile", "said", "--subject", "CN=phone-1", "--data", data)
+    many = _import(data, "profile,subject\nipads,CN=ipad-2\nipads,CN=phone-2\n")
+
+    told = "profile ipads would refuse CN=phone-{}: the CN of the subject is not one that this profile"
+    assert [done.code for done in (wrong, right, said, many)] == [0] * 4
+    assert f"warning: {told.format(1)}" in wrong.err
+    assert "warning" not in right.err + said.err
+    assert f":3: subject: {told.format(2)}" in many.err
+
+
+def test_a_note_of_two_lines_is_one_line_of_the_list(data: Path) -> None:
+    """Else a row of somebody's own making stands in the table."""
+    did("challenge", "new", "--note", "a\nb\x1b[31m", "--data", data)
+
+    listed = did("challenge", "list", "--data", data)
+
+    assert "\x1b" not in listed
+    assert "a b [31m" in listed.splitlines()[-1]

@@ -264,3 +264,16 @@ def test_a_new_challenge_cannot_be_guessed() -> None:
 
     assert len(made) == 100
     assert all(len(one) >= 22 and one.isascii() and one.isprintable() for one in made)
+
+
+def test_the_number_of_one_that_was_revoked_is_nobody_elses(world: World) -> None:
+    """The audit log, and the requests that spent it, name it by that for ever."""
+    world.add_challenge("second")
+    numbers = [one.id for one in world.store.transact(lambda repository: repository.list_challenges())]
+    world.store.transact(lambda repository: repository.revoke_challenge(max(numbers)))
+
+    world.add_challenge("third")
+
+    now = [one.id for one in world.store.transact(lambda repository: repository.list_challenges())]
+    assert len(now) == len(numbers)
+    assert max(now) > max(numbers)

@@ -305,7 +305,7 @@ def test_certificates_are_listed_for_machines(service: Service, data: Path, tmp_
     serial = f"{certificate.serial_number:x}"
 
     (row,) = records(data, "cert", "list", "--subject", "listed.example")
-    shown = json.loads(did("cert", "show", serial.upper(), "--json", "--data", data))
+    shown = json.loads(did("cert", "show", f"0x{serial.upper()}", "--json", "--data", data))
     exported = did("cert", "export", serial, "--data", data)
 
     assert list(row) == [

@@ -133,9 +133,10 @@ def test_a_body_of_two_lengths_is_a_400(served: Served, headers: bytes) -> None:
         b"GET /scep HTTP/1.1\r\nno colon\r\n\r\n",
         b"get /scep?operation=GetCACert HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /scep?operation=GetCACert HTTP/1.1\r\nHost: x\nX: y\r\n\r\n",
+        b"GET /scep?operation=GetCACaps HTTP/1.1\nHost: x\n\n",
         b"GET http://[::1/scep?operation=GetCACert HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
-    ids=["TLS", "one word", "no colon", "lower case", "bare LF", "no URI"],
+    ids=["TLS", "one word", "no colon", "lower case", "bare LF", "bare LF alone", "no URI"],
 )
 def test_what_is_no_http_is_a_400_of_one_line(served: Served, octets: bytes) -> None:
     """RFC 9112 2.2: TLS on the wrong port is the common one."""

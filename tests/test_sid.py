@@ -62,7 +62,10 @@ WISHES = {
 }
 
 
-@pytest.mark.parametrize("wishes", WISHES.values(), ids=WISHES)
+ENCODED = {"a URI with its comma encoded": (san(f"uri:{SID_URI_HEAD.replace(',', '%2C')}{SID}"),)}
+
+
+@pytest.mark.parametrize("wishes", [*WISHES.values(), *ENCODED.values()], ids=[*WISHES, *ENCODED])
 def test_nobody_gets_one_by_asking(world: World, wishes: tuple[Extension, ...]) -> None:
     """The certificate would log its holder on as that account."""
     assert_no(ask_for(world, wishes=wishes), "asks for a Windows security identifier")

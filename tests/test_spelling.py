@@ -4,9 +4,12 @@ import pytest
 
 from ca.asn1 import tags, writer
 from ca.issuing.spelling import MAX_NAME_CHARACTERS, check_spelling
+from ca.scep.messages import Failure
+from ca.x509.extensions import Extension
 from tests.conformance.marks import cases
 from tests.forging_csr import alternative_names, subject
-from tests.policing import ask_for, assert_no
+from tests.policing import ask_for, assert_no, govern
+from tests.waiting import requests
 from tests.world import SECRET, World, certificate_of
 
 pytestmark = pytest.mark.uses(1)
@@ -176,3 +179,39 @@ def test_half_a_character_is_no_name() -> None:
     """No encoding that is read here can say one, so that only a caller's own text could."""
     with pytest.raises(Exception, match="cannot be seen"):
         check_spelling("ipad\ud800")
+
+
+def test_a_subject_too_long_is_refused_before_it_is_looked_at(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Escaped, it is three times as long; kept for each request of a stranger it fills the disk."""
+    with caplog.at_level("INFO", "ca.responder"):
+        outcome = ask_for(world, subject("\x01" * 180_000))
+
+    assert_no(outcome, "the subject is longer than 8192 octets")
+    assert len(caplog.messages[-1]) < 1000
+    (kept,) = requests(world)
+    assert len(kept.record.subject + kept.record.reason) < 1000
+
+
+@pytest.mark.parametrize(
+    ("names", "wishes"),
+    [
+        (",".join(f"OU={'x' * 249}" for _ in range(30)), ()),
+        ("CN=ipad-17", (alternative_names(writer.encode(0x82, b"x" * 20_000)),)),
+    ],
+    ids=["a subject just short enough", "an alternative name"],
+)
+def test_of_what_is_refused_a_beginning_is_kept(
+    world: World, names: str, wishes: tuple[Extension, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Enough to see what it was about."""
+    govern(world, '[profiles.default]\nsan = []\nsubject = { allowed = ["CN"] }\n')
+    with caplog.at_level("INFO", "ca.responder"):
+        outcome = ask_for(world, names, wishes=wishes)
+
+    assert isinstance(outcome, Failure)
+    assert len(caplog.messages[-1]) < 2000
+    (kept,) = requests(world)
+    assert max(len(kept.record.subject), len(kept.record.reason)) <= 500
+    assert "\u2026" in kept.record.subject + kept.record.reason

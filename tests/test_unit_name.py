@@ -9,7 +9,7 @@ from ca.asn1 import tags, writer
 from ca.issuing.root import CaUnusable, make_ca_certificate
 from ca.x509 import oids
 from ca.x509.certificate import Certificate
-from ca.x509.name import Attribute, Name
+from ca.x509.name import Attribute, Name, _load
 from tests.forging_csr import ask, challenge, csr, rdn
 from tests.world import NOW, Device, World, certificate_of, rsa_key
 
@@ -133,3 +133,13 @@ def test_a_subject_that_a_ca_cannot_have_is_refused(text: str) -> None:
     """RFC 5280 appendix A.1: upper bounds that clients of the CA would trip over for its whole life."""
     with pytest.raises(CaUnusable, match="cannot be the subject of a CA"):
         make_ca_certificate(Name.from_text(text), rsa_key(0), 10, NOW)
+
+
+def test_long_names_are_not_remembered() -> None:
+    """A signer's issuer is a stranger's word, and 256 of a quarter of a mebibyte are the whole memory."""
+    before = _load.cache_info().currsize
+    for number in range(3):
+        long = Name.of([[Attribute("2.5.4.3", f"{number}" * 2000)]])
+        assert Name.load(long.der).matches(long)
+
+    assert _load.cache_info().currsize == before

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -124,6 +126,29 @@ def test_all_end_when_the_first_is_told_to(service: Service, number: signal.Sign
     assert service.process.wait(15) == 0
     assert not any(map(_is_alive, pids))
     assert "stopped" in service.log
+
+
+def test_nobody_new_is_let_in_while_they_end(service: Service) -> None:
+    """Whoever connects then is refused at once and may go to another server, and hangs nowhere."""
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port), 10) as under_way:
+        under_way.sendall(b"POST /scep?operation=PKIOperation HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+        service.process.send_signal(signal.SIGTERM)
+
+        assert _await(lambda: not _takes_connections(service))
+        assert service.process.poll() is None
+        under_way.sendall(b"no SCEP..")
+        # An answer, whatever it says.
+        assert under_way.recv(12) == b"HTTP/1.1 400"
+
+
+def _takes_connections(service: Service) -> bool:
+    address = urlsplit(service.url)
+    try:
+        socket.create_connection((address.hostname, address.port), 10).close()
+    except ConnectionError:
+        return False
+    return True
 
 
 def test_by_default_there_is_one_for_each_core(tmp_path: Path, data: Path) -> None:

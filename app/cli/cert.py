@@ -136,7 +136,7 @@ def _tell_other(place: Workplace, one: StoredCertificate, why: Reason, which: st
 def _find(place: Workplace, serial: str) -> StoredCertificate:
     """By hexadecimal serial number, with colons and upper case as other tools print it."""
     place.require_ca()
-    plain = serial.replace(":", "").lower().lstrip("0")
+    plain = serial.lower().removeprefix("0x").replace(":", "").lstrip("0")
     stored = place.read(lambda repository: repository.find_certificate(plain))
     if stored is None:
         raise NotDone(f"there is no certificate {serial}; see: {place.folder.command('cert list')}")

@@ -20,7 +20,6 @@ from app.cli.context import (
     say,
     verb,
 )
-from app.client.transport import printable
 from app.decisions import decision
 from app.store import SqlRepository
 from app.store.records import Challenge
@@ -121,6 +120,8 @@ def new(
     number = place.transact(add)
     if number is None:
         raise NotDone("there is a challenge with this password already; revoke it first (challenge list)")
+    if terms.subject and (doubt := challenge_terms.find_doubt(terms.subject, profiles[profile])):
+        say(f"warning: {doubt}")
     if challenge_terms.is_short(terms.secret):
         say(f"warning: {challenge_terms.SHORT}")
     for one in san:
@@ -148,7 +149,7 @@ def list_(place: Workplace, as_json: bool) -> None:
             f"{one.expires_at:%Y-%m-%d %H:%M}" if one.expires_at else "for ever",
             one.subject or "",
             one.note,
-            f"{one.used_at:%Y-%m-%d %H:%M} by {printable(one.used_by)}" if one.used_at else "",
+            f"{one.used_at:%Y-%m-%d %H:%M} by {one.used_by}" if one.used_at else "",
         ]
         for one in found
     ]

@@ -20,6 +20,7 @@ from app.store import SqlRepository, SqlStore, database_name
 from app.store.presence import Presence, find_database_file, look_at_database
 from app.succession import Succession, load_succession
 from app.wiring import database_url, open_configured_store, utc_now
+from app.words import printable
 from ca.errors import StoreUnavailable
 from ca.issuing.key_store import KeyUnusable
 from ca.issuing.root import CaUnusable
@@ -221,12 +222,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table for a person; for a pipe, tab-separated lines."""
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(row))
+            # A line for each, whatever somebody wrote into a note.
+            click.echo("\t".join(map(printable, row)))
         return
     table = Table(*columns, box=None)
     for row in rows:
         # As it is: a device's name in brackets is no markup.
-        table.add_row(*map(RichText, row))
+        table.add_row(*(RichText(printable(cell)) for cell in row))
     Console().print(table)
 
 

@@ -10,7 +10,6 @@ from rich.progress import Progress
 
 from app.cli.challenge import Duration, rfc3339
 from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, say, verb
-from app.client.transport import printable
 from app.store import SqlRepository
 from app.store.records import AuditHead, AuditReport, Finding, WrittenEntry
 from app.wiring import utc_now
@@ -57,17 +56,12 @@ def audit(place: Workplace, since: timedelta | None, limit: int, as_json: bool) 
         [
             str(one.number),
             f"{one.entry.at:%Y-%m-%d %H:%M:%S}",
-            *map(
-                printable,
-                (
-                    one.entry.actor,
-                    one.entry.action,
-                    one.entry.target,
-                    one.entry.outcome,
-                    one.entry.rule,
-                    one.entry.detail,
-                ),
-            ),
+            one.entry.actor,
+            one.entry.action,
+            one.entry.target,
+            one.entry.outcome,
+            one.entry.rule,
+            one.entry.detail,
         ]
         for one in found
     ]

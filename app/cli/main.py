@@ -101,6 +101,7 @@ def _run() -> int:
     except click.ClickException as error:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "run.py"
         message = " ".join(error.format_message().split())
+        message += "" if message.endswith((".", "?", "!")) else "."
         click.echo(f"scepbox: {message} See: {PROGRAM}{path.removeprefix('run.py')} --help", err=True)
         return CANNOT_RUN
     except click.Abort:

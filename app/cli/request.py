@@ -17,9 +17,9 @@ from app.cli.context import (
     say,
     verb,
 )
-from app.client.transport import printable
 from app.decisions import operator
 from app.wiring import build_approval_desk, utc_now
+from app.words import printable
 from ca.algorithms.keys import key_label
 from ca.algorithms.levels import CryptoLevel
 from ca.approval import check_reason
@@ -62,10 +62,10 @@ def list_(place: Workplace, status: str, as_json: bool) -> None:
             one.status,
             f"{one.record.received_at:%Y-%m-%d %H:%M}",
             one.record.message_type,
-            printable(one.record.subject),
+            one.record.subject,
             one.record.profile,
             one.record.peer.remote,
-            printable(one.record.reason),
+            one.record.reason,
         ]
         for one in found
     ]

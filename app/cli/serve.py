@@ -2,7 +2,7 @@
 
 import gc
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -38,6 +38,7 @@ from ca.errors import StoreUnavailable
 from ca.journal import log_line
 from ca.policy.challenges import ChallengeKey
 from ca.ports import AuditEntry
+from ca.profiles import DEFAULT, Profile
 
 # Everybody waits with who waits for the database; the other way round, a minute of 503 is no loss.
 BUSY_SECONDS = 3.0
@@ -120,7 +121,8 @@ def serve(
     tell_ca(place.folder)
     _tell_distribution(config.ca.distribution_url or url or config.server.base_url or "")
     shown = (url or config.server.base_url or "").rstrip("/")
-    _tell_next(shown or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:"), place.folder.path)
+    at = shown or _url(sockets[0]).replace("//0.0.0.0:", "//127.0.0.1:")
+    _tell_next(at, place.folder.path, config.build_profiles())
     _calm_collector()
     for other in sockets[1:]:
         say(f"also: {_url(other)}/scep")
@@ -148,7 +150,15 @@ def serve(
         served = [*sites, *first_alone] if share.is_first else sites
         return Worker(WebServer(served, share), store, notifier, counts.tally, reload)
 
-    run_workers(make_worker, count, lambda: click.echo(f"ready: {_url(sockets[0])}/scep"))
+    listening = [one.listener for one in (*sites, *first_alone)]
+
+    def refuse_others() -> None:
+        # While a socket is open anywhere, the system takes connections that nobody will answer.
+        for one in listening:
+            one.close()
+
+    ready = f"ready: {_url(sockets[0])}/scep"
+    run_workers(make_worker, count, lambda: click.echo(ready), refuse_others)
     log_audit_head(store)
     store.close()
     # Nobody hears it where the terminal was closed.
@@ -211,6 +221,12 @@ def _calm_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _tell_next(url: str, data: Path) -> None:
-    say(f"next: make a challenge password for a device: {command('challenge new', data)}")
-    say(f"      then enrol: {PROGRAM} enroll {url}/scep --subject CN=test --challenge - --out device")
+def _tell_next(url: str, data: Path, profiles: Mapping[str, Profile]) -> None:
+    """Say how to try it, under the first profile that takes challenge passwords."""
+    takers = [name for name, profile in profiles.items() if profile.challenge_required]
+    if not takers:
+        say("next: have a device ask; no profile takes challenge passwords, see docs/policy.md")
+        return
+    option, path = ("", "") if DEFAULT in takers else (f" --profile {takers[0]}", f"/{takers[0]}")
+    say(f"next: make a challenge password for a device: {command('challenge new', data)}{option}")
+    say(f"      then enrol: {PROGRAM} enroll {url}/scep{path} --subject CN=test --challenge - --out device")

@@ -11,8 +11,9 @@ from hashlib import sha256
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.client.errors import ClientError, Unreachable, Unsettled
-from app.client.transport import Answer, Transport, TransportError, printable
+from app.client.transport import Answer, Transport, TransportError
 from app.client.trust import Roles, assign_roles, read_fingerprint
+from app.words import printable
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC, Cipher
 from ca.algorithms.digests import SHA1, SHA256, SHA512, Digest
 from ca.algorithms.keys import PrivateKey

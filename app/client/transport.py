@@ -7,6 +7,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 
+from app.words import printable
 from ca.scep.codec import PKI_MESSAGE
 
 MAX_ANSWER = 4 * 1024 * 1024
@@ -106,8 +107,3 @@ def _check_address(url: str) -> None:
         raise ValueError(f"{url!r} is not an address: it names no host and port")
     if not url.isascii() or not url.isprintable() or " " in url or "#" in url:
         raise ValueError(f"{url!r} is not an address: spaces, # and other letters than ASCII do not belong")
-
-
-def printable(text: str) -> str:
-    """Words of a server's own, without what would move a terminal's cursor or begin a line."""
-    return "".join(character if character.isprintable() else " " for character in text)

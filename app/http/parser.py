@@ -10,6 +10,7 @@ from typing import Any
 
 from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.utilities import BadRequest
 
 from ca.journal import log_line
 
@@ -39,6 +40,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no 
     """A request as it comes in; *started* is when, by the monotonic clock."""
 
     error: Any
+    completed: bool
 
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
@@ -47,6 +49,10 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no 
     def received(self, data: bytes) -> int:
         """Take in *data*, and return how many octets of it belong to this request."""
         consumed: int = super().received(data)
+        if not self.completed and not self.headers_finished and b"\n\n" in self.header_plus:
+            # RFC 9112 2.2: it waits for an answer, and no CR LF will come.
+            self.error = BadRequest("lines end with CR LF")
+            self.completed = True
         if self.error is not None and not isinstance(self.error, Refusal):
             self.error = self._in_one_line(self.error)
             # Nobody is to send what is refused already.

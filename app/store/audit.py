@@ -15,13 +15,12 @@ from app.store.prepared import Prepared
 from app.store.records import AuditHead, WrittenEntry
 from app.store.rows import to_seconds, to_time
 from ca.errors import StoreUnavailable
+from ca.journal import cut
 from ca.ports import AuditEntry
 
 _audit = tables.audit
 _LAST = Prepared(select(_audit.c.number, _audit.c.chain).order_by(_audit.c.number.desc()).limit(1))
 _ADD = Prepared(insert(_audit), [column.name for column in _audit.c])
-# Nothing is ever deleted from the log, and what it says of a device the device may have written.
-MAX_CHARACTERS = 500
 BEGINNING = AuditHead(0, b"\0" * 32)
 # Made once: making one costs as much as using it.
 _encode = json.JSONEncoder(default=repr).encode
@@ -102,8 +101,8 @@ def _columns(entry: AuditEntry) -> tuple[int | str, ...]:
 
 def _storable(text: str) -> str:
     """The text, shortened, and without what one database or another cannot keep."""
-    if len(text) > MAX_CHARACTERS:
-        text = text[: MAX_CHARACTERS - 1] + "…"
+    # Nothing is ever deleted from the log, and what it says of a device the device may have written.
+    text = cut(text)
     if text.isascii() and "\0" not in text:
         return text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

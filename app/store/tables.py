@@ -77,6 +77,8 @@ challenge = Table(
     # When, and for which subject, a use of it was taken last; of those with a limit alone.
     Column("used_at", BigInteger),
     Column("used_by", Text),
+    # Numbers are not given twice: the audit log names them.
+    sqlite_autoincrement=True,
 )
 
 request = Table(

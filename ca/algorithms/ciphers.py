@@ -66,7 +66,7 @@ class Cipher:
         decryptor.authenticate_additional_data(associated)
         try:
             return decryptor.update(data) + decryptor.finalize()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # the one or the other, by what OpenSSL says went wrong
             return None
 
     def new_key(self) -> bytes:

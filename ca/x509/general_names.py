@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from ca.asn1 import Asn1Error, Element, read, strings, tags, writer
 from ca.deviations import Deviations

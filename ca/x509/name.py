@@ -13,6 +13,7 @@ from ca.deviations import Deviations
 from ca.x509 import oids
 
 MAX_RDNS = 32
+_CONTROLS = {number: f"\\{number:02X}" for number in (*range(32), 127)}
 # Strangers' names are remembered too, so that they have to be small.
 MAX_REMEMBERED_OCTETS = 1024
 # RFC 5280 appendix A.1, ub-common-name.
@@ -83,7 +84,7 @@ class Name:
 
     @classmethod
     def load(cls, der: bytes) -> "Name":
-        """Read a Name that is met again and again, such as the subject of a CA; what is long is not remembered.
+        """Read a Name that is met again and again, such as the subject of a CA; a long one is not kept.
 
         Raises:
             Asn1Error: It is no Name.
@@ -113,7 +114,7 @@ class Name:
             else:
                 rdns.append([attribute])
             position, separator = found.end(), found[3]
-        return _load(writer.sequence(*map(writer.set_of, reversed(rdns))))
+        return cls.load(writer.sequence(*map(writer.set_of, reversed(rdns))))
 
     @classmethod
     def of(cls, rdns: Iterable[Iterable[Attribute]]) -> "Name":
@@ -124,7 +125,7 @@ class Name:
 
         """
         encoded = ((_encode(one.oid, one.value) for one in rdn) for rdn in rdns)
-        return _load(writer.sequence(*map(writer.set_of, encoded)))
+        return cls.load(writer.sequence(*map(writer.set_of, encoded)))
 
     def for_builder(self) -> x509.Name:
         """The same name for the builders of ``cryptography``.
@@ -219,7 +220,7 @@ def _fold(value: str) -> str:
 
 def _escape(value: str) -> str:
     """RFC 4514 2.4, with control characters as hexadecimal pairs so that no log line breaks."""
-    escaped = _ESCAPED.sub(r"\\\1", value)
+    escaped = _ESCAPED.sub(r"\\\1", value).translate(_CONTROLS)
     if escaped.isprintable():
         return escaped
     return "".join(

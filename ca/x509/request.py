@@ -12,7 +12,7 @@ from ca.algorithms.levels import CryptoLevel
 from ca.algorithms.signatures import SignatureAlgorithm
 from ca.asn1 import Asn1Error, Element, read, strings, tags
 from ca.deviations import DeviationKind, Deviations
-from ca.errors import BadAlgorithm
+from ca.errors import BadAlgorithm, SubjectRefused
 from ca.x509 import oids
 from ca.x509.extensions import Extension, read_extensions
 from ca.x509.name import Name

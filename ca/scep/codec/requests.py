@@ -19,7 +19,7 @@ from ca.scep.messages import (
 )
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
-from ca.x509.request import CertificationRequest, UnprovenRequest
+from ca.x509.request import MAX_SUBJECT_OCTETS, CertificationRequest, UnprovenRequest
 
 
 def decode_request(
@@ -69,6 +69,8 @@ def _poll_names(
     """
     try:
         payload = envelope.decrypt(key, certificate, level)
+        if len(payload) > 2 * MAX_SUBJECT_OCTETS:
+            return ()
         return tuple(map(Name.read, read(payload, "issuerAndSubject", Deviations()).sequence(2, 2)))
     except (Asn1Error, BadAlgorithm, BadRequest):
         return ()
