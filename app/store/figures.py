@@ -60,9 +60,9 @@ def _in_force(connection: Connection, after: int, until: int | None) -> int:
 def _usable_challenges(connection: Connection, now: datetime) -> dict[str, int]:
     good = or_(_challenge.c.expires_at.is_(None), _challenge.c.expires_at > to_seconds(now))
     query = select(_challenge.c.profile, func.count()).where(text(_USABLE), good)
-    return dict(connection.execute(query.group_by(_challenge.c.profile)).tuples().all())
+    return dict(connection.execute(query.group_by(_challenge.c.profile)).all())
 
 
 def _notifications(connection: Connection) -> dict[str, int]:
     query = select(_notification.c.validator, func.count()).group_by(_notification.c.validator)
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())

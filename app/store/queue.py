@@ -47,7 +47,7 @@ def count_pending(connection: Connection, profile: str, remote: str, now: dateti
 def count_waiting(connection: Connection, now: datetime) -> dict[str, int]:
     """How many requests of each profile wait."""
     query = select(_request.c.profile, func.count()).where(_waits(now), _FIRST)
-    return dict(connection.execute(query.group_by(_request.c.profile)).tuples().all())
+    return dict(connection.execute(query.group_by(_request.c.profile)).all())
 
 
 def add_held(
