@@ -27,6 +27,10 @@ class Scraped:
                     found[_rest(sample.labels, labels)] = sample.value
         return found
 
+    def counted(self, name: str, **labels: str) -> dict[tuple[str, ...], float]:
+        """The same, without what is at zero."""
+        return {rest: value for rest, value in self.samples(name, **labels).items() if value}
+
     def value(self, name: str, **labels: str) -> float | None:
         """The one value of *name* that has *labels*; None where there is none."""
         values = list(self.samples(name, **labels).values())

@@ -1,5 +1,6 @@
 """What is counted where requests are served, and what strangers cannot do to it."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,12 +78,37 @@ def test_operations_are_counted_by_what_came_of_them(watched: Watched, device: D
     scraped = watched.scrape()
 
     # By failInfo, operation, outcome and profile.
-    assert scraped.samples(OPERATIONS) == {
+    assert scraped.counted(OPERATIONS) == {
         ("", "PKCSReq", "issued", "default"): 1,
         ("", "PKCSReq", "repeated", "default"): 1,
         ("badRequest", "PKCSReq", "refused", "default"): 1,
     }
-    assert scraped.samples("scepbox_refusals_total") == {("default", "ChallengeRejected"): 1}
+    assert scraped.counted("scepbox_refusals_total") == {("default", "ChallengeRejected"): 1}
+
+
+def test_what_people_are_alerted_at_is_there_before_it_happens(watched: Watched) -> None:
+    """Prometheus sees no rise in a first sample: the first breach would pass in silence."""
+    scraped = watched.scrape()
+
+    for profile in ("default", "vpn"):
+        assert scraped.value("scepbox_refusals_total", profile=profile, rule="ChallengeReused") == 0
+        assert scraped.samples(OPERATIONS, profile=profile, fail_info="", operation="PKIOperation") == {
+            ("failed",): 0,
+            ("unavailable",): 0,
+        }
+
+
+def test_a_password_that_is_used_twice_is_counted_as_the_breach_that_it_may_be(
+    watched: Watched,
+) -> None:
+    """RFC 8894 7.3: somebody has it who should not."""
+    world = watched.world
+    world.add_challenge("once", uses=1)
+    for number in (1, 2):
+        other = Device(f"ipad-{number}", rsa_key(number))
+        world.enrol(other, other.csr("once"), f"t{number}")
+
+    assert watched.scrape().counted("scepbox_refusals_total") == {("default", "ChallengeReused"): 1}
 
 
 def test_a_message_that_lies_about_itself_is_counted_as_nothing_known(
@@ -181,7 +207,7 @@ def test_what_is_no_pki_operation_is_counted_by_its_status(served: Served, watch
     served.ask("POST", "/scep/vpn", device.message(watched.world.ca, device.csr("wrong")))
 
     # By operation, outcome and profile.
-    assert watched.scrape().samples(OPERATIONS, fail_info="") == {
+    assert watched.scrape().counted(OPERATIONS, fail_info="") == {
         ("GetCACaps", "answered", "default"): 1,
         ("GetCACert", "answered", "vpn"): 1,
         ("GetNextCACert", "refused", "default"): 1,
@@ -221,22 +247,22 @@ def test_a_store_that_is_away_is_counted_by_what_the_device_hears(
     monkeypatch.setattr(watched.world.store, "transact", full)
     served.ask("POST", "/scep?operation=PKIOperation", in_date().message(watched.world.ca))
 
-    assert watched.scrape().value(OPERATIONS, outcome="unavailable", operation="PKIOperation") == 1
+    assert watched.scrape().value(OPERATIONS, outcome="unavailable", profile="default") == 1
 
 
 def test_a_validator_is_up_until_it_gives_no_verdict(watched: Watched, tmp_path: Path) -> None:
     """By its name in the settings: outcome, time, and whether the last question was answered."""
     world, meter = watched.world, watched.meter
-    program = tmp_path / "decide"
-    validator = ExecValidator("inventory", (str(program),), tmp_path, 20)
+    program = tmp_path / "decide.py"
+    command = (sys.executable, "-I", str(program))
+    validator = ExecValidator("inventory", command, tmp_path, 60)
     consult = meter.consulting(lambda _, question: question())
     world.profile = replace(world.profile, validator="inventory")
     world.responder = replace(world.responder, validators={"inventory": validator}, consult=consult)
     assert watched.scrape().samples("scepbox_validator_up") == {}
 
     for number, code in enumerate((0, 1, 7)):
-        program.write_text(f"#!/bin/sh\nexit {code}\n")
-        program.chmod(0o700)
+        program.write_text(f"raise SystemExit({code})\n")
         world.enrol(Device(f"ipad-{number}"), transaction_id=f"t{number}")
         up = watched.scrape().value("scepbox_validator_up", validator="inventory")
         assert up == (code != 7)

@@ -13,7 +13,7 @@ from app.metrics.meter import Meter
 from app.metrics.shared import add_rows
 from app.store import SqlStore
 from app.store.records import Figures
-from ca.errors import StoreUnavailable
+from ca.errors import ChallengeReused, StoreUnavailable
 from ca.issuing.status import RevocationStatus
 from ca.ports import Clock
 
@@ -41,12 +41,20 @@ class Scraper:
     def look(self) -> dict[Metric, Samples]:
         """Everything at this moment. May take as long as the database does; a thread may do it."""
         found = _counted(self.meter)
+        self._begin_at_zero(found)
         found[catalogue.BUILD] = {(VERSION,): [1.0]}
         found[catalogue.LEFT_OUT] = {(): [float(self.meter.numbers.left_out)]}
         found[catalogue.VALIDATOR_UP] = _validators_up(found)
         ends = ((name, one.authority.not_after) for name, one in self.statuses.items())
         found[catalogue.CA_END] = {(name,): [end.timestamp()] for name, end in ends}
         return found | self._database(self.clock())
+
+    def _begin_at_zero(self, found: dict[Metric, Samples]) -> None:
+        """Have what people are alerted at there before it happens: of a first sample no rise is seen."""
+        for profile in self.profiles:
+            found[catalogue.REFUSALS].setdefault((profile, ChallengeReused.__name__), [0.0])
+            for outcome in ("failed", "unavailable"):
+                found[catalogue.OPERATIONS].setdefault(("PKIOperation", profile, outcome, ""), [0.0])
 
     def _database(self, now: datetime) -> dict[Metric, Samples]:
         began = time.monotonic()
