@@ -95,6 +95,11 @@ class DataFolder:
         return self.path / "admin.hash"
 
     @property
+    def metrics_token(self) -> Path:
+        """The hash of the token for ``/metrics``; absent where none was made."""
+        return self.path / "metrics.hash"
+
+    @property
     def secret(self) -> Path:
         """The key under which challenge passwords are kept."""
         return self.path / "secrets.key"
@@ -171,6 +176,7 @@ class DataFolder:
             "ca.new*",
             f"{self.secret.name}.new-*",
             "admin.hash.new-*",
+            "metrics.hash.new-*",
             "reload.*.new-*",
             f"{self.ca.name}/**/*.new-*",
         ):

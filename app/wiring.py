@@ -16,6 +16,8 @@ from app.http.revocation import CrlPage
 from app.http.rounds import do_elsewhere, wait_elsewhere
 from app.http.scep import ScepEndpoint
 from app.linter import PkiLinter
+from app.metrics.meter import Meter
+from app.metrics.shared import SharedNumbers
 from app.ocsp_signer import OcspSignerFile
 from app.store import (
     ALONE,
@@ -112,6 +114,7 @@ class Counts:
     guesses: GuessLimit = UNLIMITED
     tally: RefusalTally = field(default_factory=RefusalTally)
     queries: QueryLimit | None = None
+    meter: Meter = field(default_factory=Meter)
 
 
 def build_counts(config: Config, processes: int) -> Counts:
@@ -124,6 +127,7 @@ def build_counts(config: Config, processes: int) -> Counts:
     return Counts(
         GuessCounter(said.guesses_per_minute, said.guesses_overall_per_minute, processes=processes),
         queries=QueryCounter(config.limits.queries_per_minute, processes=processes),
+        meter=Meter(SharedNumbers(processes)),
     )
 
 
@@ -160,7 +164,8 @@ def build_web(
         tally=counts.tally,
         queries=counts.queries,
         validators=validators or {},
-        consult=wait_elsewhere,
+        consult=counts.meter.consulting(wait_elsewhere),
+        watch=counts.meter.watch,
     )
     statuses = [
         RevocationStatus(one, store, utc_now, lifetime)
@@ -178,6 +183,7 @@ def build_web(
         lambda: encode_ca_certificates(ca.served(utc_now())),
         lambda: encode_ca_chain(ca.served(utc_now())),
         next((Announcement(ca.identity, one.served, utc_now).body for one in cas.next), None),
+        counts.meter.count,
     ).add_to(web)
     # Of two certificates for one name and key the one of today stays.
     files = {public_name(one.certificate): one.certificate.der for one in reversed(cas.all())}
@@ -190,6 +196,16 @@ def build_web(
     ]
     OcspEndpoint(OcspResponders(responders).respond).add_to(web)
     return web
+
+
+def build_statuses(cas: Succession, config: Config, store: SqlStore) -> dict[str, RevocationStatus]:
+    """The CAs with their CRLs, by the names under which certificates have them fetched."""
+    lifetime = crl_lifetime(config)
+    # Of two certificates for one name and key the one of today stays.
+    return {
+        public_name(one.certificate): RevocationStatus(one.authority, store, utc_now, lifetime)
+        for one in reversed(cas.all())
+    }
 
 
 def build_approval_desk(

@@ -67,6 +67,11 @@ class Share:
         self._slot = slot
 
     @property
+    def slot(self) -> int:
+        """Its number, which whoever takes its place has too."""
+        return self._slot
+
+    @property
     def is_first(self) -> bool:
         """Whether this is the worker that does what one alone can do; there is always one."""
         return self._slot == 0

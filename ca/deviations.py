@@ -38,6 +38,7 @@ class DeviationKind(StrEnum):
     RECIPIENT_REFOUND = "recipient-refound"
     WEAK_DIGEST = "weak-digest"
     WEAK_CIPHER = "weak-cipher"
+    WEAK_KEY = "weak-key"
     CSR_ATTRIBUTES_MISSING = "csr-attributes-missing"
     CHALLENGE_LENGTH = "challenge-length"
     REPAIRED_PLUS = "repaired-plus"
@@ -77,6 +78,7 @@ REFERENCES: dict[DeviationKind, str] = {
     DeviationKind.RECIPIENT_REFOUND: "RFC 5652 6.2.1",
     DeviationKind.WEAK_DIGEST: "RFC 8894 2.9",
     DeviationKind.WEAK_CIPHER: "RFC 8894 2.9",
+    DeviationKind.WEAK_KEY: "NIST SP 800-131A 3",
     DeviationKind.CSR_ATTRIBUTES_MISSING: "RFC 2986 4.1",
     DeviationKind.CHALLENGE_LENGTH: "RFC 2985 5.4.1",
     DeviationKind.REPAIRED_PLUS: "RFC 8894 4.1",

@@ -17,6 +17,7 @@ from ca.issuing.crl import issuer_id
 from ca.issuing.draft import check_lint
 from ca.issuing.reserved import check_not_reserved
 from ca.journal import Exchange
+from ca.laps import Stage
 from ca.policy.active import find_surplus, make_room
 from ca.policy.challenges import challenge_grants
 from ca.policy.enrolment import EnrolmentPolicy
@@ -90,7 +91,9 @@ class Enrolments:
         self, request: EnrolmentRequest, exchange: Exchange, asked: Asked, found: Findings
     ) -> StoredCertificate | Pending:
         # Where another server was faster, it is done anew.
-        return self.store.transact(lambda store: self._enrol(request, exchange.anew(), store, asked, found))
+        return exchange.laps.transact(
+            self.store, lambda store: self._enrol(request, exchange.anew(), store, asked, found)
+        )
 
     def _enrol(
         self,
@@ -224,6 +227,7 @@ class Enrolments:
             ValidatorUnavailable: It says nothing, or there is none of that name: nothing is issued then.
 
         """
+        exchange.laps.enter(Stage.CONSULT)
         name = exchange.profile.validator
         validator = self.validators.get(name)
         if validator is None:
@@ -250,6 +254,7 @@ class Enrolments:
             LintRefused: It breaks a rule, and the profile blocks that.
 
         """
+        exchange.laps.enter(Stage.CONSULT)
         profile, now = exchange.profile, exchange.received_at
 
         def look() -> None:

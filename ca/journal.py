@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ca.deviations import Deviations
 from ca.errors import ChallengeReused, ScepError
+from ca.laps import Laps
 from ca.ports import AuditEntry, Notification, Peer, Repository, RequestRecord, StoredCertificate
 from ca.profiles import Profile
 from ca.scep.messages import MessageType, Transaction
@@ -30,6 +31,7 @@ class Exchange:
     received_at: datetime
     transaction: Transaction
     deviations: Deviations
+    laps: Laps
     message_type: str = "unknown"
     subject: str = ""
     status: str = "refused"

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from time import perf_counter
 from typing import assert_never
 
 from ca.algorithms.ciphers import AES_128_CBC, Cipher
@@ -25,6 +24,7 @@ from ca.identity import Identities, ScepIdentity
 from ca.issuing.authority import Authority
 from ca.issuing.crl import CRL_LIFETIME, current_crl
 from ca.journal import Exchange
+from ca.laps import Laps, Stage
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.queue import Queue
 from ca.policy.recipient import find_recipient
@@ -71,6 +71,10 @@ CLOCK_SKEW = timedelta(hours=1)
 _NOT_FOUND = "no such certificate is known here, or the query cannot be read"
 
 
+def _unwatched(_: Exchange) -> None:
+    """Nobody counts."""
+
+
 def _here(work: Callable[[], object]) -> None:
     """Do it at once, where nobody else waits."""
     work()
@@ -90,7 +94,8 @@ class Responder:
     today, while it changes: the one that an envelope is for decides who answers (RFC 8894 5.1).
     *elsewhere* does what takes long, and lets others be answered meanwhile; *consult* does so for what
     waits, which is asking *validators*, by the names that profiles call them. *tally* keeps refusals from
-    filling the audit log; *queries* keeps one source from asking for ever.
+    filling the audit log; *queries* keeps one source from asking for ever. *watch* is told of each exchange
+    once it has ended.
     """
 
     authority: Authority
@@ -108,6 +113,7 @@ class Responder:
     consult: Callable[[str, Callable[[], Verdict]], Verdict] = _ask_here
     tally: RefusalTally = field(default_factory=RefusalTally)
     queries: QueryLimit | None = None
+    watch: Callable[[Exchange], object] = _unwatched
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -117,15 +123,16 @@ class Responder:
             StoreUnavailable: The outcome could not be kept; nothing was issued.
 
         """
-        started = perf_counter()
+        laps = Laps()
         signed = codec.load(body, deviations)
         transaction = codec.decode_transaction(signed, profile.crypto)
-        exchange = Exchange(profile, peer, self.clock(), transaction, deviations)
+        exchange = Exchange(profile, peer, self.clock(), transaction, deviations, laps)
         doors = open_doors(self.identity, self.authority, self.others, exchange.received_at)
         reply = _Reply(doors[0].identity, profile, signed)
         try:
             message = codec.decode_pki_message(signed, transaction, profile.crypto)
             exchange.message_type = message.message_type.label
+            laps.enter(Stage.DECRYPT)
             _check_offered(message, profile, peer, self.queries)
             door = find_door(message, doors)
             reply.identity = identity = door.identity
@@ -135,6 +142,7 @@ class Responder:
                 exchange.other_ca = str(door.authority.certificate.subject)
             asked = Asked(door.authority, door.issuer, alone=not self.others)
             outcome = self._answer(request, exchange, asked)
+            laps.enter(Stage.REPLY)
             if isinstance(outcome, Success) and isinstance(recipient, Password):
                 # A tenth of a second, and kept for the reply.
                 self.elsewhere(partial(sealing_key, recipient.text))
@@ -144,8 +152,11 @@ class Responder:
             exchange.message_type = codec.claimed_message_type(signed)
             exchange.refused(refusal)
             self._keep_refusal(refusal, exchange)
+            laps.enter(Stage.REPLY)
             body = reply.to(transaction, Failure(refusal.fail_info, str(refusal)))
-        log.info(exchange.line((perf_counter() - started) * 1000))
+        laps.end()
+        log.info(exchange.line(laps.total * 1000))
+        self.watch(exchange)
         return body
 
     def _keep_refusal(self, refusal: ScepError, exchange: Exchange) -> None:
@@ -168,7 +179,7 @@ class Responder:
                 # The validator had allowed it, and waits for a certificate.
                 repository.add_notification(exchange.notification(), exchange.received_at)
 
-        self.store.transact(keep)
+        exchange.laps.transact(self.store, keep)
 
     @property
     def _authorities(self) -> tuple[Authority, ...]:
@@ -180,7 +191,9 @@ class Responder:
                 _note_signer(request, exchange)
                 answer = self._enrolments.answer(request, exchange, asked)
             case PollRequest():
-                answer = self.store.transact(lambda store: self._poll(request, exchange.anew(), store, asked))
+                answer = exchange.laps.transact(
+                    self.store, lambda store: self._poll(request, exchange.anew(), store, asked)
+                )
             case CertificateQuery():
                 return self._query(request, exchange, asked)
             case _:
@@ -232,12 +245,14 @@ class Responder:
         ours = [one for one in self._authorities if named and named.issuer.matches(one.certificate.subject)]
         serial = f"{named.serial_number:x}" if named is not None and ours else ""
         if query.message.message_type is MessageType.GET_CRL:
-            crl = self.store.transact(lambda repository: self._find_crl(serial, ours, asked, repository, now))
+            crl = exchange.laps.transact(
+                self.store, lambda repository: self._find_crl(serial, ours, asked, repository, now)
+            )
             if not ours or not crl.der:
                 raise BadCertId(_NOT_FOUND, detail="the issuer is another, or unreadable")
             exchange.status = "answered"
             return CrlSuccess(crl.der)
-        stored = self.store.transact(lambda repository: repository.find_certificate(serial))
+        stored = exchange.laps.transact(self.store, lambda repository: repository.find_certificate(serial))
         if stored is None or not any(one.has_issued(stored.der) for one in ours):
             raise BadCertId(_NOT_FOUND, detail=serial or "the issuer is another, or unreadable")
         if stored.revoked_at is not None:

@@ -10,11 +10,14 @@ from argon2 import PasswordHasher
 
 from app.admin.attempts import Attempts
 from app.admin.gate import Gate, loopback_hosts
+from app.admin.metrics_token import MetricsToken
 from app.admin.password import AdminPassword
 from app.admin.site import AdminSite
 from app.config import Config, ConfigError
 from app.data_folder import replace_private
+from app.metrics.meter import Meter
 from app.settings import Change
+from ca.issuing.status import RevocationStatus
 from tests.forging import Answer
 from tests.test_http import Served, serving
 from tests.world import World
@@ -66,19 +69,27 @@ class Site:
 
 @contextmanager
 def opened(
-    world: World, folder: Path, config: Config | None = None, address: str = "127.0.0.1"
+    world: World,
+    folder: Path,
+    config: Config | None = None,
+    address: str = "127.0.0.1",
+    meter: Meter | None = None,
 ) -> Iterator[Site]:
     """The site as ``serve`` opens it on *address*, with a password unless *folder* is to have none."""
     file = folder / "admin.hash"
     password = CountingPassword(file)
-    gate = Gate(password, Attempts(), loopback_hosts(address))
+    token = MetricsToken(folder / "metrics.hash")
+    gate = Gate(password, Attempts(), loopback_hosts(address), metrics_token=token)
     site: Site
 
     def reload(_: str) -> Change:
         return site.reload()
 
-    admin = AdminSite(gate, world.store, world.challenge_key, lambda: world.now, reload, "run.py reload")
-    with serving(admin.build(world.ca, config or Config())) as served:
+    admin = AdminSite(
+        gate, world.store, world.challenge_key, lambda: world.now, reload, "run.py reload", meter or Meter()
+    )
+    status = RevocationStatus(world.responder.authority, world.store, lambda: world.now)
+    with serving(admin.build(world.ca, config or Config(), {"test-ca": status})) as served:
         site = Site(served, file, password)
         yield site
 

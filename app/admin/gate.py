@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from bottle import Bottle, HTTPResponse, request, response
 
 from app.admin.attempts import Attempts
+from app.admin.metrics_token import MetricsToken
 from app.admin.password import MOST_OCTETS, AdminPassword, PasswordUnusable
 from app.hints import command
 from app.http.answers import guarded, refuse
@@ -23,6 +24,7 @@ from ca.journal import log_line
 
 log = logging.getLogger(__name__)
 HEALTH = "/healthz"
+METRICS = "/metrics"
 USER = "scepbox.admin"
 _MAX_HEADER = 4096
 _LOGIN = 'Basic realm="scepbox", charset="UTF-8"'
@@ -43,7 +45,8 @@ class Gate:
 
     *hosts* are the names under which a browser may come, empty for any: on a loopback address no
     page of the internet can then pass for this site by pointing its own name here (DNS rebinding).
-    *set_password* is the command that sets the password, to tell people.
+    *set_password* is the command that sets the password, to tell people. Whoever has *metrics_token* may
+    scrape, and do nothing else.
     """
 
     def __init__(
@@ -52,11 +55,13 @@ class Gate:
         attempts: Attempts,
         hosts: Iterable[str] = (),
         set_password: str | None = None,
+        metrics_token: MetricsToken | None = None,
     ) -> None:
         self._password = password
         self._attempts = attempts
         self._hosts = frozenset(hosts)
         self._set_password = set_password or command("admin password")
+        self._metrics_token = metrics_token
 
     def guard(self, web: Bottle) -> None:
         """Stand before every route of *web*."""
@@ -71,9 +76,15 @@ class Gate:
         host = _host_name(request.environ.get("HTTP_HOST", ""))
         if self._hosts and host and host not in self._hosts and not _is_loopback(host):
             return refuse(421, "this host name is not served here; come by http://127.0.0.1")
-        if request.path == HEALTH:
+        if request.path == HEALTH or self._is_scrape():
             return HTTPResponse()
         return self._log_in() or _check_origin() or HTTPResponse()
+
+    def _is_scrape(self) -> bool:
+        token = self._metrics_token
+        if token is None or request.path != METRICS or request.method not in ("GET", "HEAD"):
+            return False
+        return token.is_in(request.environ.get("HTTP_AUTHORIZATION", ""))
 
     def _log_in(self) -> HTTPResponse | None:
         """The refusal, or None and the user's name in the request."""

@@ -1,19 +1,23 @@
 """The administrator's site put together: the gate before it, and what is behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from bottle import Bottle
 
 from app.admin.gate import Gate, add_security_headers
+from app.admin.metrics import MetricsPage
 from app.admin.ndes import NdesPage
 from app.admin.ndes_passwords import NdesPasswords
 from app.admin.pages import STYLE_SOURCE, AdminPages
 from app.config import Config
 from app.http.answers import PlainBottle
+from app.metrics.meter import Meter
+from app.metrics.scrape import Scraper
 from app.settings import Change
 from app.store import SqlStore
+from ca.issuing.status import RevocationStatus
 from ca.policy.challenges import ChallengeKey
 from ca.ports import Clock
 from ca.x509.certificate import Certificate
@@ -29,9 +33,15 @@ class AdminSite:
     clock: Clock
     reload: Callable[[str], Change]
     reload_command: str
+    meter: Meter
 
-    def build(self, certificate: Certificate, config: Config) -> Bottle:
-        """The application, for the CA of today and the settings in force."""
+    def build(
+        self, certificate: Certificate, config: Config, statuses: Mapping[str, RevocationStatus]
+    ) -> Bottle:
+        """The application, for the CA of today and the settings in force.
+
+        *statuses* are all CAs with their CRLs, by the names that certificates use.
+        """
         web = PlainBottle()
         web.catchall = False
         self.gate.guard(web)
@@ -51,4 +61,6 @@ class AdminSite:
         )
         accepted = made[ndes.ndes_profile].challenge_required
         NdesPage(certificate, passwords, ndes.ndes_utf16, accepted).add_to(web)
+        scraper = Scraper(self.meter, self.store, self.clock, profiles, config.validator.keys(), statuses)
+        MetricsPage(scraper.look).add_to(web)
         return web

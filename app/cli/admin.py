@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from app.admin.metrics_token import make_token
 from app.admin.password import LEAST_CHARACTERS, MOST_OCTETS, make_password, write_password
 from app.cli.context import Refusal, Workplace, read_secret, say, verb
 from app.config import OFF
@@ -32,6 +33,16 @@ def password(place: Workplace, secret: str | None) -> None:
     address = place.config.server.admin_listen
     if address != OFF:
         say(f"log in at http://{address}/ as admin, or under any other name")
+
+
+@admin.command("metrics")
+@verb
+def metrics(place: Workplace) -> None:
+    """Make the token with which Prometheus scrapes /metrics, and print it, alone, on stdout."""
+    place.require_ca()
+    click.echo(make_token(place.folder.metrics_token))
+    say("the token for /metrics is made, and any before it counts no more")
+    say("have Prometheus send it: authorization: {credentials_file: FILE}; see docs/metrics.md")
 
 
 def _read(source: str) -> str:

@@ -4,11 +4,13 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from bottle import Bottle
 
 from app.admin.attempts import Attempts
 from app.admin.gate import Gate, loopback_hosts
+from app.admin.metrics_token import MetricsToken
 from app.admin.password import AdminPassword
 from app.admin.site import AdminSite
 from app.cli.context import Refusal, say
@@ -16,10 +18,12 @@ from app.config import OFF, Config, check_admin_address
 from app.config.sections import ServerSection
 from app.data_folder import DataFolder
 from app.http.server import bind
+from app.metrics.meter import Meter
 from app.settings import Change
 from app.store import SqlStore
-from app.succession import load_ca_certificate
-from app.wiring import utc_now
+from app.succession import load_succession
+from app.wiring import build_statuses, utc_now
+from ca.errors import StoreUnavailable
 from ca.policy.challenges import ChallengeKey
 
 # An administrator and a few programs; the rest of a process's connections are the devices'.
@@ -69,19 +73,26 @@ def open_admin_site(
     key: ChallengeKey,
     listener: socket.socket,
     reload: Callable[[str], Change],
+    meter: Meter,
 ) -> AdminSite:
     """What the site is made of that no reload changes."""
     password = AdminPassword(folder.admin_password)
     set_password = folder.command("admin password")
     if not password.is_set():
         say(f"note: the administrator's site is closed until there is a password: {set_password}")
-    gate = Gate(password, Attempts(), loopback_hosts(listener.getsockname()[0]), set_password)
-    return AdminSite(gate, store, key, utc_now, reload, folder.command("reload"))
+    hosts, token = loopback_hosts(listener.getsockname()[0]), MetricsToken(folder.metrics_token)
+    gate = Gate(password, Attempts(), hosts, set_password, token)
+    # Without them a scrape takes longer, and the next start makes them.
+    with suppress(StoreUnavailable):
+        store.transact(lambda repository: repository.index_figures())
+    return AdminSite(gate, store, key, utc_now, reload, folder.command("reload"), meter)
 
 
 def build_admin(folder: DataFolder, site: AdminSite, config: Config) -> Bottle:
     """The site for the CA of today and the settings in force."""
-    return site.build(load_ca_certificate(folder.current_ca), config)
+    # What is wrong with one of them is told where they serve.
+    cas, _ = load_succession(folder, utc_now())
+    return site.build(cas.current.certificate, config, build_statuses(cas, config, site.store))
 
 
 def _is_loopback(host: str) -> bool:

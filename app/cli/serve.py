@@ -115,7 +115,7 @@ def serve(
     sites = [Site(web, one, limits) for one in sockets]
     first_alone: list[Site] = []
     if admin_socket is not None:
-        site = open_admin_site(place.folder, store, key, admin_socket, reload)
+        site = open_admin_site(place.folder, store, key, admin_socket, reload, counts.meter)
         admin = _live(lambda: build_admin(place.folder, site, settings.current()), watch, settings)
         first_alone.append(Site(admin, admin_socket, replace(limits, connections=ADMIN_CONNECTIONS)))
     tell_ca(place.folder)
@@ -147,6 +147,7 @@ def serve(
         settings.on_change = take_in
         settings.announces = share.is_first
         settings.begin()
+        counts.meter.begin(share.slot)
         served = [*sites, *first_alone] if share.is_first else sites
         return Worker(WebServer(served, share), store, notifier, counts.tally, reload)
 

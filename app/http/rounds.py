@@ -5,7 +5,8 @@ round (:func:`let_others_catch_up`), so that the store finds the work of all of 
 would do the same at a third more CPU: each enrolment would be handed over four times.
 
 What computes for long and has nothing to do with the others leaves its round (:func:`do_elsewhere`), and
-so does what waits for somebody outside (:func:`wait_elsewhere`).
+so do what waits for somebody outside (:func:`wait_elsewhere`) and what reads for long
+(:func:`read_elsewhere`).
 """
 
 import logging
@@ -31,6 +32,8 @@ _ELSEWHERE = ThreadPoolExecutor(1, "elsewhere")
 MOST_WAITING = 32
 # One for each that is waited for: one that hangs must not take the places of who asks another.
 _WAITING: dict[str, DaemonPool] = {}
+# Whoever reads behind so many others has given up by then.
+_READING = DaemonPool(1, "reading", most_queued=4)
 
 
 class Rounds:
@@ -105,6 +108,17 @@ def wait_elsewhere(name: str, work: Callable[[], T]) -> T:
     except PoolFull as error:
         detail = f"validator {name}: {2 * MOST_WAITING} requests wait for it already"
         raise ValidatorUnavailable(detail=detail) from error
+
+
+def read_elsewhere(work: Callable[[], T]) -> T | None:
+    """Have *work*, which reads much of the database, done in another thread, and return what it returns.
+
+    Outside a round it is done here. None where too many wait for that already.
+    """
+    try:
+        return _leave(work, _READING.submit)
+    except PoolFull:
+        return None
 
 
 def _leave(work: Callable[[], T], submit: Callable[[Callable[[], T]], Future[T]]) -> T:

@@ -14,6 +14,8 @@ from ca.profiles import DEFAULT, Profile
 from ca.scep.capabilities import capabilities, encode_capabilities
 from ca.scep.codec import NEXT_CERTIFICATES
 
+# Told of an operation: its name, its profile, and what came of it.
+Count: TypeAlias = Callable[[str, str, str], object]
 PkiOperation: TypeAlias = Callable[[bytes, Profile, Peer, Deviations], bytes]
 
 # Where devices look when nobody told them: Cisco IOS, OpenSCEP's clients, Windows.
@@ -29,6 +31,15 @@ DEFAULT_PATHS = (
 # Whatever a client appends to a profile's path says nothing (RFC 8894 4.1).
 PROFILE_PATHS = ("/scep/<name>", "/scep/<name>/<suffix:path>", "/scep/<name>/")
 MAX_CLIENT_TEXT = 200
+UNKNOWN = "unknown"
+_PKI_OPERATION = "PKIOperation"
+# The names for a count, by what is sent in whatever case: strangers add none.
+_NAMES = {
+    name.lower(): name
+    for name in ("GetCACaps", "GetCACert", "GetCACertChain", "GetNextCACert", _PKI_OPERATION)
+}
+_OUTCOMES = {200: "answered", 400: "malformed", 500: "failed", 503: "unavailable"}
+_ASKED = "scepbox.asked"
 
 
 class ScepEndpoint:
@@ -37,7 +48,7 @@ class ScepEndpoint:
     *respond* maps a pkiMessage to a CertRep; *ca_certificates* makes the answer to GetCACert, media
     type and body, and *ca_chain* the certs-only body for the GetCACertChain of old drafts: anew each
     time, because the certificate of a registration authority changes. *next_ca* is what GetNextCACert
-    answers, where there is a next CA.
+    answers, where there is a next CA. *count* is told of whatever ends without a CertRep.
     """
 
     def __init__(
@@ -47,18 +58,28 @@ class ScepEndpoint:
         ca_certificates: Callable[[], tuple[str, bytes]],
         ca_chain: Callable[[], bytes],
         next_ca: Callable[[], bytes] | None = None,
+        count: Count = lambda *_: None,
     ) -> None:
         self._respond = respond
         self._profiles = profiles
         self._ca_certificates = ca_certificates
         self._ca_chain = ca_chain
         self._next_ca = next_ca
+        self._count = count
 
     def add_to(self, web: Bottle) -> None:
         """Lay the routes; every method comes here, so that a wrong one is answered here too."""
         handler = guarded(self._handle)
+
+        def counted(name: str = DEFAULT, suffix: str = "") -> HTTPResponse:
+            response = handler(name, suffix)
+            operation, profile = request.environ.get(_ASKED, (UNKNOWN, UNKNOWN))
+            if operation != _PKI_OPERATION or response.status_code != 200:
+                self._count(operation, profile, _OUTCOMES.get(response.status_code, "refused"))
+            return response
+
         for path in (*DEFAULT_PATHS, *PROFILE_PATHS):
-            web.route(path, "ANY", handler)
+            web.route(path, "ANY", counted)
 
     def _handle(self, name: str = DEFAULT, suffix: str = "") -> HTTPResponse:
         if request.method not in ("GET", "HEAD", "POST"):
@@ -67,6 +88,8 @@ class ScepEndpoint:
         if profile is None or not _is_utf8(request.environ.get("bottle.raw_path", "")):
             return refuse(404, "there is no such profile")
         query = parse_query(request.environ.get("QUERY_STRING", ""))
+        asked = query.operation or ("pkioperation" if request.method == "POST" else "")
+        request.environ[_ASKED] = _NAMES.get(asked, UNKNOWN), name
         if request.method == "POST":
             return self._post(query, profile)
         return self._get(query, profile)

@@ -44,6 +44,12 @@ def count_pending(connection: Connection, profile: str, remote: str, now: dateti
     return sum(count for _, count in counts), of_peer
 
 
+def count_waiting(connection: Connection, now: datetime) -> dict[str, int]:
+    """How many requests of each profile wait."""
+    query = select(_request.c.profile, func.count()).where(_waits(now), _FIRST)
+    return dict(connection.execute(query.group_by(_request.c.profile)).all())
+
+
 def add_held(
     connection: Connection,
     content_key: ContentKey,

@@ -97,3 +97,18 @@ class AuditReport:
     findings: tuple[Finding, ...]
     unchecked: int = 0
     is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How much there is: challenge passwords by profile, certificates, requests and notifications.
+
+    *certificates* are those in force, *expiring* those of them that end within so many days, *waiting* the
+    requests that wait for a person by profile, and *notifications* what is to be told by validator.
+    """
+
+    challenges: dict[str, int]
+    certificates: int
+    expiring: dict[int, int]
+    waiting: dict[str, int]
+    notifications: dict[str, int]

@@ -21,14 +21,14 @@ from sqlalchemy import (
     update,
 )
 
-from app.store import ndes, notifications, queue, tables
+from app.store import figures, ndes, notifications, queue, tables
 from app.store.audit import AuditChain, last_entry, list_entries
 from app.store.audit_check import check_audit
 from app.store.keys import StoreKeys
 from app.store.locks import lock, share
 from app.store.notifications import ClaimedNotification
 from app.store.prepared import Prepared
-from app.store.records import AuditHead, AuditReport, Challenge, NewChallenge, WrittenEntry
+from app.store.records import AuditHead, AuditReport, Challenge, Figures, NewChallenge, WrittenEntry
 from app.store.revocations import RevocationStatements
 from app.store.rows import storable
 from app.store.rows import to_certificate as _certificate
@@ -450,6 +450,14 @@ class SqlRepository(RevocationStatements):
             if wanted:
                 name = f"ix_certificate_{column}"
                 self._connection.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON certificate ({column})"))
+
+    def index_figures(self) -> None:
+        """Make the indexes that :meth:`count_all` counts by, unless they are there."""
+        figures.index_figures(self._connection)
+
+    def count_all(self, now: datetime, days: Sequence[int]) -> Figures:
+        """How much there is, and how many certificates end within each of so many *days*."""
+        return figures.count_all(self._connection, now, days)
 
     def is_alive(self) -> bool:
         """Whether the database answers."""

@@ -59,6 +59,11 @@ def check_public_key(key: PublicKey, min_rsa_bits: int = MIN_RSA_BITS) -> None:
         raise BadAlgorithm("an EC key must be on P-256, P-384 or P-521", detail=key.curve.name)
 
 
+def is_weak(key: PublicKey) -> bool:
+    """Whether it is an RSA key that is too short to be certified, and may sign a message all the same."""
+    return isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS
+
+
 def _check_bounds(spki: bytes) -> None:
     """Judge an RSA key's size from its encoding, before OpenSSL computes with it."""
     algorithm, key = read(spki, "subjectPublicKeyInfo", Deviations()).sequence(2, 2)

@@ -7,7 +7,7 @@ structure is read here and the signature is checked over the bytes as received.
 from dataclasses import dataclass
 
 from ca.algorithms.digests import SHA256
-from ca.algorithms.keys import PublicKey, check_public_key, load_public_key
+from ca.algorithms.keys import PublicKey, check_public_key, is_weak, key_label, load_public_key
 from ca.algorithms.levels import CryptoLevel
 from ca.algorithms.signatures import SignatureAlgorithm
 from ca.asn1 import Asn1Error, Element, read, strings, tags
@@ -84,8 +84,14 @@ class UnprovenRequest:
             SubjectRefused: The subject is too long to be looked at.
 
         """
-        level.check_digest(SignatureAlgorithm.read(self._algorithm).digest or SHA256)
+        digest = SignatureAlgorithm.read(self._algorithm).digest or SHA256
         key = load_public_key(self.spki)
+        # Before they may be refused, as those of the message are.
+        if not CryptoLevel.MODERN.accepts_digest(digest):
+            deviations.add(DeviationKind.WEAK_DIGEST, "csr", digest.name)
+        if is_weak(key):
+            deviations.add(DeviationKind.WEAK_KEY, "csr", key_label(key))
+        level.check_digest(digest)
         check_public_key(key)
         if self.version != 0:
             raise Asn1Error("the version of a PKCS #10 request is 0")

@@ -1,5 +1,6 @@
 """From bytes to a PkiMessage: who says what, and whether he signed it (RFC 8894 3.2)."""
 
+from ca.algorithms.keys import is_weak, key_label
 from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import Asn1Error
 from ca.deviations import DeviationKind, Deviations
@@ -57,6 +58,9 @@ def decode_pki_message(signed: SignedData, transaction: Transaction, level: Cryp
         signed.deviations.add(DeviationKind.WEAK_DIGEST, "pkiMessage", digest.name)
     signer = signed.verify(level)
     signer.note_oddities(signed.deviations)
+    key = signer.public_key()
+    if is_weak(key):
+        signed.deviations.add(DeviationKind.WEAK_KEY, "pkiMessage.certificates", key_label(key))
     if signed.content_type == cms_oids.ENVELOPED_DATA:
         # XiPKI's client names the content by what is in it.
         signed.deviations.add(DeviationKind.CONTENT_TYPE, "pkiMessage", "id-envelopedData")
