@@ -6,10 +6,10 @@ ZIP because every system opens it, each member can be read by itself, and it may
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from app.backup.manifest import FOLDER, MANIFEST, BackupDamaged, Manifest, Member, member_of_table
 from app.store.exchange import BadRow, decode_row
@@ -25,11 +25,19 @@ _COMPRESSION = 1
 
 
 class ArchiveWriter:
-    """Writes members one after the other, with what the manifest says of them."""
+    """Writes members one after the other, with what the manifest says of them. Leaving it closes it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION)
         self.members: dict[str, Member] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # What is wrong with the disk was told already, or finish() tells it.
+        with suppress(OSError, ValueError):
+            self._zip.close()
 
     def add(self, name: str, chunks: Iterable[bytes], modified: int | None = None) -> None:
         """Write a member, however long it is."""

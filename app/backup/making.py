@@ -66,8 +66,7 @@ class BackupMaker:
         self._require(files)
         counts = {name: snapshot.count(name) for name in snapshot.tables}
         progress.begin(sum(counts.values()))
-        with private_file(target, replace=replace) as file:
-            archive = ArchiveWriter(file)
+        with private_file(target, replace=replace) as file, ArchiveWriter(file) as archive:
             for name, one in files.items():
                 archive.add(FOLDER + name, [one.content], one.modified)
             for name in snapshot.tables:

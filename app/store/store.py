@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -13,11 +15,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from app.store.batch import OWN_FAULTS, Job, is_overtaken, run_on_postgresql, run_on_sqlite
 from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, open_engine
 from app.store.keys import StoreKeys
-from app.store.migrate import migrate
+from app.store.migrate import HEAD, migrate
 from app.store.repository import SqlRepository
 from app.store.statement import EarlierWorkFailed, find_pipeline
 from app.store.trouble import unavailable
 from ca.errors import StoreUnavailable
+from ca.ports import AuditEntry
 
 if TYPE_CHECKING:
     from app.store.pipeline import Pipeline
@@ -245,4 +248,17 @@ def open_store(
         raise unavailable(error) from error
     store = SqlStore(engine, sharing, keys)
     store.found_revision = found
+    if found not in (None, HEAD):
+        # What was issued before there was a log is older than its first entry then.
+        _audit_migration(store, found)
     return store
+
+
+def _audit_migration(store: SqlStore, before: str) -> None:
+    detail = f"from schema {before} to {HEAD}"
+    entry = AuditEntry(datetime.now(UTC), "server", "migrate", "database", "done", "opened", detail)
+    try:
+        store.transact(partial(SqlRepository.add_audit, entry=entry))
+    except StoreUnavailable:
+        store.close()
+        raise
