@@ -110,6 +110,25 @@ def test_what_is_forged_is_told_and_nothing_is_written(backup: Path, tmp_path: P
     assert {one.name for one in tmp_path.iterdir()} == {"forged.zip"}
 
 
+@pytest.mark.databases("postgresql")
+def test_postgresql_is_left_as_empty_as_it_was(backup: Path, tmp_path: Path) -> None:
+    """Its tables are made in the very transaction that fills them."""
+    data, url = tmp_path / "data", server().new_database("template0")
+    data.mkdir()
+    (data / "scepbox.toml").write_text(settings(url), "utf-8")
+    for what in ("a number that is none", "two rows of one number", "another end of the log"):
+        parts = _parts(backup)
+        FORGERIES[what][0](parts)
+
+        done = here("restore", _written(tmp_path / "forged.zip", parts), "--data", data)
+
+        assert done.code == 2, done.err
+        assert len(done.err.splitlines()) == 1
+    assert [one.name for one in data.iterdir()] == ["scepbox.toml"]
+    did_here("restore", backup, "--data", data)
+    did_here("db", "check", "--data", data)
+
+
 @pytest.mark.parametrize("what", ["cut", "an octet changed", "empty", "something else"])
 def test_a_damaged_file_is_found_out_by_check_and_by_restore(backup: Path, tmp_path: Path, what: str) -> None:
     """Of what a disk or a transfer does to files; ``db check --backup`` tells before it is needed."""
