@@ -15,6 +15,7 @@ from app.store.trouble import unavailable
 from ca.errors import StoreUnavailable
 
 _VERSION = "alembic_version"
+_IN_ORDER = "audit_in_order"
 
 
 class Filling:
@@ -29,6 +30,7 @@ class Filling:
             for name in looked.get_table_names()
             if name != _VERSION
         }
+        self._laid_aside = _lay_aside(connection)
 
     def check_tables(self, tables: Mapping[str, Iterable[str]]) -> None:
         """Raises: StoreUnavailable: These are not the tables of that revision, or not their columns."""
@@ -63,12 +65,14 @@ class Filling:
             raise StoreUnavailable(f"of {counted.count} rows of {name} {there} are there")
 
     def finish(self, head: AuditHead) -> None:
-        """Bring the tables to the newest schema, and have new rows numbered after those that are there.
+        """Bring the tables to the newest schema, with indexes, and number new rows after those there.
 
         Raises:
             StoreUnavailable: The audit log does not end as it did.
 
         """
+        for statement in self._laid_aside:
+            self._connection.exec_driver_sql(statement)
         if find_revision(self._connection) != HEAD:
             upgrade(self._connection)
         if last_entry(self._connection) != head:
@@ -128,8 +132,7 @@ def filling(url: DatabaseUrl, revision: str) -> Iterator[Filling]:
                 if inspect(connection).get_table_names():
                     raise StoreUnavailable("there are tables in it already; name an empty one")
                 upgrade(connection, revision)
-                with _any_number(connection):
-                    yield Filling(connection)
+                yield Filling(connection)
     except (SQLAlchemyError, _driver_error(engine)) as error:
         raise unavailable(error) from error
     finally:
@@ -148,19 +151,16 @@ def _hurry(connection: Connection) -> None:
         driver.execute(f"PRAGMA {pragma}")
 
 
-@contextmanager
-def _any_number(connection: Connection) -> Iterator[None]:
-    """Let the audit log be filled as it is: one with a gap is evidence, and no reason to lose the rest."""
+def _lay_aside(connection: Connection) -> list[str]:
+    """Take away what is in the way of filling an SQLite database; the statements make it anew.
+
+    Indexes, because keys come in no order, and are sorted faster once all are there; and the trigger that
+    wants the audit log without gaps: one with a gap is evidence, and no reason to lose the rest.
+    """
     if connection.dialect.name != "sqlite":
-        yield
-        return
-    name = "audit_in_order"
-    query = text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = :name")
-    statement = connection.scalar(query, {"name": name})
-    if statement is None:
-        # Of a schema that has no audit log yet.
-        yield
-        return
-    connection.exec_driver_sql(f"DROP TRIGGER {name}")
-    yield
-    connection.exec_driver_sql(statement)
+        return []
+    query = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('index', 'trigger')"
+    found = [row for row in connection.execute(text(query)) if row.type == "index" or row.name == _IN_ORDER]
+    for row in found:
+        connection.exec_driver_sql(f"DROP {row.type} {row.name}")
+    return [str(row.sql) for row in found]
