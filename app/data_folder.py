@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from app.ca_folder import CaFolder, CaFolders
 from app.hints import command
@@ -19,6 +20,8 @@ SECRET_OCTETS = 32
 # What a start or a verb that was killed left behind is looked at by nobody, and there are private keys in
 # it; one that runs is done long before.
 LEFTOVER_SECONDS = 600
+# How the names of folders begin in which a restore gathers what it will put in place.
+RESTORING = "restore.new-"
 
 
 class DataFolderError(Exception):
@@ -105,6 +108,11 @@ class DataFolder:
         return self.path / "secrets.key"
 
     @property
+    def unfinished_restore(self) -> Path | None:
+        """What a restore that was killed left behind; None where there is no such thing."""
+        return next(iter(sorted(self.path.glob(f"{RESTORING}*"))), None)
+
+    @property
     def database(self) -> Path:
         """The SQLite database, where the settings name no other."""
         return (self.path / "scepbox.db").resolve()
@@ -174,6 +182,7 @@ class DataFolder:
         """Remove what starts and verbs that were killed left behind some time ago."""
         for pattern in (
             "ca.new*",
+            f"{RESTORING}*",
             f"{self.secret.name}.new-*",
             "admin.hash.new-*",
             "metrics.hash.new-*",
@@ -197,8 +206,8 @@ def write_private(path: Path, content: bytes) -> None:
         FileExistsError: It is there already.
 
     """
-    with _written_beside(path, content) as beside:
-        _name_it(beside, path)
+    with private_file(path) as file:
+        file.write(content)
 
 
 def replace_private(path: Path, content: bytes) -> None:
@@ -208,8 +217,37 @@ def replace_private(path: Path, content: bytes) -> None:
         OSError: It cannot be written, or on Windows is just being read.
 
     """
-    with _written_beside(path, content) as beside:
-        beside.replace(path)
+    with private_file(path, replace=True) as file:
+        file.write(content)
+
+
+@contextmanager
+def private_file(path: Path, *, replace: bool = False) -> Iterator[IO[bytes]]:
+    """A file that its owner alone may read, open to be written: whole and on the disk, or not at all.
+
+    It has another name beside *path* until then, and *path* only where all went well.
+
+    Raises:
+        FileExistsError: There is one already, and it is not to be replaced.
+        OSError: It cannot be written.
+
+    """
+    with _told_of(path):
+        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)
+    beside = Path(name)
+    try:
+        with _told_of(path), os.fdopen(descriptor, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        give_to_owner(beside)
+        if replace:
+            beside.replace(path)
+        else:
+            name_file(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def give_to_owner(path: Path) -> None:
@@ -285,25 +323,13 @@ def _secret_in(path: Path) -> bytes | None:
     return secret if len(secret) == SECRET_OCTETS else None
 
 
-@contextmanager
-def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
-    """A file beside *path* for its owner alone, whole and on the disk, to be given that name."""
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        give_to_owner(beside)
-        yield beside
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(path.parent)
+def name_file(beside: Path, path: Path) -> None:
+    """Give a finished file its name, which must be free; *beside* may be left for the caller to remove.
 
+    Raises:
+        FileExistsError: It is not.
 
-def _name_it(beside: Path, path: Path) -> None:
-    """Give a finished file its name, which must be free."""
+    """
     try:
         if os.name == "nt":
             # Windows' rename never overwrites.
@@ -323,3 +349,14 @@ def _name_it(beside: Path, path: Path) -> None:
 
 def _taken(path: Path) -> FileExistsError:
     return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Have what goes wrong with the file beside *path* told of *path*: nobody knows the other name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or not (error.filename is None or f"{path.name}.new-" in str(error.filename)):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error

@@ -263,8 +263,10 @@ class Validators:
         return self._made
 
 
-def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing = ALONE) -> SqlStore:
-    """Open the store.
+def open_configured_store(
+    folder: DataFolder, config: Config, sharing: Sharing = ALONE, *, as_it_is: bool = False
+) -> SqlStore:
+    """Open the store; *as_it_is* leaves its schema alone.
 
     Raises:
         StoreUnavailable: It cannot be opened.
@@ -272,7 +274,7 @@ def open_configured_store(folder: DataFolder, config: Config, sharing: Sharing =
 
     """
     keys = StoreKeys.of_secret(folder.load_secret())
-    return open_store(database_url(folder, config), sharing, keys=keys)
+    return open_store(database_url(folder, config), sharing, keys=keys, as_it_is=as_it_is)
 
 
 def _index(store: SqlStore, profiles: Iterable[Profile]) -> None:

@@ -1,5 +1,6 @@
 """Databases of earlier versions: brought along with all that is in them."""
 
+import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,14 +14,18 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
+from app.data_folder import DataFolder
 from app.store import open_store, tables
 from app.store.engine import open_engine
 from app.store.migrate import HEAD, MIGRATIONS
 from ca.errors import StoreUnavailable
+from ca.issuing.key_store import encode_private_key
+from ca.issuing.root import encode_pem
 from ca.scep.messages import Pending, Success
+from tests.backing_up import assert_refused, did_here, here, settings
 from tests.databases import POSTGRESQL, looking_into, server
 from tests.waiting import by_hand, desk, requests
-from tests.world import Device, World
+from tests.world import Device, World, certificate_of
 
 
 @pytest.fixture
@@ -101,6 +106,71 @@ def test_a_database_that_cannot_keep_every_text_is_refused() -> None:
 
     with pytest.raises(StoreUnavailable, match="encoding is LATIN1"):
         open_store(server().url(made))
+
+
+@pytest.mark.databases
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+def test_db_migrate_goes_forward_from_every_schema(url: str, tmp_path: Path, revision: str) -> None:
+    """Whoever skipped some versions brings all along: what was issued is found as it was, by its key too."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "scepbox.toml").write_text(settings(url), "utf-8")
+    _make_at(revision, url)
+    world = World("sqlite://")
+    certificate_of(world.enrol(Device()))
+    (issued,) = world.issued()
+    world.store.close()
+    make_ca_around(data, world)
+    names = [
+        "serial",
+        "der",
+        "subject",
+        "subject_alt_names",
+        "profile",
+        "not_before",
+        "not_after",
+        "transaction_id",
+    ]
+    row = {name: getattr(issued, name) for name in names}
+    times = {name: int(row[name].timestamp()) for name in ("not_before", "not_after")}
+    places = ", ".join(f":{name}" for name in names)
+    with looking_into(url) as database:
+        statement = text(f"INSERT INTO certificate ({', '.join(names)}) VALUES ({places})")
+        database.execute(statement, {**row, **times, "subject_alt_names": "[]"})
+
+    found = here("db", "check", "--data", data)
+    migrated = json.loads(did_here("db", "migrate", "--json", "--data", data))
+    again = here("db", "migrate", "--data", data)
+
+    assert_refused(found, f"it has schema {revision}", "db migrate", code=1)
+    assert migrated == {"before": revision, "after": HEAD}
+    assert f"has schema {HEAD} already" in again.err
+    did_here("db", "check", "--data", data)
+    assert json.loads(did_here("cert", "list", "--json", "--data", data))[0]["serial"] == issued.serial
+    with looking_into(url) as database:
+        assert database.scalars(text("SELECT key_id FROM certificate")).all() == [issued.key_id]
+
+
+def make_ca_around(data: Path, world: World) -> None:
+    """Make the folder of the CA in *world*."""
+    folder = DataFolder(data)
+    folder.make_secret()
+    pem = encode_pem(world.ca)
+    folder.put_ca({"ca.pem": pem, "ca.key": encode_private_key(world.key)})
+
+
+@pytest.mark.databases
+def test_a_schema_of_a_newer_program_is_left_alone(url: str, tmp_path: Path) -> None:
+    """An earlier program would not know what it writes to."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "scepbox.toml").write_text(settings(url), "utf-8")
+    did_here("init", "--data", data)
+    with looking_into(url) as database:
+        database.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+
+    assert_refused(here("db", "migrate", "--data", data), "schema 0999", "newer than this program's")
+    assert_refused(here("db", "check", "--data", data), "schema 0999", code=1)
 
 
 def _file(folder: Path) -> str:

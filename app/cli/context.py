@@ -19,6 +19,7 @@ from app.data_folder import DataFolder, DataFolderError
 from app.store import SqlRepository, SqlStore, database_name
 from app.store.presence import Presence, find_database_file, look_at_database
 from app.succession import Succession, load_succession
+from app.trouble import in_words
 from app.wiring import database_url, open_configured_store, utc_now
 from app.words import printable
 from ca.errors import StoreUnavailable
@@ -185,7 +186,7 @@ def verb(function: Callable[..., T]) -> Callable[..., T]:
         except StoreUnavailable as error:
             raise Refusal(f"{_database_name(workplace)} cannot be used: {error}{_hint(workplace)}") from error
         except OSError as error:
-            raise Refusal(f"{error.filename or 'the data folder'}: {error.strerror or error}") from error
+            raise Refusal(in_words(error, "the data folder")) from error
 
     return run
 

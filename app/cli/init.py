@@ -131,10 +131,15 @@ def make_surroundings(place: Workplace, *, anew: bool = False) -> None:
     What an interrupted start left is made use of. *anew* is for who knows that the CA is lost.
 
     Raises:
-        Refusal: The database is in use and its CA is gone.
+        Refusal: The database is in use and its CA is gone, or a restore was not finished.
 
     """
     folder = place.folder
+    if folder.unfinished_restore and not folder.has_ca:
+        raise Refusal(
+            f"a restore into {folder.path} was not finished, or is going on: if it is not, remove what is in "
+            "the folder but your settings, and restore again"
+        )
     folder.make()
     # Looked at before the CA: another start puts its CA in place before anything uses its database.
     used = _wait(place.look_at_database) is Presence.USED

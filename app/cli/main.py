@@ -10,12 +10,14 @@ import click
 
 from app import VERSION
 from app.cli.admin import admin
+from app.cli.backup import backup, restore
 from app.cli.ca import ca
 from app.cli.cert import cert
 from app.cli.challenge import challenge
 from app.cli.challenge_import import import_
 from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_json, verb
 from app.cli.crl import crl
+from app.cli.db import db
 from app.cli.enroll import enroll
 from app.cli.init import init
 from app.cli.log import log
@@ -67,7 +69,22 @@ def _openssl() -> str:
 
 
 challenge.add_command(import_)
-for _verb in (init, serve, reload, challenge, request, cert, crl, ca, log, enroll, admin):
+for _verb in (
+    init,
+    serve,
+    reload,
+    challenge,
+    request,
+    cert,
+    crl,
+    ca,
+    log,
+    enroll,
+    admin,
+    backup,
+    restore,
+    db,
+):
     top.add_command(_verb)
 
 

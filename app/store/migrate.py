@@ -1,5 +1,7 @@
 """Brings a database to the newest schema, by Alembic, and only when it is not there yet."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -16,8 +18,8 @@ HEAD = "0007"
 MIGRATION_SECONDS = 3600
 
 
-def migrate(engine: Engine) -> None:
-    """Make or upgrade the tables.
+def migrate(engine: Engine) -> str | None:
+    """Make or upgrade the tables, and return the revision that they had; None where there were none.
 
     Raises:
         StoreUnavailable: The database is of a newer program than this one.
@@ -25,19 +27,37 @@ def migrate(engine: Engine) -> None:
     """
     with engine.connect().execution_options(**READ_ONLY) as connection:
         if _is_newest(connection):
-            return
-    with engine.connect() as connection:
-        pipeline = find_pipeline(connection)
+            return HEAD
+    with engine.connect() as connection, changing_tables(connection):
+        # Another server that starts as well may have done it.
+        revision = find_revision(connection)
+        if not _is_newest(connection):
+            upgrade(connection)
+    return revision
+
+
+@contextmanager
+def changing_tables(connection: Connection) -> Iterator[None]:
+    """A transaction for who makes or changes tables, and is the only one for as long as that takes.
+
+    Raises:
+        StoreUnavailable: The database cannot keep every text.
+
+    """
+    pipeline = find_pipeline(connection)
+    if pipeline is not None:
+        pipeline.patience = MIGRATION_SECONDS
+        # It is closed when this is done, and nobody else finds it so patient.
+        connection.detach()
+    with connection.begin():
         if pipeline is not None:
-            pipeline.patience = MIGRATION_SECONDS
-            # It is closed when this is done, and nobody else finds it so patient.
-            connection.detach()
-        with connection.begin():
-            if pipeline is not None:
-                _prepare(connection)
-            # Another server that starts as well may have done it.
-            if not _is_newest(connection):
-                _upgrade(connection)
+            _prepare(connection)
+        yield
+
+
+def is_known(revision: str) -> bool:
+    """Whether a revision is one of this program's."""
+    return any(path.name.split("_")[0] == revision for path in (MIGRATIONS / "versions").glob("*_*.py"))
 
 
 def _is_newest(connection: Connection) -> bool:
@@ -47,8 +67,8 @@ def _is_newest(connection: Connection) -> bool:
         StoreUnavailable: They are a newer program's.
 
     """
-    current = _revision(connection)
-    if current is not None and not list((MIGRATIONS / "versions").glob(f"{current}_*.py")):
+    current = find_revision(connection)
+    if current is not None and not is_known(current):
         raise StoreUnavailable(
             f"the database has schema {current}, which is newer than this program's {HEAD}"
         )
@@ -56,12 +76,7 @@ def _is_newest(connection: Connection) -> bool:
 
 
 def _prepare(connection: Connection) -> None:
-    """Be the only server that changes the tables, for as long as that takes.
-
-    Raises:
-        StoreUnavailable: The database cannot keep every text.
-
-    """
+    # As long as it takes, and not as long as a request may.
     for limit in ("statement_timeout", "lock_timeout"):
         connection.execute(text(f"SET LOCAL {limit} = '{MIGRATION_SECONDS}s'"))
     lock(connection, b"migration")
@@ -72,7 +87,8 @@ def _prepare(connection: Connection) -> None:
         )
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Bring the tables to a *revision*, in the transaction that is open."""
     # Imported here because it costs a quarter of a second that no later start needs.
     from alembic import command
     from alembic.config import Config
@@ -80,10 +96,11 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
-def _revision(connection: Connection) -> str | None:
+def find_revision(connection: Connection) -> str | None:
+    """The revision of the tables; None where there are none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))

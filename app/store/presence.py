@@ -13,10 +13,10 @@ from app.store.engine import (
     READ_ONLY,
     DatabaseUrl,
     database_path,
-    in_one_line,
     is_postgresql,
     open_engine,
 )
+from app.store.trouble import unavailable
 from ca.errors import StoreUnavailable
 
 
@@ -65,7 +65,7 @@ def look_at_database(url: DatabaseUrl) -> Presence:
         with closing(sqlite3.connect(path, BUSY_SECONDS)) as connection:
             return _look(connection)
     except sqlite3.Error as error:
-        raise StoreUnavailable(str(error)) from error
+        raise unavailable(error) from error
 
 
 def _look(connection: sqlite3.Connection) -> Presence:
@@ -83,7 +83,7 @@ def _look_at_server(url: DatabaseUrl) -> Presence:
     try:
         return _look_through(engine)
     except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
-        raise StoreUnavailable(in_one_line(error)) from error
+        raise unavailable(error) from error
     finally:
         engine.dispose()
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from app.store import figures, ndes, notifications, queue, tables
 from app.store.audit import AuditChain, last_entry, list_entries
 from app.store.audit_check import check_audit
+from app.store.database_check import Fault, check_database
 from app.store.keys import StoreKeys
 from app.store.locks import lock, share
 from app.store.notifications import ClaimedNotification
@@ -34,6 +35,7 @@ from app.store.rows import storable
 from app.store.rows import to_certificate as _certificate
 from app.store.rows import to_seconds as _seconds
 from app.store.rows import to_time as _time
+from app.store.snapshot import Snapshot
 from ca.errors import ChallengeRejected, ChallengeReused, FailInfo
 from ca.ports import (
     AnsweredRequest,
@@ -46,6 +48,7 @@ from ca.ports import (
     SpentChallenge,
     StoredCertificate,
 )
+from ca.x509.certificate import Certificate
 
 # Refusals are anybody's to cause, so only the newest are kept.
 MAX_REFUSALS = 100_000
@@ -458,6 +461,19 @@ class SqlRepository(RevocationStatements):
     def count_all(self, now: datetime, days: Sequence[int]) -> Figures:
         """How much there is, and how many certificates end within each of so many *days*."""
         return figures.count_all(self._connection, now, days)
+
+    def snapshot(self) -> Snapshot:
+        """The whole database as this transaction sees it; for one that only reads."""
+        return Snapshot(self._connection)
+
+    def check_database(
+        self,
+        cas: Sequence[Certificate],
+        on_begin: Callable[[int], object] = lambda _: None,
+        on_row: Callable[[], object] = lambda: None,
+    ) -> list[Fault]:
+        """All that is wrong with the database (see :func:`app.store.database_check.check_database`)."""
+        return check_database(self._connection, self._keys, cas, on_begin, on_row)
 
     def is_alive(self) -> bool:
         """Whether the database answers."""

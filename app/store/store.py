@@ -5,18 +5,22 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.store.batch import OWN_FAULTS, Job, is_overtaken, run_on_postgresql, run_on_sqlite
-from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, in_one_line, open_engine
+from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, open_engine
 from app.store.keys import StoreKeys
-from app.store.migrate import migrate
+from app.store.migrate import HEAD, migrate
 from app.store.repository import SqlRepository
 from app.store.statement import EarlierWorkFailed, find_pipeline
+from app.store.trouble import unavailable
 from ca.errors import StoreUnavailable
+from ca.ports import AuditEntry
 
 if TYPE_CHECKING:
     from app.store.pipeline import Pipeline
@@ -64,6 +68,8 @@ class SqlStore:
         # Of the connection that was used last, whatever became of it.
         self._pipeline: Pipeline | None = None
         self._waiting: deque[Job[Any]] = deque()
+        # The schema that the database had when it was opened; None: none, or nobody looked.
+        self.found_revision: str | None = None
         # Called once there is durably something new to tell a validator; must be quick.
         self.on_notification: Callable[[], None] = lambda: None
         self._is_postgresql = engine.dialect.name == "postgresql"
@@ -86,7 +92,7 @@ class SqlStore:
             for job in self._attempt_together(batch):
                 self._attempt_alone(job)
         except (SQLAlchemyError, self._driver_error) as error:
-            self._fail(batch, _unavailable(error))
+            self._fail(batch, unavailable(error))
         except BaseException as error:
             self._let_go()
             self._fail(batch, error)
@@ -176,7 +182,7 @@ class SqlStore:
                 with connection.begin():
                     return work(SqlRepository(connection, self._keys))
         except (SQLAlchemyError, self._driver_error) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     def open(self) -> None:
         """Open the database now, and not at the first transaction.
@@ -189,7 +195,7 @@ class SqlStore:
             try:
                 self._connect()
             except (SQLAlchemyError, self._driver_error) as error:
-                raise _unavailable(error) from error
+                raise unavailable(error) from error
 
     def close(self) -> None:
         """Let go of the database. The next transaction would open it again, as a forked process must."""
@@ -214,10 +220,13 @@ class SqlStore:
                 connection.close()
 
 
-def open_store(url: DatabaseUrl, sharing: Sharing = ALONE, *, keys: StoreKeys = _NO_SECRET) -> SqlStore:
+def open_store(
+    url: DatabaseUrl, sharing: Sharing = ALONE, *, keys: StoreKeys = _NO_SECRET, as_it_is: bool = False
+) -> SqlStore:
     """Open the database at *url*, made or brought to the newest schema where needed.
 
-    *keys* are those of the data folder that it belongs to.
+    *keys* are those of the data folder that it belongs to. *as_it_is* leaves the schema as it is, for who
+    looks at the database and does not use it.
 
     Raises:
         StoreUnavailable: It cannot be opened, or is of a newer program.
@@ -226,17 +235,30 @@ def open_store(url: DatabaseUrl, sharing: Sharing = ALONE, *, keys: StoreKeys = 
     try:
         engine = open_engine(url, sharing.busy_seconds)
     except SQLAlchemyError as error:
-        raise _unavailable(error) from error
+        raise unavailable(error) from error
+    found = None
     try:
-        migrate(engine)
+        if not as_it_is:
+            found = migrate(engine)
     except StoreUnavailable:
         engine.dispose()
         raise
     except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         engine.dispose()
-        raise _unavailable(error) from error
-    return SqlStore(engine, sharing, keys)
+        raise unavailable(error) from error
+    store = SqlStore(engine, sharing, keys)
+    store.found_revision = found
+    if found not in (None, HEAD):
+        # What was issued before there was a log is older than its first entry then.
+        _audit_migration(store, found)
+    return store
 
 
-def _unavailable(error: BaseException) -> StoreUnavailable:
-    return StoreUnavailable(in_one_line(error))
+def _audit_migration(store: SqlStore, before: str) -> None:
+    detail = f"from schema {before} to {HEAD}"
+    entry = AuditEntry(datetime.now(UTC), "server", "migrate", "database", "done", "opened", detail)
+    try:
+        store.transact(partial(SqlRepository.add_audit, entry=entry))
+    except StoreUnavailable:
+        store.close()
+        raise
