@@ -189,14 +189,20 @@ class DataFolder:
             "reload.*.new-*",
             f"{self.ca.name}/**/*.new-*",
         ):
-            for path in self.path.glob(pattern):
-                with suppress(OSError):
-                    if time.time() - path.stat().st_mtime < LEFTOVER_SECONDS:
-                        continue
-                    if path.is_dir():
-                        shutil.rmtree(path)
-                    else:
-                        path.unlink()
+            # A folder that somebody renames meanwhile is looked through another time.
+            with suppress(OSError):
+                for path in self.path.glob(pattern):
+                    _remove_if_old(path)
+
+
+def _remove_if_old(path: Path) -> None:
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime < LEFTOVER_SECONDS:
+            return
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def write_private(path: Path, content: bytes) -> None:

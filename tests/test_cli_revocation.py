@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.ocsp import OCSPRequestBuilder, load_der_ocsp_response
 
-from app.cli.serve import BUSY_SECONDS
+from app.cli.service import BUSY_SECONDS
 from app.client import ClientError, ScepClient, Transport, get_certificate, get_crl
 from app.client.csr import make_identity
 from app.data_folder import DataFolder
