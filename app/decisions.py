@@ -2,7 +2,7 @@
 
 import getpass
 
-from app.wiring import utc_now
+from app.clock import utc_now
 from ca.ports import AuditEntry
 
 _MOST = 64

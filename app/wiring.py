@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
 from bottle import Bottle
 
+from app.clock import utc_now
 from app.config import Config
 from app.data_folder import DataFolder
 from app.http.answers import PlainBottle
@@ -20,14 +20,7 @@ from app.metrics.meter import Meter
 from app.metrics.shared import SharedNumbers
 from app.ocsp_signer import OcspSignerFile
 from app.store import (
-    ALONE,
-    DatabaseUrl,
-    Sharing,
     SqlStore,
-    StoreKeys,
-    open_store,
-    postgresql_url,
-    sqlite_url,
 )
 from app.succession import Ca, Succession
 from app.validators import build_validators as asking_validators
@@ -50,32 +43,6 @@ from ca.responder import Responder
 from ca.scep.codec import encode_ca_certificates, encode_ca_chain
 from ca.succession import OtherCa
 from ca.tally import RefusalTally
-
-
-def utc_now() -> datetime:
-    """The time, UTC."""
-    return datetime.now(UTC)
-
-
-def database_url(folder: DataFolder, config: Config) -> DatabaseUrl:
-    """The configured database, or SQLite in the folder.
-
-    Raises:
-        OSError: The file with its password cannot be read.
-        StoreUnavailable: There is none in it.
-
-    """
-    section = config.database
-    if not section.url:
-        return sqlite_url(folder.database)
-    if not section.password_file:
-        return section.url
-    return postgresql_url(section.url, _read_password(Path(section.password_file)))
-
-
-def crl_lifetime(config: Config) -> timedelta:
-    """How long a CRL is good for."""
-    return timedelta(days=config.ca.crl_days)
 
 
 def distribution_url(config: Config, base_url: str = "") -> str:
@@ -142,7 +109,7 @@ def build_web(
 ) -> Bottle:
     """The application that is served."""
     counts = counts or Counts()
-    ca, lifetime = cas.current, crl_lifetime(config)
+    ca, lifetime = cas.current, config.crl_lifetime
     profiles = config.build_profiles()
     _index(store, profiles.values())
     url = distribution_url(config, base_url)
@@ -200,7 +167,7 @@ def build_web(
 
 def build_statuses(cas: Succession, config: Config, store: SqlStore) -> dict[str, RevocationStatus]:
     """The CAs with their CRLs, by the names under which certificates have them fetched."""
-    lifetime = crl_lifetime(config)
+    lifetime = config.crl_lifetime
     # Of two certificates for one name and key the one of today stays.
     return {
         public_name(one.certificate): RevocationStatus(one.authority, store, utc_now, lifetime)
@@ -222,7 +189,7 @@ def build_approval_desk(
         build_others(cas, url),
         notified=find_notified_names(config),
         linter=PkiLinter(),
-        crl_lifetime=crl_lifetime(config),
+        crl_lifetime=config.crl_lifetime,
         actor=actor,
     )
 
@@ -263,36 +230,12 @@ class Validators:
         return self._made
 
 
-def open_configured_store(
-    folder: DataFolder, config: Config, sharing: Sharing = ALONE, *, as_it_is: bool = False
-) -> SqlStore:
-    """Open the store; *as_it_is* leaves its schema alone.
-
-    Raises:
-        StoreUnavailable: It cannot be opened.
-        DataFolderError: There is no secret for its audit log and what it seals.
-
-    """
-    keys = StoreKeys.of_secret(folder.load_secret())
-    return open_store(database_url(folder, config), sharing, keys=keys, as_it_is=as_it_is)
-
-
 def _index(store: SqlStore, profiles: Iterable[Profile]) -> None:
     """Have certificates found fast by what the profiles ask of them."""
     by_key = any(not one.keys.shared for one in profiles)
     by_subject = any(one.max_active for one in profiles)
     if by_key or by_subject:
         store.transact(lambda store: store.index_certificates(by_key=by_key, by_subject=by_subject))
-
-
-def _read_password(path: Path) -> str:
-    try:
-        password = path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError:
-        password = ""
-    if not password or "\n" in password:
-        raise StoreUnavailable(f"{path} has to hold the password in one line of UTF-8 text, and nothing else")
-    return password
 
 
 def _chain(ca: Ca) -> tuple[bytes, ...]:

@@ -10,11 +10,12 @@ from typing import Any
 
 from app.cli.init import make_ca
 from app.config import Config
+from app.configured_store import open_configured_store
 from app.data_folder import DataFolder
 from app.logs import set_up_logs
 from app.store.records import NewChallenge
 from app.succession import load_succession
-from app.wiring import build_web, open_configured_store
+from app.wiring import build_web
 from benchmarks.messages import Target
 from ca.policy.challenges import ChallengeKey
 from ca.profiles import DEFAULT

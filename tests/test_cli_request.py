@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from app.clock import utc_now
 from app.data_folder import DataFolder
 from app.store import StoreKeys, open_store
-from app.wiring import utc_now
 from tests.command_line import CLEAN, Service, command, did, run, serving
 
 MANUAL = (

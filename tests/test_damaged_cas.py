@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from app.cli.init import make_ca
+from app.clock import utc_now
 from app.data_folder import DataFolder, touch_private
 from app.rollover import put_next
 from app.succession import load_ca_certificate, load_succession
-from app.wiring import utc_now
 from ca.issuing.key_store import encode_private_key
 from ca.issuing.root import encode_pem, make_ca_certificate
 from ca.succession import UNDER_WAY

@@ -26,13 +26,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from app.ca_folder import CaFolder
 from app.cli.init import make_ca
 from app.cli.main import top
+from app.clock import utc_now
 from app.config import Config
+from app.configured_store import open_configured_store
 from app.data_folder import LEFTOVER_SECONDS, DataFolder
 from app.http.live import LiveApplication
 from app.rollover import CaWatch, NoNextCa, abort_next, activate_next, put_next
 from app.store.records import NewChallenge
 from app.succession import load_ca_certificate, load_succession
-from app.wiring import build_web, open_configured_store, utc_now
+from app.wiring import build_web
 from ca.issuing.addresses import public_name
 from ca.issuing.key_store import encode_private_key, read_private_key
 from ca.issuing.root import encode_pem, make_ca_certificate

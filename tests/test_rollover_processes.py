@@ -21,12 +21,13 @@ from app.cli.init import make_ca
 from app.cli.material import Material
 from app.client import ScepClient, Transport
 from app.client.csr import make_csr, make_identity
+from app.clock import utc_now
 from app.config import Config
+from app.configured_store import open_configured_store
 from app.data_folder import DataFolder
 from app.rollover import abort_next, activate_next, put_next
 from app.store.records import NewChallenge
 from app.succession import load_ca_certificate, load_succession
-from app.wiring import open_configured_store, utc_now
 from ca.issuing.key_store import encode_private_key
 from ca.issuing.root import encode_pem, make_ca_certificate
 from ca.policy.challenges import ChallengeKey

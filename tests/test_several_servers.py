@@ -18,11 +18,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import text
 
+from app.clock import utc_now
 from app.data_folder import DataFolder
 from app.store import SqlRepository, SqlStore, open_store
 from app.store.locks import Overtaken
 from app.store.records import NewChallenge
-from app.wiring import utc_now
 from ca.deviations import Deviations
 from ca.errors import DecisionImpossible, StoreUnavailable
 from ca.issuing.crl import publish_crl

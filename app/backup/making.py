@@ -8,9 +8,9 @@ from app import VERSION
 from app.backup.archive import ArchiveWriter
 from app.backup.folder_files import FolderFile, collect_files
 from app.backup.manifest import FOLDER, Head, Manifest, TableShape, member_of_table
+from app.clock import utc_now
 from app.data_folder import DataFolder, DataFolderError, private_file
 from app.store import SqlRepository
-from app.wiring import utc_now
 
 # Rows that go into the archive at a time.
 _AT_ONCE = 200

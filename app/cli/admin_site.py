@@ -14,6 +14,7 @@ from app.admin.metrics_token import MetricsToken
 from app.admin.password import AdminPassword
 from app.admin.site import AdminSite
 from app.cli.context import Refusal, say
+from app.clock import utc_now
 from app.config import OFF, Config, check_admin_address
 from app.config.sections import ServerSection
 from app.data_folder import DataFolder
@@ -22,7 +23,7 @@ from app.metrics.meter import Meter
 from app.settings import Change
 from app.store import SqlStore
 from app.succession import load_succession
-from app.wiring import build_statuses, utc_now
+from app.wiring import build_statuses
 from ca.errors import StoreUnavailable
 from ca.policy.challenges import ChallengeKey
 

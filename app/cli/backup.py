@@ -17,10 +17,10 @@ from app.backup.restoring import Restorer
 from app.cli.challenge import rfc3339
 from app.cli.context import Refusal, Workplace, json_option, print_json, say, verb
 from app.config import parse_config, read_settings
+from app.configured_store import database_url
 from app.decisions import decision
 from app.store import DatabaseUrl, database_name
 from app.store.presence import Presence, find_database_file, look_at_database
-from app.wiring import database_url
 from ca.errors import StoreUnavailable
 from ca.journal import log_line
 from ca.ports import AuditEntry

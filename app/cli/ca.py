@@ -9,9 +9,9 @@ from app.ca_folder import CaFolder
 from app.cli.challenge import rfc3339
 from app.cli.context import Workplace, json_option, print_json, verb
 from app.cli.rollover import rollover
+from app.clock import utc_now
 from app.registration import read_registrations
 from app.succession import in_words, load_ca_certificate, load_chain
-from app.wiring import utc_now
 from ca.algorithms.keys import key_label
 from ca.issuing.root import CaUnusable, encode_pem
 from ca.x509.certificate import Certificate

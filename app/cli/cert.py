@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives import serialization
 
 from app.cli.challenge import Duration, end_of, rfc3339
 from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, say, verb
+from app.clock import utc_now
 from app.decisions import decision
 from app.store import SqlRepository
-from app.wiring import crl_lifetime, utc_now
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused
 from ca.issuing.revocation import revoke as revoke_certificate
@@ -100,7 +100,7 @@ def revoke(place: Workplace, serial: str, reason: str) -> None:
     """Revoke a certificate: from now on it renews nothing, and CRL and OCSP say so."""
     stored, why = _find(place, serial), Reason[reason]
     cas = place.load_cas()
-    authorities, lifetime = [one.authority for one in cas.all()], crl_lifetime(place.config)
+    authorities, lifetime = [one.authority for one in cas.all()], place.config.crl_lifetime
 
     def work(repository: SqlRepository) -> list[StoredCertificate]:
         # Looked up again: what was found may have been revoked in the meantime.

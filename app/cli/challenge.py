@@ -20,10 +20,10 @@ from app.cli.context import (
     say,
     verb,
 )
+from app.clock import utc_now
 from app.decisions import decision
 from app.store import SqlRepository
 from app.store.records import Challenge
-from app.wiring import utc_now
 from ca.issuing.sid import check_sid
 from ca.journal import log_line
 from ca.policy.challenges import ChallengeKey

@@ -13,12 +13,12 @@ from rich.progress import Progress
 
 from app.challenge_file import MOST_OCTETS, ChallengeFile, Row
 from app.challenge_terms import MadeChallenge
-from app.cli.challenge import rfc3339
+from app.cli.challenge import challenge, rfc3339
 from app.cli.context import Refusal, Workplace, say, verb
+from app.clock import utc_now
 from app.data_folder import write_private
 from app.decisions import decision
 from app.store import SqlRepository
-from app.wiring import utc_now
 from ca.policy.challenges import ChallengeKey
 
 _AT_ONCE = 500
@@ -26,7 +26,7 @@ _MOST_WARNINGS = 20
 _HEAD = ("id", "profile", "subject", "san", "uses", "expires", "sid", "note", "secret")
 
 
-@click.command("import")
+@challenge.command("import")
 @click.argument("file", metavar="FILE.csv|-")
 @click.option(
     "--out",

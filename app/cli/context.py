@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text as RichText
 
+from app.clock import utc_now
 from app.config import Config, ConfigError, parse_config, read_settings
+from app.configured_store import database_url, open_configured_store
 from app.data_folder import DataFolder, DataFolderError
 from app.store import SqlRepository, SqlStore, database_name
 from app.store.presence import Presence, find_database_file, look_at_database
 from app.succession import Succession, load_succession
 from app.trouble import in_words
-from app.wiring import database_url, open_configured_store, utc_now
 from app.words import printable
 from ca.errors import StoreUnavailable
 from ca.issuing.key_store import KeyUnusable
@@ -226,6 +224,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             # A line for each, whatever somebody wrote into a note.
             click.echo("\t".join(map(printable, row)))
         return
+    # A pipe needs none of it.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text as RichText
+
     table = Table(*columns, box=None)
     for row in rows:
         # As it is: a device's name in brackets is no markup.

@@ -8,9 +8,9 @@ from cryptography import x509
 
 from app.cli.challenge import rfc3339
 from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, say, verb
+from app.clock import utc_now
 from app.decisions import decision
 from app.succession import load_known
-from app.wiring import crl_lifetime, utc_now
 from ca.issuing.addresses import public_name
 from ca.issuing.crl import issuer_id, publish_crl
 from ca.issuing.reasons import Reason
@@ -29,7 +29,7 @@ def publish(place: Workplace) -> None:
     """Make a new CRL now. It is made by itself at each revocation, and before it ends."""
     place.require_ca()
     cas = place.load_cas()
-    lifetime = crl_lifetime(place.config)
+    lifetime = place.config.crl_lifetime
     authorities = {one.certificate.der: one.authority for one in cas.all()}
     issuers = _issuers(one.certificate for one in cas.all())
 

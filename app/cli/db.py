@@ -10,11 +10,12 @@ from app.backup.archive import open_archive
 from app.backup.manifest import BackupDamaged
 from app.cli.backup import progress_bar, verify
 from app.cli.context import NotDone, Workplace, json_option, print_json, say, verb
+from app.clock import utc_now
+from app.configured_store import open_configured_store
 from app.store.database_check import Fault
 from app.store.migrate import HEAD
 from app.store.trouble import is_damage
 from app.succession import load_known, load_succession
-from app.wiring import open_configured_store, utc_now
 from app.words import printable
 from ca.errors import StoreUnavailable
 

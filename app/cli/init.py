@@ -19,13 +19,14 @@ from app.cli.material import (
     read_subject,
     refuse_given,
 )
+from app.clock import utc_now
+from app.configured_store import open_configured_store
 from app.data_folder import DataFolder, readable_by_others, touch_private
 from app.decisions import decision
 from app.registration import RegistrationAuthority, read_registrations
 from app.store.audit_check import KEY_MADE_ANEW
 from app.store.presence import Presence
 from app.succession import load_ca_certificate
-from app.wiring import open_configured_store, utc_now
 from ca.errors import StoreUnavailable
 from ca.issuing.authority import Authority
 from ca.issuing.key_store import KEY_TYPES, generate_key, read_private_key

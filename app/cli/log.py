@@ -10,9 +10,9 @@ from rich.progress import Progress
 
 from app.cli.challenge import Duration, rfc3339
 from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, say, verb
+from app.clock import utc_now
 from app.store import SqlRepository
 from app.store.records import AuditHead, AuditReport, Finding, WrittenEntry
-from app.wiring import utc_now
 
 _HEAD = re.compile(r"([0-9]{1,18}):([0-9a-fA-F]{64})")
 # So many are told in words; --json has all of them.

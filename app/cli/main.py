@@ -4,41 +4,54 @@ import io
 import os
 import sys
 import traceback
+from importlib import import_module
 from importlib.metadata import version as installed_version
 
 import click
 
 from app import VERSION
-from app.cli.admin import admin
-from app.cli.backup import backup, restore
-from app.cli.ca import ca
-from app.cli.cert import cert
-from app.cli.challenge import challenge
-from app.cli.challenge_import import import_
 from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_json, verb
-from app.cli.crl import crl
-from app.cli.db import db
-from app.cli.enroll import enroll
-from app.cli.init import init
-from app.cli.log import log
-from app.cli.reload import reload
-from app.cli.request import request
-from app.cli.serve import serve
 from app.hints import PROGRAM
 
 DEBUG = "SCEPBOX_DEBUG"
 
 
-class _ServeByDefault(click.Group):
-    """Without a verb it is ``serve``, whatever options follow."""
+# The modules of each verb. They are loaded when it is called, so that none waits for what others need.
+_VERBS = {
+    "admin": ("admin",),
+    "backup": ("backup",),
+    "ca": ("ca",),
+    "cert": ("cert",),
+    "challenge": ("challenge", "challenge_import"),
+    "crl": ("crl",),
+    "db": ("db",),
+    "enroll": ("enroll",),
+    "init": ("init",),
+    "log": ("log",),
+    "reload": ("reload",),
+    "request": ("request",),
+    "restore": ("backup",),
+    "serve": ("serve",),
+}
+
+
+class _Verbs(click.Group):
+    """All verbs. Without one it is ``serve``, whatever options follow."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] not in ("--help", "-h", "--version")):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted((*super().list_commands(ctx), *_VERBS))
 
-@click.group(cls=_ServeByDefault, context_settings={"help_option_names": ["--help", "-h"]})
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        modules = [import_module(f"app.cli.{name}") for name in _VERBS.get(cmd_name, ())]
+        return getattr(modules[0], cmd_name) if modules else super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["--help", "-h"]})
 @click.version_option(VERSION, prog_name="scepbox")
 def top() -> None:
     """scepbox: a SCEP certificate authority (RFC 8894) in a box. Without a verb it serves."""
@@ -66,26 +79,6 @@ def _openssl() -> str:
     from cryptography.hazmat.backends.openssl import backend
 
     return backend.openssl_version_text().removeprefix("OpenSSL ")
-
-
-challenge.add_command(import_)
-for _verb in (
-    init,
-    serve,
-    reload,
-    challenge,
-    request,
-    cert,
-    crl,
-    ca,
-    log,
-    enroll,
-    admin,
-    backup,
-    restore,
-    db,
-):
-    top.add_command(_verb)
 
 
 def main() -> None:

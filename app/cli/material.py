@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.ca_folder import CaFolder
 from app.cli.context import Refusal, read_secret, say
+from app.clock import utc_now
 from app.registration import make_registration
-from app.wiring import utc_now
 from ca.algorithms.keys import PrivateKey
 from ca.issuing.authority import Authority
 from ca.issuing.key_store import encode_private_key, read_private_key

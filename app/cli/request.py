@@ -17,8 +17,9 @@ from app.cli.context import (
     say,
     verb,
 )
+from app.clock import utc_now
 from app.decisions import operator
-from app.wiring import build_approval_desk, utc_now
+from app.wiring import build_approval_desk
 from app.words import printable
 from ca.algorithms.keys import key_label
 from ca.algorithms.levels import CryptoLevel

@@ -11,10 +11,10 @@ import click
 from app.ca_folder import CaFolder, CaFolders
 from app.cli.context import NotDone, Refusal, Text, Workplace, say, verb
 from app.cli.material import DEFAULT_YEARS, Material, bring_along, check_import, import_options, read_subject
+from app.clock import utc_now
 from app.decisions import decision
 from app.rollover import NoNextCa, abort_next, activate_next, put_next
 from app.succession import Ca, in_words, load_ca, load_ca_certificate, load_known
-from app.wiring import utc_now
 from ca.algorithms.keys import key_label
 from ca.issuing.key_store import KEY_TYPES, KeyUnusable, generate_key
 from ca.issuing.root import CaUnusable, make_ca_certificate, successor_name

@@ -10,8 +10,10 @@ from bottle import Bottle
 from app.cli.admin_site import ADMIN_CONNECTIONS, build_admin, open_admin_site
 from app.cli.context import say
 from app.cli.worker import Worker, write_audit
+from app.clock import utc_now
 from app.config import Config
 from app.config.oddities import find_oddities
+from app.configured_store import open_configured_store
 from app.data_folder import DataFolder
 from app.http.limits import Limits
 from app.http.live import LiveApplication
@@ -24,7 +26,7 @@ from app.settings import Change, Settings
 from app.store import Sharing
 from app.succession import load_succession
 from app.validators import find_notified
-from app.wiring import Validators, build_counts, build_web, open_configured_store, utc_now
+from app.wiring import Validators, build_counts, build_web
 from app.workers import Share, make_turn
 from ca.errors import StoreUnavailable
 from ca.journal import log_line

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from app.clock import utc_now
 from app.config import ConfigError
 from app.http.server import WebServer
 from app.notifier import Notifier
 from app.settings import Change
 from app.store import SqlRepository, SqlStore
-from app.wiring import utc_now
 from ca.errors import StoreUnavailable
 from ca.journal import log_line
 from ca.ports import AuditEntry

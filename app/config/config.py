@@ -42,6 +42,11 @@ class Config(Section):
             name: build_profile(name, self.profiles, self.crypto.level) for name in (DEFAULT, *self.profiles)
         }
 
+    @property
+    def crl_lifetime(self) -> timedelta:
+        """How long a CRL is good for."""
+        return timedelta(days=self.ca.crl_days)
+
     def build_queue(self) -> Queue:
         """What may wait for approval."""
         return Queue(
