@@ -274,7 +274,7 @@ def test_two_revocations_at_once_are_both_on_the_newest_crl(world: World, other:
 
     def revoke(serial: str) -> Callable[[SqlRepository], int]:
         def work(repository: SqlRepository) -> int:
-            repository.revoke_certificate(serial, NOW, "superseded")
+            repository.revoke_certificate(serial, NOW, "superseded", world.responder.authority.issuer_key)
             marked.wait(5)
             return publish_crl(authority, repository, NOW).number
 
@@ -305,7 +305,7 @@ def test_the_crl_of_the_later_number_lists_what_the_earlier_one_does(world: Worl
     revoked, may_end = Event(), Event()
 
     def revoke(repository: SqlRepository) -> int:
-        repository.revoke_certificate(serial, NOW, "superseded")
+        repository.revoke_certificate(serial, NOW, "superseded", world.responder.authority.issuer_key)
         number = publish_crl(authority, repository, NOW).number
         revoked.set()
         may_end.wait(5)
@@ -335,7 +335,7 @@ def test_a_certificate_is_not_revoked_in_the_midst_of_its_renewal(world: World, 
         order.append("renewed")
 
     def revoke(repository: SqlRepository) -> bool:
-        done = repository.revoke_certificate(serial, NOW, "superseded")
+        done = repository.revoke_certificate(serial, NOW, "superseded", world.responder.authority.issuer_key)
         order.append("revoked")
         return done
 

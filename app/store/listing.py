@@ -1,0 +1,95 @@
+"""Listing certificates by pages, each found by an index, however many certificates there are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, literal, or_, select, tuple_
+
+from app.store import tables
+from app.store.rows import to_certificate, to_seconds
+from ca.ports import StoredCertificate
+from ca.x509.name import fold_case
+
+ROWS_AT_ONCE = 500
+# Behind every other character, by its octets too.
+_LAST = "\U0010ffff"
+_cert = tables.certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which certificates are listed.
+
+    *status* is ``valid``, ``expired``, ``revoked`` or ``all``. *name* is how the common name begins, and
+    *subject* a part of the subject or of an alternative name, whatever the case of either; an empty one
+    wants all. *profile* is the name of one. With *ends_before* those alone that are good now and end by
+    then. The list begins behind the certificate *after*, a serial number, and ends after *limit*; 0 is
+    without limit.
+
+    All but *subject* are found by an index. For that every certificate that the others leave is looked at.
+    """
+
+    status: str = "all"
+    name: str = ""
+    subject: str = ""
+    profile: str = ""
+    ends_before: datetime | None = None
+    after: str = ""
+    limit: int = 0
+
+
+ALL = Wanted()
+
+
+def list_certificates(connection: Connection, now: datetime, wanted: Wanted) -> Iterator[StoredCertificate]:
+    """The certificates that are *wanted*, the one that ends first in front; by *name* in its order.
+
+    A page at a time is read, when it is asked for.
+    """
+    # The index that finds a page has its order.
+    first = _cert.c.name if wanted.name else _cert.c.not_after
+    query = select(_cert).where(*_conditions(now, wanted)).order_by(first, _cert.c.serial)
+    behind = _place_of(connection, first, wanted.after) if wanted.after else None
+    left = wanted.limit
+    while True:
+        size = min(ROWS_AT_ONCE, left) if left else ROWS_AT_ONCE
+        page = query.limit(size)
+        if behind is not None:
+            page = page.where(tuple_(first, _cert.c.serial) > tuple_(*map(literal, behind)))
+        rows = connection.execute(page).all()
+        yield from map(to_certificate, rows)
+        left -= size
+        if len(rows) < size or not left:
+            return
+        behind = getattr(rows[-1], first.name), rows[-1].serial
+
+
+def _place_of(connection: Connection, first: ColumnElement[Any], serial: str) -> tuple[Any, str] | None:
+    """Where a certificate stands in the list; None where there is none, and the list begins anew."""
+    found = connection.execute(select(first, _cert.c.serial).where(_cert.c.serial == serial)).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
+def _conditions(now: datetime, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    alive = _cert.c.not_after > to_seconds(now)
+    match wanted.status:
+        case "valid":
+            yield alive
+            yield _cert.c.revoked_at.is_(None)
+        case "expired":
+            yield ~alive
+        case "revoked":
+            yield _cert.c.revoked_at.is_not(None)
+    if wanted.name:
+        name = fold_case(wanted.name)
+        yield _cert.c.name.between(name, name + _LAST)
+    if wanted.subject:
+        part, names = wanted.subject.lower(), (_cert.c.subject, _cert.c.subject_alt_names)
+        yield or_(*(func.lower(one).contains(part, autoescape=True) for one in names))
+    if wanted.profile:
+        yield _cert.c.profile == wanted.profile
+    if wanted.ends_before is not None:
+        yield alive
+        yield _cert.c.not_after <= to_seconds(wanted.ends_before)
