@@ -113,6 +113,16 @@ def test_a_crl_is_read_from_its_index_alone(world: World, tmp_path: Path, times:
     assert "TEMP B-TREE" not in plan
 
 
+def test_old_refusals_are_found_among_many_that_were_issued(world: World, tmp_path: Path) -> None:
+    """Anybody can have a thousand refused, and that is when they are looked for."""
+    certificate_of(ask_for(world))
+
+    plan = plan_of(tmp_path, lambda repository: repository._prune_refusals())
+
+    assert "USING INDEX ix_request_refused" in plan or "USING COVERING INDEX ix_request_refused" in plan
+    assert "TEMP B-TREE" not in plan
+
+
 def plan_of(folder: Path, find: Find) -> str:
     """How SQLite means to do the one statement of *find*, with all indexes that there may be."""
     engine = open_engine(f"sqlite:///{folder}/scepbox.db")

@@ -220,12 +220,10 @@ class SqlRepository(RevocationStatements):
             self._prune_refusals()
 
     def _prune_refusals(self) -> None:
-        # What a person refused, and a device may ask for again, is bounded by the queue.
-        refused = and_(_request.c.status == "refused", _request.c.forget_at.is_(None))
-        newest = select(_request.c.id).where(refused).order_by(_request.c.id.desc())
+        newest = select(_request.c.id).where(tables.REFUSED).order_by(_request.c.id.desc())
         oldest_kept = self._connection.scalar(newest.offset(MAX_REFUSALS).limit(1))
         if oldest_kept is not None:
-            self._connection.execute(delete(_request).where(refused, _request.c.id <= oldest_kept))
+            self._connection.execute(delete(_request).where(tables.REFUSED, _request.c.id <= oldest_kept))
 
     def add_audit(self, entry: AuditEntry) -> None:
         """Write the next entry of the audit log, at the end of the transaction."""

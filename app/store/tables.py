@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    literal_column,
 )
 
 # To SQLite an INTEGER is the row's own number, of 64 bits as well.
@@ -143,9 +144,10 @@ Index("ix_request_transaction_key", request.c.transaction_key)
 for _column in (request.c.same_as, request.c.forget_at):
     _there = _column.is_not(None)
     Index(f"ix_request_{_column.name}", _column, sqlite_where=_there, postgresql_where=_there)
-# Of those that are counted, so that the oldest of them are found among all that were issued.
-_REFUSED = and_(request.c.status == "refused", request.c.forget_at.is_(None))
-Index("ix_request_refused", request.c.id, sqlite_where=_REFUSED, postgresql_where=_REFUSED)
+# Refusals of which the newest alone are kept; what a person refused, and a device may ask for again, is
+# bounded by the queue. No parameter: with one neither database would know its index again.
+REFUSED = and_(request.c.status == literal_column("'refused'"), request.c.forget_at.is_(None))
+Index("ix_request_refused", request.c.id, sqlite_where=REFUSED, postgresql_where=REFUSED)
 
 held = Table(
     "held",
