@@ -41,21 +41,27 @@ def look(stock: Stock, server: Server, folder: str) -> Iterator[tuple[str, float
 
 
 def _pages(stock: Stock) -> Iterator[tuple[str, Wanted]]:
-    """Pages of 100: the first, one from the middle on, and by each filter."""
-    middle = stock.some(1)[0]
+    """Pages of 100: the first, one towards the end, and by each filter."""
+    # The names are by chance: the last by its time of 200, and one far back by its name.
+    late = max(stock.some(200), key=lambda one: one.not_after).serial
+    (far,) = stock.some(1, "device-e")
     soon = datetime.now(UTC) + timedelta(days=90)
     yield "page: first of all", Wanted(limit=PAGE)
-    yield "page: amidst all", Wanted(limit=PAGE, after=middle.serial)
-    yield "page: valid, amidst", Wanted("valid", limit=PAGE, after=middle.serial)
+    yield "page: late all", Wanted(limit=PAGE, after=late)
+    yield "page: valid, late", Wanted("valid", limit=PAGE, after=late)
     yield "page: revoked", Wanted("revoked", limit=PAGE)
     yield "page: expired (none)", Wanted("expired", limit=PAGE)
     yield "page: expiring in 90 days", Wanted(ends_before=soon, limit=PAGE)
-    yield "page: of a profile, amidst", Wanted(profile="default", after=middle.serial, limit=PAGE)
+    yield "page: of a profile, late", Wanted(profile="default", after=late, limit=PAGE)
     yield "page: of a profile that has none", Wanted(profile="none", limit=PAGE)
-    yield "page: common name begins with 9 letters", Wanted(name=middle.name[:9], limit=PAGE)
-    yield "page: common name, whole", Wanted(name=middle.name, limit=PAGE)
+    yield "page: common name begins with 9 letters", Wanted(name=far.name[:9], limit=PAGE)
+    yield (
+        "page: common name begins with 7 letters, late",
+        Wanted(name="device-", after=late, limit=PAGE),
+    )
+    yield "page: common name, whole", Wanted(name=far.name, limit=PAGE)
     yield "page: common name of none", Wanted(name="printer", limit=PAGE)
-    yield "page: names hold 3 letters", Wanted(subject=middle.name[9:12], limit=PAGE)
+    yield "page: names hold 3 letters", Wanted(subject=far.name[9:12], limit=PAGE)
     yield "search of all: names hold what none has", Wanted(subject="no such device", limit=PAGE)
 
 

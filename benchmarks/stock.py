@@ -52,9 +52,9 @@ class Stock:
             if number % REVOKED_OF == 0:
                 repository.revoke_certificate(one.serial, at, "superseded", self.authority.issuer_key)
 
-    def some(self, count: int) -> list[StoredCertificate]:
-        """*count* certificates that are good, in the order of their names, which is by chance."""
-        now, wanted = datetime.now(UTC), Wanted("valid", name="device-", limit=count)
+    def some(self, count: int, name: str = "device-") -> list[StoredCertificate]:
+        """*count* certificates that are good, in the order of their names, which begin with *name*."""
+        now, wanted = datetime.now(UTC), Wanted("valid", name=name, limit=count)
         return self.store.read(lambda repository: list(repository.list_certificates(now, wanted)))
 
 

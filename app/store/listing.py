@@ -52,7 +52,7 @@ def list_certificates(connection: Connection, now: datetime, wanted: Wanted) -> 
     # The index that finds a page has its order.
     first = _cert.c.name if wanted.name else _cert.c.not_after
     query = select(_cert).where(*_conditions(now, wanted)).order_by(first, _cert.c.serial)
-    behind = _place_of(connection, first, wanted.after) if wanted.after else None
+    behind = _start(connection, now, wanted, first)
     left = wanted.limit or sys.maxsize
     while left:
         size = min(ROWS_AT_ONCE, left)
@@ -67,13 +67,26 @@ def list_certificates(connection: Connection, now: datetime, wanted: Wanted) -> 
         behind = getattr(rows[-1], first.name), rows[-1].serial
 
 
-def _place_of(connection: Connection, first: ColumnElement[Any], serial: str) -> tuple[Any, str] | None:
-    """Where a certificate stands in the list; None where there is none, and the list begins anew."""
-    found = connection.execute(select(first, _cert.c.serial).where(_cert.c.serial == serial)).one_or_none()
-    return None if found is None else (found[0], found[1])
+def _start(
+    connection: Connection, now: datetime, wanted: Wanted, first: ColumnElement[Any]
+) -> tuple[Any, str] | None:
+    """Behind which place the list begins, by the column of its order and the serial number; None: at its own.
+
+    One place out of all that says so: of two conditions SQLite would take one, and walk to the other.
+    """
+    places: list[tuple[Any, str]] = []
+    if wanted.name:
+        places.append((fold_case(wanted.name), ""))
+    elif wanted.status == "valid" or wanted.ends_before is not None:
+        places.append((to_seconds(now), _LAST))
+    if wanted.after:
+        last = select(first, _cert.c.serial).where(_cert.c.serial == wanted.after)
+        places += [(place, serial) for place, serial in connection.execute(last)]
+    return max(places, default=None)
 
 
 def _conditions(now: datetime, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    """What is wanted, as far as the place where the list begins does not say it."""
     alive = _cert.c.not_after > to_seconds(now)
     # As expressions, where another index leaves less to look at and has the right order: SQLite would
     # choose by the number of columns.
@@ -81,21 +94,20 @@ def _conditions(now: datetime, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
     by_profile = not wanted.name and wanted.status != "revoked"
     match wanted.status:
         case "valid":
-            yield alive
             yield _cert.c.revoked_at.is_(None)
         case "expired":
             yield ~alive
         case "revoked":
             yield revoked
     if wanted.name:
-        name = fold_case(wanted.name)
         # A plain text: SQLAlchemy would write the column's collation where PostgreSQL takes none.
-        yield _cert.c.name.between(literal(name, Text), literal(name + _LAST, Text))
+        yield _cert.c.name <= literal(fold_case(wanted.name) + _LAST, Text)
+        if wanted.status == "valid" or wanted.ends_before is not None:
+            yield alive
     if wanted.subject:
         part, names = wanted.subject.lower(), (_cert.c.subject, _cert.c.subject_alt_names)
         yield or_(*(func.lower(one).contains(part, autoescape=True) for one in names))
     if wanted.profile:
         yield (_cert.c.profile if by_profile else func.coalesce(_cert.c.profile, "")) == wanted.profile
     if wanted.ends_before is not None:
-        yield alive
         yield _cert.c.not_after <= to_seconds(wanted.ends_before)
