@@ -47,7 +47,7 @@ def _pages(stock: Stock) -> Iterator[tuple[str, Wanted]]:
     (far,) = stock.some(1, "device-e")
     soon = datetime.now(UTC) + timedelta(days=90)
     yield "page: first of all", Wanted(limit=PAGE)
-    yield "page: late all", Wanted(limit=PAGE, after=late)
+    yield "page: all, late", Wanted(limit=PAGE, after=late)
     yield "page: valid, late", Wanted("valid", limit=PAGE, after=late)
     yield "page: revoked", Wanted("revoked", limit=PAGE)
     yield "page: expired (none)", Wanted("expired", limit=PAGE)
@@ -55,10 +55,7 @@ def _pages(stock: Stock) -> Iterator[tuple[str, Wanted]]:
     yield "page: of a profile, late", Wanted(profile="default", after=late, limit=PAGE)
     yield "page: of a profile that has none", Wanted(profile="none", limit=PAGE)
     yield "page: common name begins with 9 letters", Wanted(name=far.name[:9], limit=PAGE)
-    yield (
-        "page: common name begins with 7 letters, late",
-        Wanted(name="device-", after=late, limit=PAGE),
-    )
+    yield "page: common name begins as all do, late", Wanted(name="device-", after=far.serial, limit=PAGE)
     yield "page: common name, whole", Wanted(name=far.name, limit=PAGE)
     yield "page: common name of none", Wanted(name="printer", limit=PAGE)
     yield "page: names hold 3 letters", Wanted(subject=far.name[9:12], limit=PAGE)
