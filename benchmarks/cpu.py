@@ -9,11 +9,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def tree_seconds(pid: int) -> float:
     """User and system time of a process, its descendants, and the children that any of them waited for."""
     return sum(sum(map(int, _stat(one)[13:17])) for one in _tree(pid)) / _TICKS
+
+
+def largest_resident(pid: int) -> int:
+    """The most resident memory, in octets, that one process has of it and its descendants."""
+    return max(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in _tree(pid)) * _PAGE
 
 
 def _tree(pid: int) -> Iterator[int]:

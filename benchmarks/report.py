@@ -76,7 +76,7 @@ def make_table(points: list[Point], neighbours: float) -> str:
         )
         rows.append(row)
     times = [point.three_operations for point in points]
-    return f"{_markdown(_COLUMNS, rows)}\n\n{_about(times, neighbours)}"
+    return f"{markdown(_COLUMNS, rows)}\n\n{about(times, neighbours)}"
 
 
 def make_breakdown(parts: Mapping[str, float], point: Point, neighbours: float) -> str:
@@ -90,8 +90,8 @@ def make_breakdown(parts: Mapping[str, float], point: Point, neighbours: float) 
         for part, milliseconds in sorted(({**parts, **outside}).items(), key=lambda item: -item[1])
     ]
     rows.append(("the whole server at one connection", f"{server:.3f}", "100%"))
-    table = _markdown(("Part of an enrolment", "CPU ms", "share"), rows)
-    return f"{table}\n\n{_about([point.three_operations], neighbours)}"
+    table = markdown(("Part of an enrolment", "CPU ms", "share"), rows)
+    return f"{table}\n\n{about([point.three_operations], neighbours)}"
 
 
 def write_readme(section: str, text: str) -> None:
@@ -109,12 +109,14 @@ def write_readme(section: str, text: str) -> None:
     README.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _about(times: list[float], neighbours: float) -> str:
+def about(times: list[float], neighbours: float) -> str:
+    """On what machine it was, what three operations took there, and what others took of it."""
     least, most = f"{min(times):.2f}", f"{max(times):.2f}"
     span = least if least == most else f"{least} to {most}"
     return (

@@ -17,7 +17,7 @@ from app.client.transport import Transport, TransportError
 from benchmarks.messages import Target
 from ca.scep.codec import decode_ca_certificates
 
-_RUN = Path(__file__).resolve().parent.parent / "run.py"
+RUN = Path(__file__).resolve().parent.parent / "run.py"
 _SCEPSERVER_PORT = 8081
 _START_SECONDS = 30
 
@@ -34,8 +34,15 @@ class Server:
 @contextmanager
 def scepbox(folder: Path, name: str = "scepbox", database: str = "") -> Iterator[Server]:
     """Our server, with one challenge password that is good for ever; *database* is where it is not SQLite."""
+    challenge = make_scepbox(folder, database)
+    with serving_scepbox(folder, challenge, name) as server:
+        yield server
+
+
+def make_scepbox(folder: Path, database: str = "") -> str:
+    """Make the folder of our server, and return its challenge password."""
     challenge = secrets.token_hex(16)
-    verbs = [sys.executable, str(_RUN)]
+    verbs = [sys.executable, str(RUN)]
     if database:
         # Not on the command line, which everybody sees.
         folder.mkdir()
@@ -43,7 +50,14 @@ def scepbox(folder: Path, name: str = "scepbox", database: str = "") -> Iterator
     _run([*verbs, "init", "--data", str(folder)])
     unlimited = ["--secret", "-", "--uses", "unlimited", "--valid", "forever"]
     _run([*verbs, "challenge", "new", *unlimited, "--data", str(folder)], challenge)
-    command = [*verbs, "serve", "--listen", "127.0.0.1:0", "--data", str(folder)]
+    return challenge
+
+
+@contextmanager
+def serving_scepbox(folder: Path, challenge: str, name: str) -> Iterator[Server]:
+    """Our server on a folder that was made."""
+    options = ["--listen", "127.0.0.1:0", "--admin-listen", "off", "--data", str(folder)]
+    command = [sys.executable, str(RUN), "serve", *options]
     with _started(command, folder, folder / "server.log") as process:
         ready = process.stdout.readline() if process.stdout else ""
         if not ready.startswith("ready: "):

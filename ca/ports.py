@@ -1,6 +1,6 @@
 """What the inner ring needs from outside, as Protocols, and the records that cross the border."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
@@ -38,6 +38,8 @@ class StoredCertificate:
     # Its subjectKeyIdentifier, and what stands for its subject in its profile (see policy.limits).
     key_id: bytes = b""
     subject_key: bytes = b""
+    # What it is looked up by (see ca.profiles.search_name).
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,20 @@ class QueuedRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Revocation:
+    """What a CRL says of a certificate. *serial* is lower-case hexadecimal, *reason* as RFC 5280 names it."""
+
+    serial: str
+    revoked_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredCrl:
     """A CRL as it is kept. *issuer* stands for the name and key that signed it.
 
     *der* is empty where the CA may not sign CRLs; its *number* changes with each revocation even so.
+    *rebuilt_at* is when all that is on it was last read from the store.
     """
 
     issuer: str
@@ -141,6 +153,7 @@ class StoredCrl:
     der: bytes
     this_update: datetime
     next_update: datetime
+    rebuilt_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,8 +300,11 @@ class Repository(Protocol):
         False where it made none, or the password has no limit or is revoked.
         """
 
-    def revoke_certificate(self, serial: str, at: datetime, reason: str) -> bool:
-        """Mark a certificate as revoked. False where it is revoked already, or there is none."""
+    def revoke_certificate(self, serial: str, at: datetime, reason: str, issuer_key: bytes) -> bool:
+        """Mark a certificate as revoked by the CA of that key (see :func:`ca.issuing.authority.issuer_key`).
+
+        False where it is revoked already, or there is none.
+        """
 
     def change_reason(self, serial: str, before: str, after: str) -> bool:
         """Give another reason for a revocation, which keeps its time. False where *before* is not it."""
@@ -296,11 +312,19 @@ class Repository(Protocol):
     def release_certificate(self, serial: str, reason: str) -> bool:
         """Take back a revocation for *reason*. False where it is not revoked for that."""
 
-    def list_revoked(self, since: datetime | None) -> list[StoredCertificate]:
-        """Revoked certificates; with *since* those alone that ended or were revoked then or later."""
+    def list_revoked(
+        self, issuer_key: bytes, *, revoked_since: datetime | None = None, ended_since: datetime | None = None
+    ) -> Iterator[Revocation]:
+        """What is revoked of one CA, the first revoked in front; read from the store as it is asked for.
+
+        With either time those alone that were revoked, or that ended, then or later.
+        """
 
     def find_crl(self, issuer: str) -> StoredCrl | None:
         """The newest CRL of an issuer."""
+
+    def find_crl_number(self, issuer: str) -> int:
+        """The number of the newest CRL of an issuer; 0 where there is none."""
 
     def last_crl_number(self) -> int:
         """The highest number that any CRL had; 0 before the first.

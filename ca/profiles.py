@@ -255,3 +255,15 @@ def subject_key(profile: str, subject: Name, names: Iterable[GeneralName]) -> by
     """
     text = subject.folded_text() or "\n".join(sorted({fold_case(str(name)) for name in names}))
     return sha256(f"{profile}\0{text}".encode()).digest()[:KEY_OCTETS]
+
+
+def search_name(subject: Name, names: Iterable[GeneralName]) -> str:
+    """What people look a certificate up by, in lower case as far as it is ASCII: its common name.
+
+    Of a subject without one it is the last attribute, and without a subject the first of the alternative
+    *names*.
+    """
+    attributes = subject.attributes()
+    common_names = [one.value for one in attributes if one.oid == oids.COMMON_NAME]
+    others = [one.value for one in attributes[-1:]] + [one.value for one in names]
+    return fold_case(next(iter(common_names + others), ""))

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from sqlalchemy import Connection, event, inspect
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, event, inspect
 from app.config import Config
 from app.store.engine import open_engine
 from app.store.keys import StoreKeys
+from app.store.listing import Wanted
 from app.store.repository import SqlRepository
 from tests.counting import most
 from tests.policing import ask_for
@@ -53,6 +54,7 @@ Find: TypeAlias = Callable[[SqlRepository], object]
 FOUND: list[tuple[str, Find]] = [
     ("ix_certificate_subject_key", lambda repository: repository.find_active(b"x" * 16, NOW)),
     ("ix_certificate_key_id", lambda repository: repository.find_by_key(b"x" * 20, NOW)),
+    ("ix_certificate_renewed_from", lambda repository: repository.find_renewals("1f", NOW)),
 ]
 
 
@@ -62,7 +64,68 @@ def test_the_index_is_what_certificates_are_found_by(
 ) -> None:
     """However many there are: the database says how it means to look (EXPLAIN QUERY PLAN)."""
     certificate_of(ask_for(world))
-    engine = open_engine(f"sqlite:///{tmp_path}/scepbox.db")
+
+    plan = plan_of(tmp_path, find)
+
+    assert f"USING INDEX {index}" in plan
+    assert "SCAN" not in plan
+
+
+PAGES = [
+    ("ix_certificate_not_after", {}),
+    ("ix_certificate_not_after", {"status": "valid"}),
+    ("ix_certificate_not_after", {"status": "expired"}),
+    ("ix_certificate_not_after", {"ends_before": NOW}),
+    ("ix_certificate_revoked", {"status": "revoked"}),
+    ("ix_certificate_revoked", {"status": "revoked", "profile": "lan"}),
+    ("ix_certificate_profile", {"profile": "lan"}),
+    ("ix_certificate_profile", {"profile": "lan", "status": "valid"}),
+    ("ix_certificate_name", {"name": "ipad"}),
+    ("ix_certificate_name", {"name": "ipad", "status": "valid"}),
+    ("ix_certificate_name", {"name": "ipad", "status": "revoked"}),
+    ("ix_certificate_name", {"name": "ipad", "status": "revoked", "profile": "lan"}),
+    ("ix_certificate_name", {"name": "ipad", "ends_before": NOW, "profile": "lan"}),
+]
+
+
+@pytest.mark.parametrize(("index", "wanted"), PAGES)
+def test_a_page_begins_where_its_index_says(
+    world: World, tmp_path: Path, index: str, wanted: dict[str, Any]
+) -> None:
+    """Of a million certificates nobody sorts any, and a page ends once it is full."""
+    certificate_of(ask_for(world))
+
+    plan = plan_of(tmp_path, lambda repository: list(repository.list_certificates(NOW, Wanted(**wanted))))
+
+    assert f"INDEX {index}" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("times", [{}, {"revoked_since": NOW}, {"revoked_since": NOW, "ended_since": NOW}])
+def test_a_crl_is_read_from_its_index_alone(world: World, tmp_path: Path, times: dict[str, Any]) -> None:
+    """The certificates of fifty thousand revoked ones are as many places on the disk."""
+    certificate_of(ask_for(world))
+
+    plan = plan_of(tmp_path, lambda repository: list(repository.list_revoked(b"x", **times)))
+
+    assert "USING COVERING INDEX ix_certificate_crl" in plan
+    assert "SCAN" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_old_refusals_are_found_among_many_that_were_issued(world: World, tmp_path: Path) -> None:
+    """Anybody can have a thousand refused, and that is when they are looked for."""
+    certificate_of(ask_for(world))
+
+    plan = plan_of(tmp_path, lambda repository: repository._prune_refusals())
+
+    assert "USING INDEX ix_request_refused" in plan or "USING COVERING INDEX ix_request_refused" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def plan_of(folder: Path, find: Find) -> str:
+    """How SQLite means to do the one statement of *find*, with all indexes that there may be."""
+    engine = open_engine(f"sqlite:///{folder}/scepbox.db")
     statements: list[tuple[str, tuple[object, ...]]] = []
 
     def keep(_: object, __: object, statement: str, parameters: tuple[object, ...], *___: object) -> None:
@@ -76,9 +139,7 @@ def test_the_index_is_what_certificates_are_found_by(
         (found,) = statements
         plan = _plan(connection, *found)
     engine.dispose()
-
-    assert f"USING INDEX {index}" in plan
-    assert "SCAN" not in plan
+    return plan
 
 
 def _plan(connection: Connection, statement: str, parameters: tuple[object, ...]) -> str:

@@ -12,7 +12,7 @@ from threading import Event
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event
 
 from app.admin.metrics_token import MetricsToken, make_token
 from app.config import Config
@@ -24,7 +24,7 @@ from app.store.repository import SqlRepository
 from ca.ports import Notification
 from tests.admin_site import Site, login, opened, set_password
 from tests.command_line import did, run
-from tests.databases import POSTGRESQL, looking_into, new_database
+from tests.databases import POSTGRESQL, new_database
 from tests.scraping import Scraped
 from tests.test_http import insist_plain
 from tests.waiting import by_hand
@@ -43,7 +43,6 @@ def url(database_kind: str, tmp_path: Path) -> str:
 def world(url: str) -> Iterator[World]:
     """A CA, whose challenge password has no limit."""
     world = World(url)
-    world.store.transact(lambda repository: repository.index_figures())
     yield world
     world.store.close()
 
@@ -91,7 +90,7 @@ def test_certificates_that_end_soon_are_counted_unless_they_are_revoked(world: W
         world.profile = replace(world.profile, validity_days=days)
         world.enrol(Device(f"device-{number}", rsa_key(number % 4)), transaction_id=f"t{number}")
     first, second, *_ = sorted(world.issued(), key=lambda one: one.not_after)
-    world.store.transact(lambda store: store.revoke_certificate(second.serial, NOW, "superseded"))
+    world.store.transact(lambda store: store.revoke_certificate(second.serial, NOW, "superseded", b""))
 
     scraped = scrape(site)
 
@@ -156,7 +155,7 @@ def test_a_database_that_is_away_is_told_and_counts_go_on(
 
 COUNTED = (
     ("ix_certificate_not_after", "certificate"),
-    ("ix_certificate_revoked_not_after", "certificate"),
+    ("ix_certificate_revoked", "certificate"),
     ("ix_challenge_usable", "challenge"),
     ("ix_request_forget_at", "request"),
 )
@@ -181,15 +180,6 @@ def test_whatever_is_counted_is_found_by_an_index(world: World, url: str, index:
     mine = [plan for plan in plans if f" {table} " in f"{plan} "]
     assert any(index in plan for plan in mine), plans
     assert all("USING" in plan for plan in mine), plans
-
-
-def test_indexes_are_made_once_and_found_by_the_next_start(world: World, url: str) -> None:
-    """Each start asks for them."""
-    world.store.transact(lambda repository: repository.index_figures())
-
-    with looking_into(url) as connection:
-        names = set(connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'index'")))
-    assert {index for index, _ in COUNTED} <= names
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from app.data_folder import DataFolder
-from app.store import open_store, tables
+from app.store import Wanted, open_store, tables
 from app.store.engine import open_engine
 from app.store.migrate import HEAD, MIGRATIONS
 from ca.errors import StoreUnavailable
@@ -24,8 +24,9 @@ from ca.issuing.root import encode_pem
 from ca.scep.messages import Pending, Success
 from tests.backing_up import assert_refused, did_here, here, settings
 from tests.databases import POSTGRESQL, looking_into, server
+from tests.test_revocation import do_revoke, issue, publish, serials
 from tests.waiting import by_hand, desk, requests
-from tests.world import Device, World, certificate_of
+from tests.world import NOW, Device, World, certificate_of
 
 
 @pytest.fixture
@@ -67,6 +68,26 @@ def test_what_waited_before_the_upgrade_is_approved_after(url: str, tmp_path: Pa
     issued = desk(upgraded).approve(1).certificate
 
     assert upgraded.enrol(device) == Success(issued.der)
+    upgraded.store.close()
+
+
+def test_what_was_revoked_before_the_upgrade_stays_so(url: str, tmp_path: Path) -> None:
+    """Revision 0006 kept neither whose CRL it is on, nor what a certificate is looked up by."""
+    world = World(url)
+    old, other = issue(world, "iPad-17").serial, issue(world, "ipad-18").serial
+    do_revoke(world, old)
+    world.store.close()
+    former = f"sqlite:///{tmp_path}/former.db"
+    _make_at("0006", former)
+    _copy(url, former)
+
+    upgraded = World(former)
+    do_revoke(upgraded, other)
+    wanted = Wanted(name="IPAD-17")
+    found = upgraded.store.read(lambda repository: list(repository.list_certificates(NOW, wanted)))
+
+    assert serials(publish(upgraded)) == {old, other}
+    assert [one.serial for one in found] == [old]
     upgraded.store.close()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ca.asn1 import Asn1Error, Element, read, strings, tags, writer
+from ca.asn1 import Asn1Error, Element, read, split, strings, tags, writer
 from ca.deviations import REFERENCES, Deviation, DeviationKind, Deviations
 
 
@@ -152,3 +152,18 @@ def test_a_deviation_is_kept_once_a_place_and_names_its_clause() -> None:
 def test_every_kind_of_deviation_has_its_clause() -> None:
     """Whoever reads a log must be able to look up what was departed from."""
     assert set(REFERENCES) == set(DeviationKind)
+
+
+def test_elements_that_follow_one_another_are_taken_apart() -> None:
+    """A CRL has tens of thousands of them; none is looked into, whatever its length."""
+    parts = [writer.octet_string(bytes(length)) for length in (0, 1, 127, 128, 300)]
+
+    assert list(split(b"".join(parts))) == parts
+    assert list(split(b"")) == []
+
+
+@pytest.mark.parametrize("rest", [b"\x30", b"\x30\x01", b"\x30\x81", b"\x30\x82\x01\x00", b"\x1f\x01\x00"])
+def test_what_is_no_element_is_not_split(rest: bytes) -> None:
+    """What was cut off is not an entry of a CRL."""
+    with pytest.raises(Asn1Error):
+        list(split(writer.NULL + rest))

@@ -4,7 +4,6 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 
 from bottle import Bottle
 
@@ -24,7 +23,6 @@ from app.settings import Change
 from app.store import SqlStore
 from app.succession import load_succession
 from app.wiring import build_statuses
-from ca.errors import StoreUnavailable
 from ca.policy.challenges import ChallengeKey
 
 # An administrator and a few programs; the rest of a process's connections are the devices'.
@@ -83,9 +81,6 @@ def open_admin_site(
         say(f"note: the administrator's site is closed until there is a password: {set_password}")
     hosts, token = loopback_hosts(listener.getsockname()[0]), MetricsToken(folder.metrics_token)
     gate = Gate(password, Attempts(), hosts, set_password, token)
-    # Without them a scrape takes longer, and the next start makes them.
-    with suppress(StoreUnavailable):
-        store.transact(lambda repository: repository.index_figures())
     return AdminSite(gate, store, key, utc_now, reload, folder.command("reload"), meter)
 
 

@@ -1,22 +1,38 @@
 """``cert``: listing, showing, exporting and revoking what was issued."""
 
+import sys
 from datetime import datetime, timedelta
+from itertools import islice
 
 import click
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from app.cli.challenge import Duration, end_of, rfc3339
-from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, say, verb
+from app.cli.context import (
+    NotDone,
+    Text,
+    Workplace,
+    json_option,
+    print_json,
+    print_json_list,
+    print_table,
+    say,
+    verb,
+)
 from app.clock import utc_now
 from app.decisions import decision
-from app.store import SqlRepository
+from app.store import SqlRepository, Wanted
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused
 from ca.issuing.revocation import revoke as revoke_certificate
 from ca.ports import StoredCertificate
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
+
+# As many as a person looks through.
+SHOWN = 100
+_COLUMNS = ("serial", "subject", "status", "ends", "profile", "issuer")
 
 
 @click.group()
@@ -34,29 +50,55 @@ def cert() -> None:
     default="all",
     show_default=True,
 )
-@click.option("--subject", type=Text(), metavar="TEXT", help="Only those whose names hold this text.")
+@click.option(
+    "--name", type=Text(), default="", metavar="TEXT", help="Only those whose common name begins so."
+)
+@click.option(
+    "--subject",
+    type=Text(),
+    default="",
+    metavar="TEXT",
+    help="Only those whose names hold this text; all are read for it.",
+)
+@click.option("--profile", type=Text(), default="", metavar="NAME", help="Only those of a profile.")
+@click.option("--limit", type=click.IntRange(1), help=f"So many at most.  [default: {SHOWN} on a terminal]")
+@click.option("--after", type=Text(), default="", metavar="SERIAL", help="Go on after that certificate.")
 @json_option
 @verb
 def list_(
-    place: Workplace, expiring: timedelta | None, status: str, subject: str | None, as_json: bool
+    place: Workplace,
+    expiring: timedelta | None,
+    status: str,
+    name: str,
+    subject: str,
+    profile: str,
+    limit: int | None,
+    after: str,
+    as_json: bool,
 ) -> None:
-    """List certificates, the one that ends first in front."""
-    place.require_ca()
+    """List certificates, the one that ends first in front; with --name in the order of the names."""
     now = utc_now()
     ends_before = end_of(now, expiring, "--expiring") if expiring else None
-    found = place.read(
-        lambda repository: list(
-            repository.list_certificates(now, status=status, subject=subject, ends_before=ends_before)
-        )
-    )
-    if as_json:
-        print_json([_as_json(one, now) for one in found])
-        return
-    rows = [
-        [one.serial, one.subject, _status(one, now), f"{one.not_after:%Y-%m-%d}", one.profile, _issuer(one)]
-        for one in found
-    ]
-    print_table(["serial", "subject", "status", "ends", "profile", "issuer"], rows)
+    # Also says that there is no CA, or no such certificate.
+    behind = _find(place, after).serial if after else ""
+    place.require_ca()
+    most = limit or (SHOWN if sys.stdout.isatty() and not as_json else 0)
+    # One more tells whether there are more.
+    wanted = Wanted(status, name, subject, profile, ends_before, behind, most + 1 if most else 0)
+
+    def print_them(repository: SqlRepository) -> str:
+        """Print them while they are read, and return the last one's serial number where there are more."""
+        found = repository.list_certificates(now, wanted)
+        shown = list(islice(found, most)) if most else found
+        if as_json:
+            print_json_list(_as_json(one, now) for one in shown)
+        else:
+            print_table(_COLUMNS, (_row(one, now) for one in shown))
+        return shown[-1].serial if isinstance(shown, list) and next(found, None) else ""
+
+    last = place.read(print_them)
+    if last:
+        say(f"there are more: go on with --after {last}, or have --limit or --json list them")
 
 
 @cert.command()
@@ -141,6 +183,11 @@ def _find(place: Workplace, serial: str) -> StoredCertificate:
     if stored is None:
         raise NotDone(f"there is no certificate {serial}; see: {place.folder.command('cert list')}")
     return stored
+
+
+def _row(one: StoredCertificate, now: datetime) -> list[str]:
+    ends = f"{one.not_after:%Y-%m-%d}"
+    return [one.serial, one.subject, _status(one, now), ends, one.profile, _issuer(one)]
 
 
 def _status(one: StoredCertificate, now: datetime) -> str:

@@ -3,7 +3,7 @@
 import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from getpass import getpass
 from pathlib import Path
@@ -217,7 +217,17 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_json_list(values: Iterable[object]) -> None:
+    """A list for a machine, on stdout, each of it as soon as it is there: as :func:`print_json` writes it."""
+    separator = "["
+    for value in values:
+        text = json.dumps(value, indent=2).replace("\n", "\n  ")
+        click.echo(f"{separator}\n  {text}", nl=False)
+        separator = ","
+    click.echo("[]" if separator == "[" else "\n]")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table for a person; for a pipe, tab-separated lines."""
     if not sys.stdout.isatty():
         for row in rows:

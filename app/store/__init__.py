@@ -2,6 +2,7 @@
 
 from app.store.engine import DatabaseUrl, database_name, postgresql_url, sqlite_url
 from app.store.keys import StoreKeys
+from app.store.listing import Wanted
 from app.store.repository import SqlRepository
 from app.store.store import ALONE, Sharing, SqlStore, open_store
 
@@ -12,6 +13,7 @@ __all__ = [
     "SqlRepository",
     "SqlStore",
     "StoreKeys",
+    "Wanted",
     "database_name",
     "open_store",
     "postgresql_url",

@@ -10,26 +10,10 @@ from itertools import accumulate, pairwise
 from sqlalchemy import Connection, func, or_, select, text
 
 from app.store import queue, tables
-from app.store.locks import lock
 from app.store.records import Figures
 from app.store.rows import to_seconds
 
 _cert, _challenge, _notification = tables.certificate, tables.challenge, tables.notification
-# As it stands in the index, word for word: else no database sees that the index is for it.
-_USABLE = "(uses_left IS NULL OR uses_left > 0)"
-_INDEXES = (
-    # Of revoked ones alone, so that issuing does not pay for it.
-    "ix_certificate_revoked_not_after ON certificate (not_after) WHERE revoked_at IS NOT NULL",
-    # Of those that are used up there is one for each device.
-    f"ix_challenge_usable ON challenge (profile, expires_at) WHERE {_USABLE}",
-)
-
-
-def index_figures(connection: Connection) -> None:
-    """Make the indexes by which :func:`count_all` counts, unless they are there."""
-    lock(connection, b"index figures")
-    for index in _INDEXES:
-        connection.execute(text(f"CREATE INDEX IF NOT EXISTS {index}"))
 
 
 def count_all(connection: Connection, now: datetime, days: Sequence[int]) -> Figures:
@@ -59,7 +43,7 @@ def _in_force(connection: Connection, after: int, until: int | None) -> int:
 
 def _usable_challenges(connection: Connection, now: datetime) -> dict[str, int]:
     good = or_(_challenge.c.expires_at.is_(None), _challenge.c.expires_at > to_seconds(now))
-    query = select(_challenge.c.profile, func.count()).where(text(_USABLE), good)
+    query = select(_challenge.c.profile, func.count()).where(text(tables.USABLE), good)
     return dict(connection.execute(query.group_by(_challenge.c.profile)).all())
 
 

@@ -12,7 +12,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    func,
     insert,
     literal,
     or_,
@@ -26,6 +25,7 @@ from app.store.audit import AuditChain, last_entry, list_entries
 from app.store.audit_check import check_audit
 from app.store.database_check import Fault, check_database
 from app.store.keys import StoreKeys
+from app.store.listing import ALL, Wanted, list_certificates
 from app.store.locks import lock, share
 from app.store.notifications import ClaimedNotification
 from app.store.prepared import Prepared
@@ -93,8 +93,9 @@ _SPEND_CHALLENGE = Prepared(
     .where(_challenge.c.id == bindparam("challenge"), _challenge.c.uses_left > 0)
     .values(uses_left=_challenge.c.uses_left - 1, used_at=bindparam("now"), used_by=bindparam("for_whom"))
 )
+_REVOCATION = ("revoked_at", "reason", "issuer_key")
 _ADD_CERTIFICATE = Prepared(
-    insert(_cert), [column.name for column in _cert.c if column.name not in ("revoked_at", "reason")]
+    insert(_cert), [column.name for column in _cert.c if column.name not in _REVOCATION]
 )
 # The times of one that waits for a person are set in its own statement.
 _HELD_COLUMNS = ("same_as", "decide_by", "forget_at")
@@ -210,6 +211,7 @@ class SqlRepository(RevocationStatements):
                 "renewed_from": certificate.renewed_from,
                 "key_id": certificate.key_id,
                 "subject_key": certificate.subject_key,
+                "name": certificate.name,
             },
         )
 
@@ -221,12 +223,10 @@ class SqlRepository(RevocationStatements):
             self._prune_refusals()
 
     def _prune_refusals(self) -> None:
-        # What a person refused, and a device may ask for again, is bounded by the queue.
-        refused = and_(_request.c.status == "refused", _request.c.forget_at.is_(None))
-        newest = select(_request.c.id).where(refused).order_by(_request.c.id.desc())
+        newest = select(_request.c.id).where(tables.REFUSED).order_by(_request.c.id.desc())
         oldest_kept = self._connection.scalar(newest.offset(MAX_REFUSALS).limit(1))
         if oldest_kept is not None:
-            self._connection.execute(delete(_request).where(refused, _request.c.id <= oldest_kept))
+            self._connection.execute(delete(_request).where(tables.REFUSED, _request.c.id <= oldest_kept))
 
     def add_audit(self, entry: AuditEntry) -> None:
         """Write the next entry of the audit log, at the end of the transaction."""
@@ -410,39 +410,9 @@ class SqlRepository(RevocationStatements):
         lock(self._connection, prefix.encode())
         return ndes.find_lasting(self._connection, prefix, profile)
 
-    def list_certificates(
-        self,
-        now: datetime,
-        *,
-        status: str = "all",
-        subject: str | None = None,
-        ends_before: datetime | None = None,
-    ) -> Iterable[StoredCertificate]:
-        """Certificates, the one that ends first in front.
-
-        *status* is ``valid``, ``expired``, ``revoked`` or ``all``; *subject* is a part of the
-        subject or of an alternative name, whatever its case.
-        """
-        query = select(_cert).order_by(_cert.c.not_after, _cert.c.serial)
-        alive = _cert.c.not_after > _seconds(now)
-        match status:
-            case "valid":
-                query = query.where(alive, _cert.c.revoked_at.is_(None))
-            case "expired":
-                query = query.where(~alive)
-            case "revoked":
-                query = query.where(_cert.c.revoked_at.is_not(None))
-        if subject is not None:
-            part = subject.lower()
-            query = query.where(
-                or_(
-                    func.lower(_cert.c.subject).contains(part, autoescape=True),
-                    func.lower(_cert.c.subject_alt_names).contains(part, autoescape=True),
-                )
-            )
-        if ends_before is not None:
-            query = query.where(alive, _cert.c.not_after <= _seconds(ends_before))
-        return map(_certificate, self._connection.execute(query))
+    def list_certificates(self, now: datetime, wanted: Wanted = ALL) -> Iterator[StoredCertificate]:
+        """Certificates, the one that ends first in front; read as they are asked for (see :mod:`listing`)."""
+        return list_certificates(self._connection, now, wanted)
 
     def index_certificates(self, *, by_key: bool, by_subject: bool) -> None:
         """Make the indexes by which certificates are found by key or by subject, unless they are there.
@@ -453,10 +423,6 @@ class SqlRepository(RevocationStatements):
             if wanted:
                 name = f"ix_certificate_{column}"
                 self._connection.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON certificate ({column})"))
-
-    def index_figures(self) -> None:
-        """Make the indexes that :meth:`count_all` counts by, unless they are there."""
-        figures.index_figures(self._connection)
 
     def count_all(self, now: datetime, days: Sequence[int]) -> Figures:
         """How much there is, and how many certificates end within each of so many *days*."""

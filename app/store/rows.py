@@ -38,4 +38,5 @@ def to_certificate(row: Any) -> StoredCertificate:
         reason=row.reason,
         key_id=row.key_id or b"",
         subject_key=row.subject_key or b"",
+        name=row.name,
     )

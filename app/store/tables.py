@@ -1,9 +1,24 @@
 """The tables. Times are UTC seconds since 1970; lists of names are JSON."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    literal_column,
+    text,
+)
 
 # To SQLite an INTEGER is the row's own number, of 64 bits as well.
 Number = BigInteger().with_variant(Integer, "sqlite")
+# To SQLite every text is sorted by its octets.
+Octets = Text().with_variant(Text(collation="C"), "postgresql")
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_name)s",
@@ -30,15 +45,31 @@ certificate = Table(
     # asks for them, so that nobody else pays for them.
     Column("key_id", LargeBinary),
     Column("subject_key", LargeBinary),
+    # Which CA issued it, as a hash of its name and key identifier; of revoked ones alone.
+    Column("issuer_key", LargeBinary),
+    # What people look it up by, by its beginning: sorted octet by octet.
+    Column("name", Octets, nullable=False, server_default=""),
 )
-Index("ix_certificate_not_after", certificate.c.not_after)
-# Of revoked ones alone, so that issuing does not pay for it.
+Index("ix_certificate_name", certificate.c.name, certificate.c.serial)
+# Pages of lists, in this order; what is revoked is passed over without a look at its row.
+Index("ix_certificate_not_after", *(certificate.c[name] for name in ("not_after", "serial", "revoked_at")))
+Index("ix_certificate_profile", *(certificate.c[name] for name in ("profile", "not_after", "serial")))
+# Of revoked ones alone, so that issuing does not pay for them: the pages of their list, and the whole CRL,
+# which is made of its index alone.
 _REVOKED = certificate.c.revoked_at.is_not(None)
+for _index, _names in (
+    ("ix_certificate_revoked", ("not_after", "serial")),
+    ("ix_certificate_crl", ("issuer_key", "revoked_at", "serial", "not_after", "reason")),
+):
+    _columns = [certificate.c[_name] for _name in _names]
+    Index(_index, *_columns, sqlite_where=_REVOKED, postgresql_where=_REVOKED)
+# Of renewals alone.
+_RENEWAL = certificate.c.renewed_from.is_not(None)
 Index(
-    "ix_certificate_revoked_at",
-    certificate.c.revoked_at,
-    sqlite_where=_REVOKED,
-    postgresql_where=_REVOKED,
+    "ix_certificate_renewed_from",
+    certificate.c.renewed_from,
+    sqlite_where=_RENEWAL,
+    postgresql_where=_RENEWAL,
 )
 
 crl = Table(
@@ -52,6 +83,8 @@ crl = Table(
     Column("der", LargeBinary, nullable=False),
     Column("this_update", BigInteger, nullable=False),
     Column("next_update", BigInteger, nullable=False),
+    # When all that is on it was last read from the certificates; 0: not known.
+    Column("rebuilt_at", BigInteger, nullable=False, server_default="0"),
 )
 Index("ix_crl_issuer", crl.c.issuer)
 
@@ -79,6 +112,17 @@ challenge = Table(
     Column("used_by", Text),
     # Numbers are not given twice: the audit log names them.
     sqlite_autoincrement=True,
+)
+# Of those that are used up there is one for each device. As it stands in the index, word for word: else no
+# database sees that the index is for it.
+USABLE = "(uses_left IS NULL OR uses_left > 0)"
+_usable = text(USABLE)
+Index(
+    "ix_challenge_usable",
+    challenge.c.profile,
+    challenge.c.expires_at,
+    sqlite_where=_usable,
+    postgresql_where=_usable,
 )
 
 request = Table(
@@ -114,6 +158,10 @@ Index("ix_request_transaction_key", request.c.transaction_key)
 for _column in (request.c.same_as, request.c.forget_at):
     _there = _column.is_not(None)
     Index(f"ix_request_{_column.name}", _column, sqlite_where=_there, postgresql_where=_there)
+# Refusals of which the newest alone are kept; what a person refused, and a device may ask for again, is
+# bounded by the queue. No parameter: with one neither database would know its index again.
+REFUSED = and_(request.c.status == literal_column("'refused'"), request.c.forget_at.is_(None))
+Index("ix_request_refused", request.c.id, sqlite_where=REFUSED, postgresql_where=REFUSED)
 
 held = Table(
     "held",

@@ -5,6 +5,7 @@ macOS and many toolkits send them, and tells the message's deviations of each.
 """
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -243,6 +244,23 @@ def read(data: bytes, place: str, deviations: Deviations, *, slack: bytes = b"")
             raise Asn1Error("bytes after the end")
         element.deviate(DeviationKind.TRAILING_BYTES)
     return element
+
+
+def split(data: bytes) -> Iterator[bytes]:
+    """The encodings of the elements that stand one after another in *data*, none of them looked into.
+
+    Raises:
+        Asn1Error: Something else stands there.
+
+    """
+    source, position, limit = _Source(data, "list", Deviations()), 0, len(data)
+    while position < limit:
+        # A CRL has tens of thousands that are short; what else there is, an element judges.
+        end = position + 2 + data[position + 1] if position + 1 < limit else limit + 1
+        if end > limit or end - position >= 0x82 or data[position] & 0x1F == 0x1F:
+            end = Element(source, position, limit, 0).end
+        yield data[position:end]
+        position = end
 
 
 @lru_cache(maxsize=1024)

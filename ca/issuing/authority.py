@@ -8,16 +8,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from ca.algorithms.keys import PrivateKey
-from ca.algorithms.signatures import certificate_identifier, fitting_digest, sign
-from ca.asn1 import tags, writer
+from ca.algorithms.signatures import SignatureAlgorithm, certificate_identifier, fitting_digest, sign
+from ca.asn1 import Asn1Error, Element, read, tags, writer
+from ca.deviations import Deviations
 from ca.errors import OperationNotOffered
 from ca.issuing.addresses import StatusAddresses
 from ca.issuing.reserved import reserved_readings
 from ca.issuing.sid import sid_extension
 from ca.ports import StoredCertificate
-from ca.profiles import CertificateContent, Profile, subject_key
+from ca.profiles import CertificateContent, Profile, search_name, subject_key
 from ca.x509 import oids
 from ca.x509.certificate import Certificate, key_id, key_identifier
 from ca.x509.extensions import Extension, KeyUsageBit, encode_key_usage
@@ -67,6 +69,8 @@ class Authority:
         identifier = writer.encode(tags.CONTEXT_0, certificate.subject_key_identifier)
         aki = Extension(oids.AUTHORITY_KEY_IDENTIFIER, False, writer.sequence(identifier))
         self.authority_key_identifier = aki.encode()
+        # As :func:`issuer_key` has it of each certificate of this CA.
+        self.issuer_key = _issuer_key(certificate.subject_der, self.authority_key_identifier)
         self._not_before = certificate.not_valid_before
         self._fixed_extensions = _NOT_A_CA + self.authority_key_identifier
         # Computed once: every request is compared with them.
@@ -88,18 +92,27 @@ class Authority:
 
     def has_issued(self, der: bytes) -> bool:
         """Whether a certificate of the store is this CA's, by name and key, and not an earlier one's."""
-        certificate = Certificate.load(der)
-        aki = certificate.extensions.get(oids.AUTHORITY_KEY_IDENTIFIER)
-        return (
-            certificate.issuer_der == self.certificate.subject_der
-            and aki is not None
-            and aki.encode() == self.authority_key_identifier
-        )
+        return issuer_key(Certificate.load(der)) == self.issuer_key
 
     def sign_structure(self, *parts: bytes) -> bytes:
         """Sign what is put together of *parts*, as certificates and CRLs are (RFC 5280 4.1, 5.1)."""
         tbs = writer.sequence(*parts)
         return writer.sequence(tbs, self.algorithm, writer.bit_string(sign(self.key, tbs, self._digest)))
+
+    def read_structure(self, der: bytes, least: int) -> list[Element]:
+        """The parts of what :meth:`sign_structure` made, *least* or more.
+
+        Raises:
+            Asn1Error: It is something else, or not of this CA.
+
+        """
+        tbs, algorithm, signature = read(der, "structure", Deviations()).sequence(3, 3)
+        if algorithm.raw != self.algorithm:
+            raise Asn1Error("signed by another algorithm")
+        scheme = SignatureAlgorithm.read(algorithm)
+        if not scheme.holds(self.key.public_key(), signature.bits(), tbs.raw, self._digest):
+            raise Asn1Error("not signed by this CA")
+        return tbs.sequence(least)
 
     def sign_certificate(
         self,
@@ -143,6 +156,7 @@ class Authority:
             renewed_from=renewed_from,
             key_id=key_id(csr.spki),
             subject_key=subject_key(profile.name, content.subject, content.subject_alt_names),
+            name=search_name(content.subject, content.subject_alt_names),
         )
 
     def sign_again(self, earlier: StoredCertificate, now: datetime) -> StoredCertificate:
@@ -218,6 +232,19 @@ def _extensions(identifier: bytes, content: CertificateContent) -> list[Extensio
     if content.sid:
         extensions.append(sid_extension(content.sid))
     return extensions
+
+
+def issuer_key(certificate: Certificate) -> bytes:
+    """What stands for the CA that issued a certificate: the CA's name and key identifier, as it has them.
+
+    Of one that names no key it is nobody's.
+    """
+    aki = certificate.extensions.get(oids.AUTHORITY_KEY_IDENTIFIER)
+    return _issuer_key(certificate.issuer_der, aki.encode() if aki else b"")
+
+
+def _issuer_key(name: bytes, key_identifier: bytes) -> bytes:
+    return sha256(name + key_identifier).digest()
 
 
 def new_serial_number() -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ca.issuing.authority import Authority
-from ca.issuing.crl import publish_crl
+from ca.issuing.crl import extend_crl, publish_crl
 from ca.issuing.reasons import Reason
 from ca.ports import Repository, StoredCertificate
 
@@ -38,15 +38,18 @@ def revoke(
     issuer = next((one for one in authorities if one.has_issued(stored.der)), None)
     if issuer is None:
         raise RevocationRefused("another CA issued it, and this one cannot revoke it")
+    write_crl = publish_crl
     if reason is Reason.removeFromCRL:
         done = repository.release_certificate(stored.serial, _HOLD)
     elif stored.reason == _HOLD and reason is not Reason.certificateHold:
         done = repository.change_reason(stored.serial, _HOLD, reason.name)
     else:
-        done = repository.revoke_certificate(stored.serial, now, reason.name)
+        done = repository.revoke_certificate(stored.serial, now, reason.name, issuer.issuer_key)
+        # Nothing that stands on the CRL changes.
+        write_crl = extend_crl
     if not done:
         raise RevocationRefused(_objection(stored, reason))
-    publish_crl(issuer, repository, now, crl_lifetime)
+    write_crl(issuer, repository, now, crl_lifetime)
 
 
 def _objection(stored: StoredCertificate, reason: Reason) -> str:

@@ -11,7 +11,7 @@ from ca.errors import StoreUnavailable
 from ca.issuing.authority import Authority
 from ca.issuing.crl import CRL_LIFETIME, current_crl, is_due, issuer_id
 from ca.journal import log_line
-from ca.ports import Clock, Store, StoredCrl
+from ca.ports import Clock, Repository, Store, StoredCrl
 
 log = logging.getLogger(__name__)
 # A revocation shows within a second, and a flood of questions costs two reads a second.
@@ -54,7 +54,7 @@ class RevocationStatus:
         issuer, kept = issuer_id(self.authority.certificate), self._crl
         try:
             # Looking keeps out of the way of those who write: it needs neither their turn nor their lock.
-            kept = self.store.read(lambda repository: repository.find_crl(issuer)) or kept
+            kept = self.store.read(lambda repository: _newest(repository, issuer, kept))
             if kept is not None and not is_due(kept, now):
                 return kept
             return self._renew(now)
@@ -74,6 +74,13 @@ class RevocationStatus:
             self._failed_at = now
             log.error(log_line(reason="the next CRL cannot be kept", detail=error))
             raise
+
+
+def _newest(repository: Repository, issuer: str, known: StoredCrl | None) -> StoredCrl | None:
+    """The newest CRL, which is not fetched where it is the one that is known: it may have megabytes."""
+    if known is not None and repository.find_crl_number(issuer) in (known.number, 0):
+        return known
+    return repository.find_crl(issuer)
 
 
 def _is_within(span: timedelta, since: datetime | None, now: datetime) -> bool:

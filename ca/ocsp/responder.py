@@ -106,12 +106,12 @@ class OcspResponder:
             raise OcspRefusal(ResponseStatus.unauthorized, "about certificates of another CA")
 
         def work(repository: Repository) -> _Found:
-            crl = repository.find_crl(issuer_id(authority.certificate))
+            number = repository.find_crl_number(issuer_id(authority.certificate))
             statuses = [
                 (one, _status_of(one, authority, repository) if known else CertStatus(False))
                 for one, known in zip(asked, ours, strict=True)
             ]
-            return _Found(statuses, crl.number if crl else 0)
+            return _Found(statuses, number)
 
         return self._status.store.read(work)
 

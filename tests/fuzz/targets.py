@@ -337,7 +337,7 @@ def _password_recipient() -> bytes:
 
 
 def _crl() -> bytes:
-    return sign_crl(world().responder.authority, [], 1, NOW, NOW)
+    return sign_crl(world().responder.authority, b"", 1, NOW, NOW)
 
 
 def _issued() -> bytes:

@@ -1,0 +1,113 @@
+"""Listing certificates by pages, each found by an index, however many certificates there are."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Text, func, literal, or_, select, tuple_
+
+from app.store import tables
+from app.store.rows import to_certificate, to_seconds
+from ca.ports import StoredCertificate
+from ca.x509.name import fold_case
+
+ROWS_AT_ONCE = 500
+# Behind every other character, by its octets too.
+_LAST = "\U0010ffff"
+_cert = tables.certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which certificates are listed.
+
+    *status* is ``valid``, ``expired``, ``revoked`` or ``all``. *name* is how the common name begins, and
+    *subject* a part of the subject or of an alternative name, whatever the case of either; an empty one
+    wants all. *profile* is the name of one. With *ends_before* those alone that are good now and end by
+    then. The list begins behind the certificate *after*, a serial number, and ends after *limit*; 0 is
+    without limit.
+
+    All but *subject* are found by an index. For that every certificate that the others leave is looked at.
+    """
+
+    status: str = "all"
+    name: str = ""
+    subject: str = ""
+    profile: str = ""
+    ends_before: datetime | None = None
+    after: str = ""
+    limit: int = 0
+
+
+ALL = Wanted()
+
+
+def list_certificates(connection: Connection, now: datetime, wanted: Wanted) -> Iterator[StoredCertificate]:
+    """The certificates that are *wanted*, the one that ends first in front; by *name* in its order.
+
+    A page at a time is read, when it is asked for.
+    """
+    # The index that finds a page has its order.
+    first = _cert.c.name if wanted.name else _cert.c.not_after
+    query = select(_cert).where(*_conditions(now, wanted)).order_by(first, _cert.c.serial)
+    behind = _start(connection, now, wanted, first)
+    left = wanted.limit or sys.maxsize
+    while left:
+        size = min(ROWS_AT_ONCE, left)
+        page = query.limit(size)
+        if behind is not None:
+            page = page.where(tuple_(first, _cert.c.serial) > tuple_(*map(literal, behind)))
+        rows = connection.execute(page).all()
+        yield from map(to_certificate, rows)
+        if len(rows) < size:
+            return
+        left -= size
+        behind = getattr(rows[-1], first.name), rows[-1].serial
+
+
+def _start(
+    connection: Connection, now: datetime, wanted: Wanted, first: ColumnElement[Any]
+) -> tuple[Any, str] | None:
+    """Behind which place the list begins, by the column of its order and the serial number; None: at its own.
+
+    One place out of all that says so: of two conditions SQLite would take one, and walk to the other.
+    """
+    places: list[tuple[Any, str]] = []
+    if wanted.name:
+        places.append((fold_case(wanted.name), ""))
+    elif wanted.status == "valid" or wanted.ends_before is not None:
+        places.append((to_seconds(now), _LAST))
+    if wanted.after:
+        last = select(first, _cert.c.serial).where(_cert.c.serial == wanted.after)
+        places += [(place, serial) for place, serial in connection.execute(last)]
+    return max(places, default=None)
+
+
+def _conditions(now: datetime, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    """What is wanted, as far as the place where the list begins does not say it."""
+    alive = _cert.c.not_after > to_seconds(now)
+    # As expressions, where another index leaves less to look at and has the right order: SQLite would
+    # choose by the number of columns.
+    revoked = func.coalesce(_cert.c.revoked_at, 0) > 0 if wanted.name else _cert.c.revoked_at.is_not(None)
+    by_profile = not wanted.name and wanted.status != "revoked"
+    match wanted.status:
+        case "valid":
+            yield _cert.c.revoked_at.is_(None)
+        case "expired":
+            yield ~alive
+        case "revoked":
+            yield revoked
+    if wanted.name:
+        # A plain text: SQLAlchemy would write the column's collation where PostgreSQL takes none.
+        yield _cert.c.name <= literal(fold_case(wanted.name) + _LAST, Text)
+        if wanted.status == "valid" or wanted.ends_before is not None:
+            yield alive
+    if wanted.subject:
+        part, names = wanted.subject.lower(), (_cert.c.subject, _cert.c.subject_alt_names)
+        yield or_(*(func.lower(one).contains(part, autoescape=True) for one in names))
+    if wanted.profile:
+        yield (_cert.c.profile if by_profile else func.coalesce(_cert.c.profile, "")) == wanted.profile
+    if wanted.ends_before is not None:
+        yield _cert.c.not_after <= to_seconds(wanted.ends_before)
