@@ -1,6 +1,10 @@
-"""Several servers on one PostgreSQL: what one looks at and the other changes, and who waits for whom."""
+"""Several servers on one PostgreSQL: what one looks at and the other changes, and who waits for whom.
+
+``SCEPBOX_CROSSING=5000 python tests/run.py tests/test_several_servers.py`` has ten thousand devices cross.
+"""
 
 import json
+import os
 import shutil
 import time
 from collections import Counter
@@ -502,7 +506,8 @@ def test_what_a_failed_work_wrote_into_the_audit_log_is_not_there(world: World, 
         assert database.scalars(text("SELECT target FROM audit")).all() == ["CN=x", "CN=x"]
 
 
-DEVICES = 40
+# Pairs of rivals for one challenge password each.
+DEVICES = int(os.environ.get("SCEPBOX_CROSSING", "40"))
 
 
 @pytest.fixture
@@ -528,7 +533,10 @@ def test_devices_with_one_time_challenges_ask_both_servers_and_each_gets_one_cer
     ca = _ca(services[0])
     assert ca.der == _ca(services[1]).der
     secrets = _secrets(tmp_path / "one", url)
-    device, keys = Device(signing_time=None), [ec.generate_private_key(ec.SECP256R1()) for _ in range(80)]
+    device, keys = (
+        Device(signing_time=None),
+        [ec.generate_private_key(ec.SECP256R1()) for _ in range(2 * DEVICES)],
+    )
 
     def message(number: int) -> bytes:
         name, secret = f"device-{number}", secrets[number % DEVICES]
