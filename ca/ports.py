@@ -246,6 +246,9 @@ class Repository(Protocol):
     def add_notification(self, notification: Notification, at: datetime) -> None:
         """Keep what a validator has to be told, until it was."""
 
+    def is_compromised(self, key_id: bytes) -> bool:
+        """Whether a certificate for that key was revoked because others may have the key."""
+
     def find_active(self, subject_key: bytes, now: datetime) -> list[StoredCertificate]:
         """Certificates of that subject and profile that are neither revoked nor expired, oldest first."""
 

@@ -437,3 +437,32 @@ def test_an_authority_without_time_left_certifies_nothing(world: World) -> None:
     world.now = world.ca.not_valid_after - timedelta(hours=1)
 
     assert certificate_of(ask_for(world)).not_valid_after == world.ca.not_valid_after
+
+
+def test_a_key_that_was_compromised_is_certified_for_nobody(world: World) -> None:
+    """Whoever has it would have the new certificate as well; the device makes another."""
+    old = certificate_of(ask_for(world, key=rsa_key(5)))
+    withdraw(world, old, Reason.keyCompromise)
+
+    assert_no(ask_for(world, key=rsa_key(5), transaction_id="t2"), "this key was compromised")
+    assert_no(ask_for(world, "CN=another", key=rsa_key(5), transaction_id="t3"), "this key was compromised")
+    assert got(ask_for(world, key=rsa_key(6), transaction_id="t4")) == "CN=ipad-17"
+
+
+def test_what_waited_when_its_key_was_compromised_cannot_be_approved(world: World) -> None:
+    """The person who approves may not know."""
+    old = certificate_of(ask_for(world, key=rsa_key(5)))
+    govern(world, '[profiles.default]\napproval = "manual"\n')
+    assert ask_for(world, "CN=ipad-18", key=rsa_key(5), transaction_id="t2") == Pending()
+    withdraw(world, old, Reason.keyCompromise)
+
+    with pytest.raises(DecisionImpossible, match="this key was compromised"):
+        desk(world).approve(2)
+
+
+def test_a_key_that_was_put_out_of_use_may_be_certified_again(world: World) -> None:
+    """A device that comes back from repair keeps its key."""
+    old = certificate_of(ask_for(world, key=rsa_key(5)))
+    withdraw(world, old, Reason.cessationOfOperation)
+
+    assert got(ask_for(world, key=rsa_key(5), transaction_id="t2")) == "CN=ipad-17"

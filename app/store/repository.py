@@ -87,6 +87,9 @@ _FIND_ANSWERED = Prepared(
     .order_by(_request.c.id.desc())
 )
 _FIND_CERTIFICATE = Prepared(select(_cert).where(_cert.c.serial == bindparam("serial")))
+_FIND_COMPROMISED = Prepared(
+    select(_cert.c.serial).where(_cert.c.key_id == bindparam("key_id"), tables.COMPROMISED).limit(1)
+)
 _FIND_CHALLENGE = Prepared(select(_challenge).where(_challenge.c.mac == bindparam("mac")))
 _SPEND_CHALLENGE = Prepared(
     update(_challenge)
@@ -281,6 +284,10 @@ class SqlRepository(RevocationStatements):
         """Certificates of that subject and profile that are neither revoked nor expired, oldest first."""
         lock(self._connection, b"subject" + subject_key)
         return self._in_force(_cert.c.subject_key == subject_key, now)
+
+    def is_compromised(self, key_id: bytes) -> bool:
+        """Whether a certificate for that key was revoked because others may have the key."""
+        return bool(_FIND_COMPROMISED.rows(self._connection, {"key_id": key_id}))
 
     def find_by_key(self, key_id: bytes, now: datetime) -> list[StoredCertificate]:
         """Certificates of that public key that are neither revoked nor expired, oldest first."""

@@ -63,6 +63,14 @@ for _index, _names in (
 ):
     _columns = [certificate.c[_name] for _name in _names]
     Index(_index, *_columns, sqlite_where=_REVOKED, postgresql_where=_REVOKED)
+# Keys that others may have: asked for at each enrolment, and few.
+COMPROMISED = certificate.c.reason == literal_column("'keyCompromise'")
+Index(
+    "ix_certificate_compromised",
+    certificate.c.key_id,
+    sqlite_where=COMPROMISED,
+    postgresql_where=COMPROMISED,
+)
 # Of renewals alone.
 _RENEWAL = certificate.c.renewed_from.is_not(None)
 Index(

@@ -52,13 +52,16 @@ def check_key_use(
     repository: Repository,
     now: datetime,
 ) -> None:
-    """Check that the key of *csr* is not in use where it may not be.
+    """Check that the key of *csr* is nobody else's, and not in use where it may not be.
 
     Raises:
-        KeyRefused: It is that of the certificate that is *renewed*, or of another subject's in force.
+        KeyRefused: A certificate for it was revoked for keyCompromise; or it is that of the certificate that
+            is *renewed*, or of another subject's in force.
 
     """
     rules, key = profile.keys, key_id(csr.spki)
+    if repository.is_compromised(key):
+        raise KeyRefused("this key was compromised; make a new one")
     if renewed is not None and not rules.renewed and renewed.key_id == key:
         raise KeyRefused("a renewal needs a new key here")
     if rules.shared:

@@ -1,4 +1,4 @@
-"""Challenge passwords: no number is given twice, for the audit log names it; and what is left is counted."""
+"""No number of a challenge is given twice, what is left of them is counted, compromised keys are found."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Have SQLite count on, as PostgreSQL does, and make the index."""
+    """Have SQLite count on, as PostgreSQL does, and make the indexes."""
     if op.get_bind().dialect.name == "sqlite":
         with op.batch_alter_table(
             "challenge", recreate="always", table_kwargs={"sqlite_autoincrement": True}
@@ -21,4 +21,12 @@ def upgrade() -> None:
         ["profile", "expires_at"],
         sqlite_where=usable,
         postgresql_where=usable,
+    )
+    compromised = sa.text("reason = 'keyCompromise'")
+    op.create_index(
+        "ix_certificate_compromised",
+        "certificate",
+        ["key_id"],
+        sqlite_where=compromised,
+        postgresql_where=compromised,
     )
