@@ -155,7 +155,6 @@ def test_a_database_that_is_away_is_told_and_counts_go_on(
 
 COUNTED = (
     ("ix_certificate_not_after", "certificate"),
-    ("ix_certificate_revoked", "certificate"),
     ("ix_challenge_usable", "challenge"),
     ("ix_request_forget_at", "request"),
 )
