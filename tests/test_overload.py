@@ -14,6 +14,7 @@ from app.http import rounds
 from app.http.connections import Connections
 from app.http.limits import Limits
 from app.http.rounds import wait_elsewhere
+from app.http.server import Site, WebServer, bind
 from ca.deviations import Deviations
 from ca.ports import Peer
 from ca.profiles import Profile
@@ -153,6 +154,24 @@ def test_past_the_queue_who_comes_is_told_to_come_again(
     lines = [line for line in caplog.messages if "too many requests wait" in line]
     assert len(lines) == 10
     assert "peer=127.0.0.1" in lines[0]
+
+
+def test_a_crowd_at_one_door_does_not_shut_another(opened: ExitStack) -> None:
+    """The administrator comes to a socket of his own, and sees what is the matter."""
+    devices, administrator = bind("127.0.0.1", 0), bind("127.0.0.1", 0)
+    few = Limits(connections=5)
+    server = WebServer([Site(web_of(echo), devices, Limits()), Site(web_of(echo), administrator, few)])
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        crowd = Served(server, thread, devices.getsockname()[1])
+        for _ in range(40):
+            connect(crowd, opened)
+
+        assert is_open(connect(Served(server, thread, administrator.getsockname()[1]), opened))
+    finally:
+        server.stop()
+        thread.join(30)
 
 
 def test_a_64_of_ipv6_is_one_source() -> None:

@@ -24,6 +24,8 @@ _COURTESY_SECONDS = 0.002
 _OFFERED_SECONDS = 0.05
 # When the system is out of files or memory, it is so for a while.
 _RECOVERY_SECONDS = 1.0
+# So many more than there may be are taken, to be told so.
+_UNWELCOME = 16
 # Seconds.
 _RETRY = {"Retry_After": "5"}
 _TOO_BUSY = Refusal(503, "Service Unavailable", "too many requests wait; try again later", **_RETRY)
@@ -125,12 +127,16 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         """Whether to look for a connection; not while another worker is given time to take it."""
         # waitress closes idle connections from here, so it is asked in any case.
         accepting: bool = super().readable()
-        return accepting and not self.holding_back
+        return accepting and not self._is_full and not self.holding_back
 
     @property
     def number(self) -> int | None:
         """That of its socket; None where it no longer listens."""
         return self._fileno if self.accepting else None
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.active_channels) >= self._limits.connections + _UNWELCOME
 
     @property
     def holding_back(self) -> float:
@@ -140,7 +146,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def accept_all(self) -> None:
         """Take every connection that waits for it."""
         before = -1
-        while before < len(self.active_channels) < self.adj.connection_limit:
+        while before < len(self.active_channels) and not self._is_full:
             before = len(self.active_channels)
             super().handle_accept()
 

@@ -29,8 +29,6 @@ _GRACE_SECONDS = 0.3
 BACKLOG = 1024
 # Head and body of an answer leave in one packet.
 _SEND_OCTETS = 1 << 20
-# What else is in the map of sockets: what wakes the loop, what listens, and a connection that is refused.
-_OTHER_SOCKETS = 16
 
 
 class _Lifeline:
@@ -75,7 +73,8 @@ class WebServer:
             # waitress refuses what is as large as the limit.
             max_request_body_size=limits.body_octets + 1,
             max_request_header_size=limits.header_octets,
-            connection_limit=limits.connections + _OTHER_SOCKETS,
+            # It would count those of all listeners together; each counts its own.
+            connection_limit=1 << 30,
             channel_timeout=limits.idle_seconds,
             cleanup_interval=min(5, limits.request_seconds, limits.idle_seconds),
             backlog=BACKLOG,
