@@ -76,7 +76,7 @@ def make_table(points: list[Point], neighbours: float) -> str:
         )
         rows.append(row)
     times = [point.three_operations for point in points]
-    return f"{_markdown(_COLUMNS, rows)}\n\n{_about(times, neighbours)}"
+    return f"{make_rows(_COLUMNS, rows)}\n\n{_about(times, neighbours)}"
 
 
 def make_breakdown(parts: Mapping[str, float], point: Point, neighbours: float) -> str:
@@ -90,7 +90,7 @@ def make_breakdown(parts: Mapping[str, float], point: Point, neighbours: float) 
         for part, milliseconds in sorted(({**parts, **outside}).items(), key=lambda item: -item[1])
     ]
     rows.append(("the whole server at one connection", f"{server:.3f}", "100%"))
-    table = _markdown(("Part of an enrolment", "CPU ms", "share"), rows)
+    table = make_rows(("Part of an enrolment", "CPU ms", "share"), rows)
     return f"{table}\n\n{_about([point.three_operations], neighbours)}"
 
 
@@ -109,7 +109,8 @@ def write_readme(section: str, text: str) -> None:
     README.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def make_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

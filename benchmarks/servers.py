@@ -32,14 +32,19 @@ class Server:
 
 
 @contextmanager
-def scepbox(folder: Path, name: str = "scepbox", database: str = "") -> Iterator[Server]:
-    """Our server, with one challenge password that is good for ever; *database* is where it is not SQLite."""
+def scepbox(folder: Path, name: str = "scepbox", database: str = "", settings: str = "") -> Iterator[Server]:
+    """Our server, with one challenge password that is good for ever.
+
+    *database* is where it is not SQLite; *settings* are the other lines of its settings file.
+    """
     challenge = secrets.token_hex(16)
     verbs = [sys.executable, str(_RUN)]
     if database:
         # Not on the command line, which everybody sees.
+        settings += f"[database]\nurl = {json.dumps(database)}\n"
+    if settings:
         folder.mkdir()
-        (folder / "scepbox.toml").write_text(f"[database]\nurl = {json.dumps(database)}\n")
+        (folder / "scepbox.toml").write_text(settings)
     _run([*verbs, "init", "--data", str(folder)])
     unlimited = ["--secret", "-", "--uses", "unlimited", "--valid", "forever"]
     _run([*verbs, "challenge", "new", *unlimited, "--data", str(folder)], challenge)
