@@ -17,9 +17,11 @@ from benchmarks.measure import console, make_keys
 from benchmarks.report import README, write_readme
 from benchmarks.servers import scepbox
 from benchmarks.soaking.desk import Desk
-from benchmarks.soaking.fleet import MIX, Fleet, Kind
+from benchmarks.soaking.fleet import Fleet
+from benchmarks.soaking.kinds import MIX, Kind
 from benchmarks.soaking.report import make_plot, make_report
-from benchmarks.soaking.watch import Replies, Sample, Watch, write_rows
+from benchmarks.soaking.samples import Sample, write_rows
+from benchmarks.soaking.watch import Replies, Watch
 from benchmarks.soaking.wire import Wrong
 
 # Every certificate may be renewed at any time; who asks at /scep/byhand waits for a person.
@@ -93,9 +95,9 @@ def _soak(fleet: Fleet, watch: Watch, replies: Replies, rate: float, seconds: fl
             due = number / rate
             time.sleep(max(0.0, started + due - time.monotonic()))
             pool.submit(_act, fleet, replies, random.choices(kinds, weights)[0], started + due)
+            progress.update(task, completed=due)
             if due >= sampled + _SAMPLE_SECONDS:
                 sampled += _SAMPLE_SECONDS
-                progress.update(task, completed=due)
                 yield watch.sample()
 
 

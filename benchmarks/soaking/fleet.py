@@ -1,4 +1,4 @@
-"""What is asked in the soak, in which mix, and what each reply has to be."""
+"""How each thing is asked in the soak, and what its reply has to be."""
 
 import random
 import secrets
@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from benchmarks.messages import Target
 from benchmarks.soaking.desk import REASON, Desk
 from benchmarks.soaking.device import Device
+from benchmarks.soaking.kinds import Kind
 from benchmarks.soaking.revocation import check_crl, check_ocsp
 from benchmarks.soaking.wire import GUESSER, Wrong, exchange, insist
 from ca.scep.codec import decode_ca_certificates
@@ -25,40 +25,6 @@ from ca.scep.messages import Failure, MessageType, Pending, Transaction
 _KNOWN, _WAITING = 500, 20
 # A revocation has to show by then.
 _SHOWN_SECONDS = 5.0
-
-
-class Kind(StrEnum):
-    """What is done: requests, and at the end what an administrator does beside them."""
-
-    ENROL = "enrolment"
-    RENEW = "renewal"
-    HOLD = "request that has to wait"
-    POLL = "poll"
-    GET_CA = "GetCACert"
-    CRL = "CRL"
-    OCSP_POST = "OCSP by POST"
-    OCSP_GET = "OCSP by GET"
-    GUESS = "wrong challenge"
-    DAMAGED = "damaged message"
-    DECIDE = "approval, rejection"
-    REVOKE = "revocation"
-
-
-# Of a thousand.
-MIX = {
-    Kind.ENROL: 250,
-    Kind.RENEW: 160,
-    Kind.HOLD: 45,
-    Kind.POLL: 170,
-    Kind.GET_CA: 80,
-    Kind.CRL: 70,
-    Kind.OCSP_POST: 70,
-    Kind.OCSP_GET: 70,
-    Kind.GUESS: 15,
-    Kind.DAMAGED: 25,
-    Kind.DECIDE: 43,
-    Kind.REVOKE: 2,
-}
 
 
 @dataclass

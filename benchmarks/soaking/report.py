@@ -6,22 +6,25 @@ from collections.abc import Sequence
 from statistics import mean
 
 from benchmarks.report import make_rows
-from benchmarks.soaking.fleet import Kind
+from benchmarks.soaking.kinds import Kind
 from benchmarks.soaking.plot import Curves, draw
-from benchmarks.soaking.trends import Trend, find_trends
-from benchmarks.soaking.watch import (
+from benchmarks.soaking.samples import (
     ALL_P99,
     DATABASE,
     LOAD,
+    LOG,
     MEMORY,
+    OPEN_FILES,
     OTHERS,
     P50,
+    REPLACED,
     SERVER,
+    THREADS,
     WAL,
-    Replies,
     Sample,
-    percentile,
 )
+from benchmarks.soaking.trends import Trend, find_trends
+from benchmarks.soaking.watch import Replies, percentile
 
 _SHOWN_WRONGS = 10
 # What the database keeps a row or more of.
@@ -42,8 +45,8 @@ def make_plot(samples: Sequence[Sample]) -> str:
     names = list(samples[-1].figures)
     panels = {
         "resident memory, MiB": [name for name in names if name.startswith(MEMORY)],
-        "open files and threads of all processes": ["open files", "threads"],
-        "database, WAL and log, MiB": [DATABASE, WAL, "log, MiB"],
+        "open files and threads of all processes": [OPEN_FILES, THREADS],
+        "database, WAL and log, MiB": [DATABASE, WAL, LOG],
         "latency, median of ten seconds, ms": [f"{kind}{P50}" for kind in kinds],
         "latency, 99th of a hundred in ten seconds, ms": [ALL_P99],
         "shares: of all cores what other programs took; of one core what server and load took": [
@@ -81,11 +84,11 @@ def _about(samples: Sequence[Sample], replies: Replies, rate: float) -> str:
     first, last = samples[0].figures, samples[-1].figures
     stored = sum(len(replies.seconds[kind]) for kind in _STORED)
     octets = (last[DATABASE] - first[DATABASE]) * 1024**2 / max(1, stored)
-    log = last["log, MiB"] - first["log, MiB"]
+    log = last[LOG] - first[LOG]
     right, wrong = sum(map(len, replies.seconds.values())), replies.wrong.total()
     return (
         f"{samples[-1].seconds / 60:.0f} minutes, {rate:g} a second: {right} right, {wrong} wrong, "
-        f"{replies.late} sent late, {last['workers replaced']:.0f} workers replaced. "
+        f"{replies.late} sent late, {last[REPLACED]:.0f} workers replaced. "
         f"The database grew from {first[DATABASE]:.1f} to {last[DATABASE]:.1f} MiB, "
         f"{octets:.0f} octets for each request that it keeps; the log by {log:.1f} MiB. "
         f"{os.cpu_count()} cores, Python {platform.python_version()}; other programs took {mean(others):.0%} "

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import linear_regression, mean
 
-from benchmarks.soaking.watch import ALL_P99, MEMORY, P50, P99, SERVER, WAL, Sample
+from benchmarks.soaking.samples import (
+    ALL_P99,
+    DATA_FILES,
+    MEMORY,
+    OPEN_FILES,
+    P50,
+    P99,
+    SERVER,
+    THREADS,
+    WAL,
+    Sample,
+)
 
 _SECONDS_AN_HOUR = 3600
 # Of both halves.
@@ -53,7 +64,7 @@ def _tolerated(name: str) -> float | None:
     """What it may grow by in an hour, or the part of itself; None where it may by as much as it will."""
     if name.startswith(MEMORY) or name == WAL:
         return _MIB
-    if name in ("open files", "threads", "files in the data folder"):
+    if name in (OPEN_FILES, THREADS, DATA_FILES):
         return _NUMBER
     # Of one kind there are too few in a sample for its slowest to say anything.
     return 0.0 if name.endswith(P50) or name in (ALL_P99, SERVER) else None

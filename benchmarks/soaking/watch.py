@@ -1,27 +1,35 @@
 """What a sample says of the server: its processes as the kernel sees them, its files, its replies."""
 
-import csv
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from threading import Lock
-from typing import TextIO
 
 from benchmarks.cpu import Neighbours, tree_seconds
 from benchmarks.cpu import tree as process_tree
 from benchmarks.servers import Server
-from benchmarks.soaking.fleet import Kind
+from benchmarks.soaking.kinds import Kind
+from benchmarks.soaking.samples import (
+    ALL_P99,
+    DATA_FILES,
+    DATABASE,
+    LOAD,
+    LOG,
+    MEMORY,
+    NUMBER,
+    OPEN_FILES,
+    OTHERS,
+    P50,
+    P99,
+    REPLACED,
+    SERVER,
+    THREADS,
+    WAL,
+    Sample,
+)
 
 _KIB_A_MIB = 1024
-# The names of figures that others look for. Shares are of the time since the last sample.
-MEMORY, DATABASE, WAL = "memory of ", "database, MiB", "WAL, MiB"
-NUMBER, P50, P99 = ", number", ", p50 ms", ", p99 ms"
-ALL_P99 = f"all together{P99}"
-OTHERS = "other programs, share of the machine"
-LOAD, SERVER = "the load, share of a core", "the server, share of a core"
 
 
 class Replies:
@@ -61,14 +69,6 @@ class Replies:
         return recent
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What is measured by name, so many seconds after the start; what did not happen has no latency."""
-
-    seconds: float
-    figures: dict[str, float]
-
-
 class Watch:
     """Takes samples of a server whose data are in *folder*."""
 
@@ -97,13 +97,13 @@ class Watch:
         figures = {
             f"{MEMORY}parent, MiB": _resident(parent),
             **{f"{MEMORY}worker {slot}, MiB": _resident(pid) for slot, pid in enumerate(sorted(workers), 1)},
-            "open files": float(sum(_count(pid, "fd") for pid in (parent, *workers))),
-            "threads": float(sum(_count(pid, "task") for pid in (parent, *workers))),
-            "files in the data folder": float(sum(1 for _ in self._folder.rglob("*"))),
-            "workers replaced": float(len({*workers} - self._first)),
+            OPEN_FILES: float(sum(_count(pid, "fd") for pid in (parent, *workers))),
+            THREADS: float(sum(_count(pid, "task") for pid in (parent, *workers))),
+            DATA_FILES: float(sum(1 for _ in self._folder.rglob("*"))),
+            REPLACED: float(len({*workers} - self._first)),
             DATABASE: _size(self._folder / "scepbox.db"),
             WAL: _size(self._folder / "scepbox.db-wal"),
-            "log, MiB": _size(self._folder / "server.log"),
+            LOG: _size(self._folder / "server.log"),
             OTHERS: self._neighbours.share(),
             LOAD: (time.process_time() - self._load) / elapsed,
             SERVER: (tree_seconds(self._pid) - self._server) / elapsed,
@@ -119,21 +119,6 @@ class Watch:
             figures[f"{kind}{P99}"] = percentile(seconds, 99) * 1000
         self._begin()
         return Sample(time.monotonic() - self._started, figures)
-
-
-def write_rows(samples: Iterable[Sample], table: TextIO) -> Iterator[Sample]:
-    """Give the samples as they come, once each stands in *table* (CSV)."""
-    writer = None
-    for one in samples:
-        if writer is None:
-            of_kinds = [f"{kind}{of}" for kind in Kind for of in (NUMBER, P50, P99)]
-            columns = dict.fromkeys(["seconds", *one.figures, *of_kinds])
-            writer = csv.DictWriter(table, list(columns))
-            writer.writeheader()
-        values = {"seconds": one.seconds, **one.figures}
-        writer.writerow({name: f"{value:.6g}" for name, value in values.items()})
-        table.flush()
-        yield one
 
 
 def percentile(values: list[float], percent: int) -> float:
