@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from benchmarks.cpu import Neighbours
+from benchmarks.cpu import Neighbours, tree_seconds
 from benchmarks.load import apply_load
 from benchmarks.measure import make_keys, prepare
 from benchmarks.messages import Enrolment, count_successes
 from benchmarks.report import write_readme
 from benchmarks.servers import Server, scepbox
 from benchmarks.slowness.drops import dropping
-from benchmarks.slowness.report import Turn, make_table
+from benchmarks.slowness.report import Measured, Turn, make_table
 
 _PLACES = {
     "one other address": ["127.0.0.2"],
@@ -45,9 +45,9 @@ def slow(
         bench.warm_up()
         neighbours = Neighbours()
         measured = [
-            bench.take_turn(beside, sources, connections)
+            bench.take_turn(name, sources, connections)
             for _ in range(turns)
-            for beside, sources in _PLACES.items()
+            for name, sources in _PLACES.items()
         ]
         result = make_table(measured, connections, neighbours.share())
     click.echo(result)
@@ -65,17 +65,15 @@ class _Bench:
         self._honest = honest
         self._serials: set[int] = set()
 
-    def take_turn(self, beside: str, sources: Sequence[str], connections: int) -> Turn:
+    def take_turn(self, place: str, sources: Sequence[str], connections: int) -> Turn:
         """Enrol alone, then beside slow connections from those addresses."""
-        enrolments = self._prepare("alone")
-        alone, failed = self._enrol(enrolments)
-        enrolments = self._prepare(f"beside slow ones from {beside}")
+        alone = self._enrol(self._prepare("alone"))
+        enrolments = self._prepare(f"beside slow ones from {place}")
         with dropping(self._server.target.address, sources, connections) as slow_side:
             slow_side.wait_until_open()
             slow_side.begin()
-            rate, failed_beside = self._enrol(enrolments)
-            slowness = slow_side.end()
-        return Turn(beside, alone, rate, failed + failed_beside, slowness)
+            beside = self._enrol(enrolments)
+            return Turn(place, alone, beside, slow_side.end())
 
     def warm_up(self) -> None:
         """Enrol once for warmth."""
@@ -84,9 +82,13 @@ class _Bench:
     def _prepare(self, words: str) -> list[Enrolment]:
         return prepare(self._server.target, self._requests, self._keys, words)
 
-    def _enrol(self, enrolments: list[Enrolment]) -> tuple[float, int]:
-        """Successful enrolments a second, and how many were none."""
-        address = self._server.target.address
+    def _enrol(self, enrolments: list[Enrolment]) -> Measured:
+        address, before = self._server.target.address, tree_seconds(self._server.pid)
         result = apply_load(address, [one.http for one in enrolments], self._honest)
+        cpu_seconds = tree_seconds(self._server.pid) - before
         successes, _ = count_successes(enrolments, result.responses, self._serials)
-        return successes / result.seconds, len(enrolments) - successes
+        return Measured(
+            rate=successes / result.seconds,
+            failed=len(enrolments) - successes,
+            cpu=cpu_seconds * 1000 / max(1, successes),
+        )

@@ -11,19 +11,22 @@ from benchmarks.slowness.drops import Slowness
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Honest enrolments alone, and right after it as many beside the slow side. Rates are a second."""
+class Measured:
+    """Honest enrolments: how many a second, how many *failed*, and the server's CPU ms for each that did not."""
 
-    beside: str
-    alone: float
-    beside_rate: float
+    rate: float
     failed: int
-    slowness: Slowness
+    cpu: float
 
-    @property
-    def ratio(self) -> float:
-        """What is left of the rate."""
-        return self.beside_rate / self.alone
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Honest enrolments *alone*, and right after it as many *beside* slow connections from *place*."""
+
+    place: str
+    alone: Measured
+    beside: Measured
+    slowness: Slowness
 
 
 def make_table(turns: Sequence[Turn], connections: int, others: float) -> str:
@@ -34,23 +37,30 @@ def make_table(turns: Sequence[Turn], connections: int, others: float) -> str:
         "beside them",
         "ratio of the means",
         "ratio of each turn",
+        "server CPU, ms an enrolment alone",
+        "beside them",
+        "alone / beside",
         "not enrolled",
         "held open, of all",
         "connected anew a second",
         "CPU of the slow side",
     )
     rows = []
-    for beside in dict.fromkeys(one.beside for one in turns):
-        those = [one for one in turns if one.beside == beside]
-        alone, with_them = mean(one.alone for one in those), mean(one.beside_rate for one in those)
+    for place in dict.fromkeys(one.place for one in turns):
+        those = [one for one in turns if one.place == place]
+        alone, beside = mean(one.alone.rate for one in those), mean(one.beside.rate for one in those)
+        cpu_alone, cpu_beside = mean(one.alone.cpu for one in those), mean(one.beside.cpu for one in those)
         rows.append(
             (
-                beside,
+                place,
                 f"{alone:.0f}",
-                f"{with_them:.0f}",
-                f"{with_them / alone:.2f}",
-                ", ".join(f"{one.ratio:.2f}" for one in those),
-                str(sum(one.failed for one in those)),
+                f"{beside:.0f}",
+                f"{beside / alone:.2f}",
+                ", ".join(f"{one.beside.rate / one.alone.rate:.2f}" for one in those),
+                f"{cpu_alone:.2f}",
+                f"{cpu_beside:.2f}",
+                f"{cpu_alone / cpu_beside:.2f}",
+                str(sum(one.alone.failed + one.beside.failed for one in those)),
                 f"{mean(one.slowness.held for one in those):.0f} of {connections}",
                 f"{mean(one.slowness.anew for one in those):.0f}",
                 f"{mean(one.slowness.cpu for one in those):.1%} of a core",
