@@ -12,7 +12,7 @@ from benchmarks.slowness.drops import Slowness
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Honest enrolments: how many a second, how many *failed*, and the server's CPU ms for each that did not."""
+    """Honest enrolments: how many a second, how many *failed*, and the server's CPU ms for each other."""
 
     rate: float
     failed: int
