@@ -14,19 +14,20 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 def tree_seconds(pid: int) -> float:
     """User and system time of a process, its descendants, and the children that any of them waited for."""
-    return sum(sum(map(int, _stat(one)[13:17])) for one in _tree(pid)) / _TICKS
+    return sum(sum(map(int, _stat(one)[13:17])) for one in tree(pid)) / _TICKS
 
 
 def largest_resident(pid: int) -> int:
     """The most resident memory, in octets, that one process has of it and its descendants."""
-    return max(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in _tree(pid)) * _PAGE
+    return max(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in tree(pid)) * _PAGE
 
 
-def _tree(pid: int) -> Iterator[int]:
+def tree(pid: int) -> Iterator[int]:
+    """The process and its descendants, parents first."""
     yield pid
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
-            yield from _tree(int(child))
+            yield from tree(int(child))
 
 
 def _stat(pid: int) -> list[str]:

@@ -32,21 +32,26 @@ class Server:
 
 
 @contextmanager
-def scepbox(folder: Path, name: str = "scepbox", database: str = "") -> Iterator[Server]:
-    """Our server, with one challenge password that is good for ever; *database* is where it is not SQLite."""
-    challenge = make_scepbox(folder, database)
+def scepbox(folder: Path, name: str = "scepbox", database: str = "", settings: str = "") -> Iterator[Server]:
+    """Our server, with one challenge password that is good for ever.
+
+    *database* is where it is not SQLite; *settings* are the other lines of its settings file.
+    """
+    challenge = make_scepbox(folder, database, settings)
     with serving_scepbox(folder, challenge, name) as server:
         yield server
 
 
-def make_scepbox(folder: Path, database: str = "") -> str:
+def make_scepbox(folder: Path, database: str = "", settings: str = "") -> str:
     """Make the folder of our server, and return its challenge password."""
     challenge = secrets.token_hex(16)
     verbs = [sys.executable, str(RUN)]
     if database:
         # Not on the command line, which everybody sees.
+        settings += f"[database]\nurl = {json.dumps(database)}\n"
+    if settings:
         folder.mkdir()
-        (folder / "scepbox.toml").write_text(f"[database]\nurl = {json.dumps(database)}\n")
+        (folder / "scepbox.toml").write_text(settings)
     _run([*verbs, "init", "--data", str(folder)])
     unlimited = ["--secret", "-", "--uses", "unlimited", "--valid", "forever"]
     _run([*verbs, "challenge", "new", *unlimited, "--data", str(folder)], challenge)

@@ -1,0 +1,1 @@
+"""Honest enrolments beside connections that send a drop at a time."""
