@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from app.cli.context import Workplace
+from app.clock import utc_now
 from app.decisions import decision, operator
 from app.store import SqlRepository
-from app.wiring import build_approval_desk, crl_lifetime, utc_now
+from app.wiring import build_approval_desk
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import revoke
 from ca.ports import StoredCertificate
@@ -22,7 +23,7 @@ class Desk:
         self._store = place.open_store()
         self._approval = build_approval_desk(cas, place.config, self._store, operator())
         self._authorities = [one.authority for one in cas.all()]
-        self._lifetime = crl_lifetime(place.config)
+        self._lifetime = place.config.crl_lifetime
 
     def close(self) -> None:
         """Let go of the database."""
