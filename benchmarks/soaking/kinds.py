@@ -20,11 +20,11 @@ class Kind(StrEnum):
     REVOKE = "revocation"
 
 
-# Of a thousand.
+# Of a thousand. More is decided than comes to wait, or the queue would fill up to its bound.
 MIX = {
     Kind.ENROL: 250,
     Kind.RENEW: 160,
-    Kind.HOLD: 45,
+    Kind.HOLD: 35,
     Kind.POLL: 170,
     Kind.GET_CA: 80,
     Kind.CRL: 70,
@@ -32,6 +32,6 @@ MIX = {
     Kind.OCSP_GET: 70,
     Kind.GUESS: 15,
     Kind.DAMAGED: 25,
-    Kind.DECIDE: 43,
+    Kind.DECIDE: 53,
     Kind.REVOKE: 2,
 }
