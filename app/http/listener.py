@@ -79,8 +79,15 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
 
     @property
     def gives_way(self) -> bool:
-        """Whether nothing is lost that the server has begun, if it is closed."""
-        return not self.requests
+        """Whether nothing is lost that the server has begun, or has yet to read, if it is closed."""
+        return not self.requests and not self._has_unread()
+
+    def _has_unread(self) -> bool:
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            # There is nothing, or the other side is gone.
+            return False
 
 
 class ConnectionShare(Protocol):
