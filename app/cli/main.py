@@ -19,6 +19,7 @@ from app.cli.context import CANNOT_RUN, Refusal, Workplace, json_option, print_j
 from app.cli.crl import crl
 from app.cli.db import db
 from app.cli.enroll import enroll
+from app.cli.explain import explain_
 from app.cli.init import init
 from app.cli.log import log
 from app.cli.reload import reload
@@ -80,6 +81,7 @@ for _verb in (
     ca,
     log,
     enroll,
+    explain_,
     admin,
     backup,
     restore,
