@@ -21,6 +21,7 @@ from app.cli.db import db
 from app.cli.enroll import enroll
 from app.cli.explain import explain_
 from app.cli.init import init
+from app.cli.inspect import inspect_
 from app.cli.log import log
 from app.cli.reload import reload
 from app.cli.request import request
@@ -82,6 +83,7 @@ for _verb in (
     log,
     enroll,
     explain_,
+    inspect_,
     admin,
     backup,
     restore,
