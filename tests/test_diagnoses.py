@@ -6,6 +6,7 @@ import pytest
 
 from app.diagnosis.finding import Finding, Symptom
 from app.diagnosis.knowledge import AREAS, FOLDER, knowledge, read_ids
+from app.diagnosis.node import PLACES
 from ca.deviations import REFERENCES, DeviationKind
 from tests.diagnosing import DOCUMENT, HINT, markdown
 
@@ -49,6 +50,11 @@ def test_no_source_and_no_client_is_there_for_nothing() -> None:
 
     assert {key for one in EVERYTHING for key in one.source} == KNOWN.sources.keys()
     assert clients == KNOWN.clients.keys()
+
+
+def test_every_finding_is_at_a_place_that_inspect_has() -> None:
+    """Else nobody could be shown where it is."""
+    assert {place for one in KNOWN.findings.values() for place in one.where} <= PLACES
 
 
 @pytest.mark.parametrize("symptom", KNOWN.symptoms.values(), ids=lambda one: one.id)

@@ -115,7 +115,7 @@ def _put_message(node: Node, text: str, inside: Inside) -> None:
     field = node.add("message", f"{len(text)} characters of base64", "http.query.message")
     deviations = Deviations()
     try:
-        octets = decode_message(text, deviations)
+        octets = decode_message(text.encode("ascii", "replace").decode("ascii"), deviations)
     except MalformedMessage:
         octets, why = decode_loosely(text.encode("latin-1", "replace"))
         field.note("base64-damaged", why)
