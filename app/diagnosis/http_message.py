@@ -91,6 +91,8 @@ def _put_request(parent: Node, message: _Message, inside: Inside) -> None:
     pairs = dict(pair.partition("=")[::2] for pair in reversed(query.split("&")))
     operation = unquote(pairs.get("operation", ""))
     node.add("operation", operation or "(none)")
+    if message.first.endswith("HTTP/1.1") and message.header("host") is None:
+        headers.note("http-host-missing")
     if method.upper() == "POST":
         if not operation:
             node.note("post-without-operation")
