@@ -246,6 +246,17 @@ def test_a_private_key_is_not_shown(world: World) -> None:
         assert len(list(top.walk())) == 3
 
 
+def test_a_challenge_password_is_not_shown_where_its_csr_is_broken() -> None:
+    """Then no reader knows what it is, and it is one all the same."""
+    csr = bytearray(Device().csr())
+    csr[4:5] = b"\x31"
+
+    top = look(bytes(csr))
+
+    assert SECRET not in str([node.value for node in top.walk()])
+    assert all(node.secret for node in top.walk() if SECRET.encode() in bytes(node.octets or b""))
+
+
 def test_base64_in_any_state_is_read(world: World) -> None:
     """It comes out of logs, addresses, mails and terminals."""
     message = Device().message(world.ca)
@@ -389,7 +400,9 @@ def test_the_verb_opens_with_a_key_and_shows_octets(world: World, tmp_path: Path
 
     assert done.code == 0, done.err
     assert "CSR: CN=ipad-17 @0 +" in done.out
+    assert "subject: CN=ipad-17 @11 +20 3012311030" in done.out
     assert SECRET not in done.out
+    assert SECRET.encode().hex() not in done.out
 
 
 def test_the_verb_refuses_in_one_line(tmp_path: Path) -> None:

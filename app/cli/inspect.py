@@ -144,6 +144,8 @@ def _label(node: Node, known: Knowledge, *, as_hex: bool) -> RichText:
 
 def _hex(node: Node) -> str:
     octets = node.octets or b""
+    if node.secret:
+        return "(not shown)"
     return octets.hex() if len(octets) <= _MOST_HEX else f"{octets[:_MOST_HEX].hex()}..."
 
 

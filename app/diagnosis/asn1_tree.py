@@ -3,9 +3,11 @@
 from app.diagnosis.node import Node
 from app.diagnosis.tlv import Tlv, Walk
 from app.diagnosis.words import type_name, value_of
-from ca.asn1 import tags
+from ca.asn1 import tags, writer
+from ca.x509 import oids
 
 _MOST_SHOWN = 400
+_CHALLENGE = writer.oid(oids.CHALLENGE_PASSWORD)
 
 
 def put(parent: Node, name: str, one: Tlv | None, value: str = "", place: str = "") -> Node:
@@ -14,6 +16,8 @@ def put(parent: Node, name: str, one: Tlv | None, value: str = "", place: str = 
         return parent.add(name, value or "(missing)", place)
     node = parent.add(name, value, place)
     node.offset, node.octets = one.start, memoryview(one.buffer)[one.start : one.end]
+    # Whatever holds a challenge password, sound or not.
+    node.secret = one.buffer.find(_CHALLENGE, one.start, one.end) >= 0
     if one.damage:
         node.note("damaged-encoding", f"at offset {one.start}: {one.damage}")
     return node
@@ -62,5 +66,8 @@ def _put_all(parent: Node, one: Tlv, left: list[int]) -> None:
         put_leaf(parent, type_name(one.tag), one)
         return
     node = put(parent, type_name(one.tag), one)
+    if one.children and one.children[0].raw == _CHALLENGE:
+        node.value = "a challenge password, not shown"
+        return
     for child in one.children:
         _put_all(node, child, left)

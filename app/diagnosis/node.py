@@ -33,7 +33,7 @@ class Node:
     """One place of what is inspected.
 
     *place* is the name that findings know it by, empty where none points here. *offset* and *octets* say
-    where it lies in its layer, None where it is not one piece.
+    where it lies in its layer, None where it is not one piece; the octets of a *secret* one are not shown.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Node:
     place: str = ""
     offset: int | None = None
     octets: bytes | memoryview | None = field(default=None, repr=False)
+    secret: bool = False
     children: list["Node"] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
