@@ -26,7 +26,9 @@ _VERBS = {
     "crl": ("crl",),
     "db": ("db",),
     "enroll": ("enroll",),
+    "explain": ("explain",),
     "init": ("init",),
+    "inspect": ("inspect",),
     "log": ("log",),
     "reload": ("reload",),
     "request": ("request",),
@@ -48,7 +50,10 @@ class _Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         modules = [import_module(f"app.cli.{name}") for name in _VERBS.get(cmd_name, ())]
-        return getattr(modules[0], cmd_name) if modules else super().get_command(ctx, cmd_name)
+        if not modules:
+            return super().get_command(ctx, cmd_name)
+        commands = (one for one in vars(modules[0]).values() if isinstance(one, click.Command))
+        return next(one for one in commands if one.name == cmd_name)
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["--help", "-h"]})

@@ -109,6 +109,30 @@ class EnvelopedData:
         fits = unwrapped is not None and len(unwrapped) == self.cipher.key_octets
         return self._open(unwrapped if fits and unwrapped is not None else stand_in)
 
+    def decrypt_for_anybody(self, key: rsa.RSAPrivateKey) -> bytes:
+        """Open the envelope with *key*, tried on every recipient of key transport, whomever it names.
+
+        For a person who has the key. A server must not do so: the work tells what failed.
+
+        Raises:
+            BadAlgorithm: A recipient's key transport is unknown.
+            BadContent: There is no recipient of key transport.
+            EnvelopeUnreadable: None of them opened.
+
+        Ruby: OpenSSL::PKCS7#decrypt(key)
+
+        """
+        recipients = [one for one in self.recipients if isinstance(one, KeyTransRecipient)]
+        if not recipients:
+            raise BadContent("the envelope has no recipient that an RSA key opens")
+        for recipient in recipients:
+            unwrapped = recipient.key_transport.unwrap(key, recipient.encrypted_key)
+            if unwrapped is not None and len(unwrapped) == self.cipher.key_octets:
+                opened = self._sealed.open(unwrapped)
+                if opened is not None:
+                    return opened
+        raise EnvelopeUnreadable(detail="no recipient's key")
+
     def decrypt_with_password(self, password: str, level: CryptoLevel = CryptoLevel.COMPATIBLE) -> bytes:
         """Open the envelope with *password*, tried on the first recipient that takes one.
 

@@ -13,6 +13,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.ocsp import OCSPRequestBuilder, load_der_ocsp_response
 from waitress.adjustments import Adjustments
 
+from app.diagnosis.explain import explain
+from app.diagnosis.inspection import inspect, verdicts
+from app.diagnosis.knowledge import knowledge
+from app.diagnosis.node import PLACES
+from app.diagnosis.opener import Opener
 from app.http.ocsp import decode_path
 from app.http.parser import RequestParser
 from app.http.query import decode_message, parse_query
@@ -39,7 +44,7 @@ from ca.x509.certificate import Certificate, key_identifier
 from ca.x509.general_names import read_general_names
 from ca.x509.name import Name
 from ca.x509.request import UnprovenRequest
-from tests.forging import Forgery
+from tests.forging import Forgery, loosen
 from tests.world import NONCE, NOW, SECRET, Device, World, rsa_key, self_signed, spki
 
 # So many iterations of PBKDF2 take no time.
@@ -260,12 +265,25 @@ def http_request(data: bytes) -> None:
             parse_query(parser.query)
 
 
+def inspection(data: bytes) -> None:
+    """Anything at all, taken apart and told, with a key that opens what is for it."""
+    top = inspect(data, Opener(NOW, world().key, world().ca))
+    verdicts(top, knowledge())
+    if not {node.place for node in top.walk()} <= {"", *PLACES}:
+        raise AssertionError("a place that nobody knows")
+
+
+def explanation(data: bytes) -> None:
+    """Any text, looked up."""
+    explain(data.decode("utf-8", "replace"), knowledge())
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
         *(responder, pki_message, envelope, payload, csr, certificate, names),
         *(asn1, cert_rep, ca_certificates, query, issuer_and_serial, ocsp_request, ocsp_path),
-        *(reply_content, password, http_request),
+        *(reply_content, password, http_request, inspection, explanation),
     )
 }
 
@@ -304,6 +322,25 @@ def seeds(target: str) -> tuple[bytes, ...]:
             post = b"POST /scep HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc"
             chunked = b"POST /scep HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n"
             return head, post, chunked
+        case "inspection":
+            http = (
+                b"GET /scep?operation=PKIOperation&message="
+                + base64.b64encode(message)
+                + b" HTTP/1.0\r\n\r\n"
+            )
+            ber = loosen(message, device().certificate().der)
+            bundle = degenerate([ca.der, _issued()], [_crl()])
+            return (
+                message,
+                http,
+                ber,
+                bundle,
+                device().csr(),
+                _reply(Failure(FailInfo.BAD_REQUEST)),
+                b"AES \nDES3\n",
+            )
+        case "explanation":
+            return b"-67731", b"0x8010002c", b"sscep: wrong (or missing) MIME content type"
         case "ocsp_path":
             return (base64.b64encode(_ocsp_request(None)),)
         case "ca_certificates":

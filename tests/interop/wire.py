@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from .inspected import check_inspection
 from .messages import PkiMessage, read_reply, read_request
 from .server import Server
 
@@ -118,6 +119,8 @@ class Wire(socketserver.ThreadingTCPServer):
             if exchange.operation == "PKIOperation":
                 request = read_request(exchange.message)
                 reply = read_reply(exchange.reply, request, self.server.ca_file)
+                check_inspection(exchange.message, request)
+                check_inspection(exchange.reply, reply)
                 found.append(Operation(exchange.method, request, reply))
         return found
 

@@ -6,6 +6,7 @@ Nothing else in the program calls ``ca.pkcs7``.
 from ca.pkcs7 import SignedData
 from ca.scep.codec.cert_rep import encode_cert_rep
 from ca.scep.codec.client import Expectation, decode_cert_rep, decode_crl_rep, encode_request
+from ca.scep.codec.dissection import open_envelope
 from ca.scep.codec.distribution import (
     NEXT_CERTIFICATES,
     PKI_MESSAGE,
@@ -40,4 +41,5 @@ __all__ = [
     "encode_request",
     "find_addressee",
     "load",
+    "open_envelope",
 ]

@@ -1,0 +1,147 @@
+"""A raw HTTP request or response, taken apart as far as SCEP goes (RFC 8894 4.1)."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from app.diagnosis.attributes import Role
+from app.diagnosis.base64_text import decode_loosely
+from app.diagnosis.node import Node
+from app.http.query import decode_message
+from ca.deviations import Deviations
+from ca.errors import MalformedMessage
+from ca.scep.codec import PKI_MESSAGE
+
+_REQUEST = re.compile(rb"(GET|POST|HEAD|PUT) \S+( HTTP/\d(\.\d)?)?\r?\n", re.IGNORECASE)
+_RESPONSE = re.compile(rb"HTTP/\d(\.\d)? (\d{3})[^\r\n]*\r?\n")
+_SECRETS = {"authorization", "cookie", "set-cookie", "proxy-authorization"}
+_MOST_HEADERS = 100
+# By what the body was found to be.
+_TYPES = {
+    "GetCACaps": "text/plain",
+    "certificate": "application/x-x509-ca-cert",
+    "certificates": "application/x-x509-ca-ra-cert",
+    "CertRep": PKI_MESSAGE,
+}
+Inside = Callable[[Node, bytes, Role], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    first: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The value of the first header of that name, in lower case."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+def is_http(data: bytes) -> bool:
+    """Whether it begins as a request or a response does."""
+    return bool(_REQUEST.match(data) or _RESPONSE.match(data))
+
+
+def put_http(parent: Node, data: bytes, inside: Inside) -> None:
+    """The request or response in words, and what it carries."""
+    message = _split(data)
+    if _RESPONSE.match(data):
+        _put_response(parent, message, inside)
+    else:
+        _put_request(parent, message, inside)
+
+
+def _split(data: bytes) -> _Message:
+    end = re.search(rb"\r?\n\r?\n", data)
+    head, body = (data[: end.start()], data[end.end() :]) if end else (data, b"")
+    first, *lines = head.decode("latin-1").replace("\r\n", "\n").split("\n")
+    pairs = (line.partition(":") for line in lines[:_MOST_HEADERS])
+    headers = [(name.strip(), value.strip()) for name, _, value in pairs]
+    message = _Message(first, headers, body)
+    if "chunked" in (message.header("transfer-encoding") or "").lower():
+        return _Message(first, headers, _unchunk(body))
+    return message
+
+
+def _unchunk(body: bytes) -> bytes:
+    """The octets of the chunks, as many as there are."""
+    found, position = [], 0
+    while size := re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r?\n").match(body, position):
+        length = int(size[1], 16)
+        found.append(body[size.end() : size.end() + length])
+        position = size.end() + length + 2
+        if not length:
+            break
+    return b"".join(found)
+
+
+def _put_headers(node: Node, message: _Message) -> Node:
+    field = node.add("headers", str(len(message.headers)), "http.headers")
+    for name, value in message.headers:
+        field.add(name, "(not shown)" if name.lower() in _SECRETS else value)
+    return field
+
+
+def _put_request(parent: Node, message: _Message, inside: Inside) -> None:
+    node = parent.add("HTTP request", _without_message(message.first), "http.request")
+    headers = _put_headers(node, message)
+    method, _, rest = message.first.partition(" ")
+    query = rest.partition(" ")[0].partition("?")[2]
+    pairs = dict(pair.partition("=")[::2] for pair in reversed(query.split("&")))
+    operation = unquote(pairs.get("operation", ""))
+    node.add("operation", operation or "(none)")
+    if message.first.endswith("HTTP/1.1") and message.header("host") is None:
+        headers.note("http-host-missing")
+    if method.upper() == "POST":
+        if not operation:
+            node.note("post-without-operation")
+        if (kind := message.header("content-type")) != PKI_MESSAGE:
+            headers.note("media-type", kind or "none")
+        if message.body:
+            inside(node, message.body, Role.REQUEST)
+        else:
+            node.note("post-body-empty")
+    elif operation.lower() == "pkioperation":
+        _put_message(node, unquote(pairs.get("message", ""), "latin-1"), inside)
+    elif "message" in pairs:
+        node.add("CA identifier", unquote(pairs["message"]) or "(empty)", "http.query.message")
+
+
+def _without_message(line: str) -> str:
+    """The request line, base64 cut out of it."""
+    return re.sub(r"(message=)[^& ]{40,}", r"\1...", line)
+
+
+def _put_message(node: Node, text: str, inside: Inside) -> None:
+    field = node.add("message", f"{len(text)} characters of base64", "http.query.message")
+    deviations = Deviations()
+    try:
+        octets = decode_message(text.encode("ascii", "replace").decode("ascii"), deviations)
+    except MalformedMessage:
+        octets, why = decode_loosely(text.encode("latin-1", "replace"))
+        field.note("base64-damaged", why)
+    field.take(deviations)
+    inside(field, octets, Role.REQUEST)
+
+
+def _put_response(parent: Node, message: _Message, inside: Inside) -> None:
+    node = parent.add("HTTP response", message.first, "http.response")
+    headers = _put_headers(node, message)
+    status = message.first.split()[1]
+    if status.startswith("3"):
+        node.note("http-redirect", message.header("location") or "")
+    elif not status.startswith("2"):
+        node.note("http-error", status)
+    if "chunked" in (message.header("transfer-encoding") or "").lower():
+        headers.note("http-chunked-reply")
+    if not message.body:
+        node.add("body", "empty")
+        return
+    inside(node, message.body, Role.ANSWER)
+    found = next((child.place for child in node.children if child.place in _TYPES), "")
+    kind = message.header("content-type")
+    if any(child.place == "base64" for child in node.children):
+        node.note("ca-not-der", "it is PEM or base64")
+    if found and kind != _TYPES[found]:
+        headers.note("http-media-type", f"{kind or 'none'}, and it should be {_TYPES[found]}")
