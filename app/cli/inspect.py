@@ -10,12 +10,12 @@ from rich.tree import Tree
 
 from app.cli.context import Refusal, Workplace, json_option, print_json, read_secret, verb
 from app.cli.explain import finding_json
+from app.clock import utc_now
 from app.diagnosis.finding import Severity
 from app.diagnosis.inspection import MAX_OCTETS, Verdict, inspect, verdicts
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.diagnosis.node import Node
 from app.diagnosis.opener import Opener
-from app.wiring import utc_now
 from app.words import printable
 from ca.algorithms.keys import PrivateKey
 from ca.issuing.key_store import read_private_key
