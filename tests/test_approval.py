@@ -118,14 +118,14 @@ def test_a_rejection_does_not_burn_the_challenge(world: World, device: Device) -
 
 @pytest.mark.databases("sqlite")
 def test_a_rejection_gives_back_nothing_that_was_revoked(world: World, device: Device) -> None:
-    """The number of a revoked challenge is given to the next one, whose uses are its own."""
+    """What it spent is gone, and the uses of the next one are its own."""
     world.enrol(device)
     world.store.transact(lambda repository: repository.revoke_challenge(1))
     number = world.add_challenge("another", uses=1)
 
     restored = desk(world).reject(1, "no")
 
-    assert (number, restored) == (1, None)
+    assert (number, restored) == (2, None)
     assert world.uses_left() == [1]
 
 
