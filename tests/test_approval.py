@@ -116,7 +116,6 @@ def test_a_rejection_does_not_burn_the_challenge(world: World, device: Device) -
     assert world.enrol(Device("right", device.key), transaction_id="t1") == Pending()
 
 
-@pytest.mark.databases("sqlite")
 def test_a_rejection_gives_back_nothing_that_was_revoked(world: World, device: Device) -> None:
     """What it spent is gone, and the uses of the next one are its own."""
     world.enrol(device)
