@@ -201,7 +201,8 @@ def test_a_thousand_idle_connections_cost_a_turn_nothing(opened: ExitStack) -> N
         assert is_open(device)
         device.recv(10_000)
 
-        assert asked(served) < alone + 700
+        # Those that have just come are asked once or twice.
+        assert min(asked(served) for _ in range(5)) < alone + 300
 
 
 def asked(served: Served) -> int:

@@ -1,7 +1,7 @@
 """Statements of the hot path, compiled once and handed to the driver without SQLAlchemy between.
 
 SQLAlchemy writes them; executing one through it costs three times what SQLite needs for it, and an
-enrolment has four.
+enrolment has five, and the audit log two.
 """
 
 from collections import namedtuple
