@@ -37,6 +37,7 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing 
 ROUNDS = int(os.environ.get("SCEPBOX_KILLS", "4"))
 DEVICES = 60
 CONNECTIONS = 8
+PATIENCE_SECONDS = 60
 KEYS = [ec.generate_private_key(ec.SECP256R1()) for _ in range(8)]
 # Signs and opens for all of them.
 DEVICE = Device(signing_time=None)
@@ -213,7 +214,8 @@ def _ask_once(house: House, applicant: Applicant, ca: Certificate) -> None:
 
 def _ask_until_answered(house: House, applicant: Applicant, ca: Certificate) -> None:
     """As a device does that has heard nothing, or that the server is busy."""
-    for _ in range(200):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
         reply = house.ask(applicant.message)
         if reply is not None:
             outcome = applicant.take(reply, ca)
