@@ -120,7 +120,9 @@ class PostgresServer:
     def kill(self) -> None:
         """End its processes without a word, so that the next start has to recover what was written."""
         for pid in (*children(self.process.pid), self.process.pid):
-            os.kill(pid, signal.SIGKILL)
+            # One of them may have ended by itself meanwhile.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._bury()
 
     def _bury(self) -> None:
