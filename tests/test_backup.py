@@ -179,3 +179,20 @@ def test_the_audit_log_says_who_had_the_keys(made: Path, tmp_path: Path) -> None
 
     assert ("backup", "b.zip", "made") in {(one["action"], one["target"], one["outcome"]) for one in entries}
     assert [(one["action"], one["target"]) for one in restored][-1] == ("restore", "b.zip")
+
+
+@pytest.mark.databases
+def test_no_challenge_gets_the_number_of_one_that_is_gone(tmp_path: Path, database_kind: str) -> None:
+    """The audit log that is restored with it names that one."""
+    made, back = tmp_path / "made", tmp_path / "back"
+    make_ca(made)
+    did_here("challenge", "new", "--data", made)
+    did_here("challenge", "revoke", "3", "--data", made)
+    did_here("backup", tmp_path / "b.zip", "--data", made)
+    back.mkdir()
+    url = server().new_database("template0") if database_kind == "postgresql" else ""
+    (back / "scepbox.toml").write_text(settings(url), "utf-8")
+
+    did_here("restore", tmp_path / "b.zip", "--data", back)
+
+    assert "challenge 4: " in here("challenge", "new", "--data", back).err

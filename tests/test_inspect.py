@@ -417,3 +417,9 @@ def test_the_verb_refuses_in_one_line(tmp_path: Path) -> None:
         assert (done.code, done.out) == (2, "")
         assert said in done.err
         assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("octets", [b"", b" \r\n", b"hello there", b"PK\x03\x04\x14\x00\x08\x00"])
+def test_what_is_nothing_of_scep_is_not_in_order(octets: bytes) -> None:
+    """Whoever has kept the wrong bytes looks no further where they are said to be sound."""
+    assert found(octets) == ["nothing-of-scep"]

@@ -250,11 +250,27 @@ def test_revoking_twice_is_refused(world: World) -> None:
     before = kept(world)
     world.now += timedelta(hours=1)
 
-    for reason in (Reason.keyCompromise, Reason.superseded, Reason.certificateHold):
+    for reason in (Reason.unspecified, Reason.superseded, Reason.certificateHold):
         with pytest.raises(RevocationRefused, match=r"revoked already \(2026-06-01 12:00 UTC, superseded\)"):
             do_revoke(world, serial, reason)
     assert kept(world) == before
     assert stored(world, serial).revoked_at == NOW
+
+
+def test_that_the_key_was_stolen_may_be_known_later(world: World) -> None:
+    """What was put out of use or replaced by another has a key as well; the time stands."""
+    serial = issue(world).serial
+    do_revoke(world, serial, Reason.superseded)
+    world.now += timedelta(hours=1)
+
+    do_revoke(world, serial, Reason.keyCompromise)
+
+    assert (stored(world, serial).revoked_at, stored(world, serial).reason) == (NOW, "keyCompromise")
+    (entry,) = x509.load_der_x509_crl(kept(world).der)
+    told = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    assert told is x509.ReasonFlags.key_compromise
+    with pytest.raises(RevocationRefused, match="revoked already"):
+        do_revoke(world, serial, Reason.keyCompromise)
 
 
 def test_a_hold_can_be_taken_back(world: World) -> None:

@@ -78,7 +78,7 @@ class _Inspection:
     def _put(self, parent: Node, data: bytes, role: Role) -> None:
         text = data.strip(_SPACE)
         if not text:
-            parent.add("nothing", "empty")
+            parent.add("nothing", "empty", "asn1").note("nothing-of-scep")
         elif is_http(text):
             put_http(parent, data.lstrip(_SPACE), self.inside)
         elif b"-----BEGIN " in text and (blocks := find_blocks(text)):
@@ -94,7 +94,9 @@ class _Inspection:
             self._put_asn1(parent, data, role)
         else:
             shown = text[:200].decode("utf-8", "replace") if text.isascii() else data[:64].hex()
-            parent.add("unknown", f"neither ASN.1 nor anything else that SCEP has: {shown}")
+            what = f"neither ASN.1 nor anything else that SCEP has: {shown}"
+            unknown = parent.add("unknown", what, "asn1")
+            unknown.note("nothing-of-scep")
 
     def _put_base64(self, parent: Node, name: str, text: bytes, role: Role) -> None:
         octets, damage = decode_loosely(text)

@@ -13,7 +13,10 @@ from app.store.keys import ContentKey, WrongSecret
 from app.store.rows import to_seconds
 from ca.asn1 import Asn1Error
 from ca.errors import BadAlgorithm
+from ca.issuing.authority import issuer_key
 from ca.issuing.crl import issuer_id
+from ca.issuing.reasons import Reason
+from ca.profiles import search_name, subject_key
 from ca.x509.certificate import Certificate, key_id
 
 _cert, _crl, _held, _notification = tables.certificate, tables.crl, tables.held, tables.notification
@@ -71,15 +74,22 @@ def _check_certificate(row: Any, issuers: dict[bytes, list[x509.Certificate]]) -
             "subject_alt_names": json.dumps(tuple(map(str, read.subject_alt_names))),
             "not_before": to_seconds(read.not_valid_before),
             "not_after": to_seconds(read.not_valid_after),
+            "name": search_name(read.subject, read.subject_alt_names),
         }
         if row.key_id is not None:
             told["key_id"] = key_id(read.spki)
+        if row.subject_key is not None:
+            told["subject_key"] = subject_key(row.profile, read.subject, read.subject_alt_names)
+        if row.revoked_at is not None:
+            told["issuer_key"] = issuer_key(read)
     except (Asn1Error, BadAlgorithm, ValueError, TypeError) as error:
         yield f"it cannot be read: {error}"
         return
     for name, value in told.items():
         if getattr(row, name) != value:
             yield f"its {name} is not that of its row"
+    if (row.revoked_at is None) != (row.reason is None) or row.reason not in (None, *Reason.__members__):
+        yield "its reason is none for which it can be revoked"
     candidates = issuers.get(read.issuer_der, [])
     if not candidates:
         yield "no CA in the folder has issued it"

@@ -1,5 +1,6 @@
 """Filling a database that has nothing in it with rows from elsewhere: with all of them, or with none."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -16,6 +17,10 @@ from ca.errors import StoreUnavailable
 
 _VERSION = "alembic_version"
 _IN_ORDER = "audit_in_order"
+
+
+# In "challenge 12" and "challenges 5 to 104".
+_NUMBER = re.compile("[0-9]+")
 
 
 class Filling:
@@ -82,6 +87,28 @@ class Filling:
                 self._set_sequence(name)
             # Its plans would be those for empty tables until it looks by itself.
             self._connection.execute(text("ANALYZE"))
+        self._number_challenges_after(self._last_challenge())
+
+    def _last_challenge(self) -> int:
+        """The highest number that any challenge ever had, which may be gone: the audit log names it."""
+        told = "SELECT target FROM audit WHERE target LIKE 'challenge%'"
+        numbers = [
+            int(one) for target in self._connection.scalars(text(told)) for one in _NUMBER.findall(target)
+        ]
+        spent = self._connection.scalar(text("SELECT max(challenge_id) FROM request"))
+        there = self._connection.scalar(text("SELECT max(id) FROM challenge"))
+        return max((*numbers, spent or 0, there or 0))
+
+    def _number_challenges_after(self, last: int) -> None:
+        if not last:
+            return
+        if self._connection.dialect.name == "postgresql":
+            say = "SELECT setval(pg_get_serial_sequence('challenge', 'id'), :last)"
+            self._connection.execute(text(say), {"last": last})
+        else:
+            self._connection.execute(text("DELETE FROM sqlite_sequence WHERE name = 'challenge'"))
+            say = "INSERT INTO sqlite_sequence (name, seq) VALUES ('challenge', :last)"
+            self._connection.execute(text(say), {"last": last})
 
     def _set_sequence(self, name: str) -> None:
         for column in inspect(self._connection).get_pk_constraint(name)["constrained_columns"]:

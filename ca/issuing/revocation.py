@@ -28,7 +28,8 @@ def revoke(
     The CRL is that of whichever of the *authorities*, today's and former ones, issued it.
 
     ``certificateHold`` is a revocation that can be taken back: ``removeFromCRL`` does that, and any
-    other reason makes it final, from the time of the hold on.
+    other reason makes it final, from the time of the hold on. Whatever the reason was, it may turn out
+    later that the key was stolen.
 
     Raises:
         RevocationRefused: It is revoked already, was never on hold, or is another CA's.
@@ -41,8 +42,8 @@ def revoke(
     write_crl = publish_crl
     if reason is Reason.removeFromCRL:
         done = repository.release_certificate(stored.serial, _HOLD)
-    elif stored.reason == _HOLD and reason is not Reason.certificateHold:
-        done = repository.change_reason(stored.serial, _HOLD, reason.name)
+    elif stored.reason is not None and _may_become(Reason[stored.reason], reason):
+        done = repository.change_reason(stored.serial, stored.reason, reason.name)
     else:
         done = repository.revoke_certificate(stored.serial, now, reason.name, issuer.issuer_key)
         # Nothing that stands on the CRL changes.
@@ -50,6 +51,12 @@ def revoke(
     if not done:
         raise RevocationRefused(_objection(stored, reason))
     write_crl(issuer, repository, now, crl_lifetime)
+
+
+def _may_become(before: Reason, reason: Reason) -> bool:
+    if before is Reason.certificateHold:
+        return reason is not before
+    return reason is Reason.keyCompromise and reason is not before
 
 
 def _objection(stored: StoredCertificate, reason: Reason) -> str:
