@@ -59,7 +59,7 @@ class Desk:
         def work(repository: SqlRepository) -> StoredCertificate | None:
             found = repository.find_certificate(serial)
             if found is not None:
-                why = Reason.keyCompromise
+                why = Reason.cessationOfOperation
                 revoke(found, why, self._authorities, repository, utc_now(), self._lifetime)
                 entry = decision("revoke", f"certificate {found.serial}", why.name, found.subject)
                 repository.add_audit(entry)
