@@ -210,7 +210,7 @@ def test_a_damaged_file_lets_nobody_in(site: Site, content: bytes) -> None:
         pytest.param({"Sec_Fetch_Site": "cross-site"}, 403, id="another site"),
         pytest.param({"Sec_Fetch_Site": "same-site"}, 403, id="another port or subdomain"),
         pytest.param({"Origin": "http://evil.example"}, 403, id="an older browser"),
-        pytest.param({"Origin": "null"}, 403, id="a sandbox"),
+        pytest.param({"Origin": "null"}, 403, id="a frame of no origin"),
         pytest.param({"Origin": "http://127.0.0.1:1"}, 403, id="another service of this machine"),
         pytest.param({"Referer": "http://evil.example/page"}, 403, id="a picture over plain HTTP"),
         pytest.param({"Content_Type": "application/x-www-form-urlencoded"}, 415, id="a form"),

@@ -13,6 +13,7 @@ from ca.scep import oids as scep_oids
 from ca.x509 import oids
 from ca.x509.name import Name
 
+# As ca.pkcs7 has them, which is the codec's alone to speak (tests/test_architecture.py).
 DATA = "1.2.840.113549.1.7.1"
 SIGNED_DATA = "1.2.840.113549.1.7.2"
 ENVELOPED_DATA = "1.2.840.113549.1.7.3"
