@@ -20,6 +20,7 @@ from ca.issuing.key_store import encode_private_key
 from ca.issuing.reasons import Reason
 from ca.ports import Peer, StoredCertificate
 from ca.scep import codec
+from ca.scep.codec.queries import decode_issuer_and_serial_number
 from ca.scep.messages import (
     CrlSuccess,
     Failure,
@@ -74,7 +75,7 @@ def ask(
     if message_type is GET_CRL:
         expected = codec.Expectation(transaction, (world.ca,))
         return codec.decode_crl_rep(reply, expected, device.certificate(), device.key, Deviations())
-    named = named or IssuerAndSerialNumber(world.ca.subject, int(payload[-16:].hex(), 16))
+    named = named or decode_issuer_and_serial_number(payload, Deviations())
     expected = codec.Expectation(transaction, (world.ca,), named=named)
     return codec.decode_cert_rep(reply, expected, device.certificate(), device.key, Deviations())
 
