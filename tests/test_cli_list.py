@@ -78,7 +78,9 @@ def test_names_by_their_beginning(data: Path) -> None:
     assert listed(data, "--name", "IPAD-01") == [f"a01{number}" for number in range(10)]
     assert listed(data, "--name", "ipad-01", "--expiring", "12d", "--after", "a010") == ["a011"]
     assert listed(data, "--name", "pad") == []
-    assert listed(data, "--profile", "lan") == []
+    unknown = run("cert", "list", "--json", "--profile", "lan", "--data", data)
+    assert (json.loads(unknown.out), unknown.code) == ([], 0)
+    assert "there is no profile 'lan' in the settings; there are: default" in unknown.err
     assert listed(data, "--profile", "default", "--limit", "1") == ["a000"]
 
 

@@ -262,6 +262,16 @@ def test_the_verb_finds_what_the_server_would_stumble_over(data: Path, service: 
     assert answers(service, "vpn") == {404}
 
 
+def test_the_verb_tells_what_can_hardly_be_meant(data: Path) -> None:
+    """As the start does, and where the person looks who changed it."""
+    write(data, "[profiles.vpn]\nvalid_until = 2020-01-01")
+
+    done = run("reload", "--data", data)
+
+    assert done.code == 0
+    assert "warning: profiles.vpn.valid_until: 2020-01-01 is over" in done.err
+
+
 def kill_workers(service: Service) -> None:
     """Have every worker replaced."""
     before = set(children(service.process.pid))

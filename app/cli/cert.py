@@ -99,6 +99,9 @@ def list_(
     last = place.read(print_them)
     if last:
         say(f"there are more: go on with --after {last}, or have --limit or --json list them")
+    # One that is gone may have certificates all the same.
+    if profile and profile not in (names := place.config.build_profiles()):
+        say(f"note: there is no profile {profile!r} in the settings; there are: {', '.join(names)}")
 
 
 @cert.command()

@@ -3,7 +3,9 @@
 import click
 
 from app.cli.context import Refusal, Workplace, say, verb
+from app.clock import utc_now
 from app.config import Config, ConfigError
+from app.config.oddities import find_oddities
 from app.decisions import decision
 from app.hints import command
 from app.settings import ReloadMark, check_and_mark, find_changed
@@ -34,6 +36,8 @@ def reload(place: Workplace) -> None:
     )
     for one in elsewhere:
         say(f"note: unless the server's environment has it, it goes on with what it had: {one}")
+    for oddity in find_oddities(config, utc_now()):
+        say(f"warning: {oddity}")
     what = f"{path} is in order" if path else "there is no settings file, and the defaults count"
     say(f"{what}; the server of {place.folder.path} takes it in at its next request")
     say("the server's log names what has changed, and what waits for the next start")
