@@ -8,6 +8,7 @@ import pytest
 
 from tests.databases import POSTGRESQL, SQLITE, stop_servers, taking_turns
 from tests.outcomes import LAST, OUTCOMES, Outcomes
+from tests.starting import stop_starter
 from tests.world import Device, World
 
 HERE = Path(__file__).parent
@@ -32,8 +33,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """End the database servers of this process."""
+    """End what this process started for all its tests."""
     stop_servers()
+    stop_starter()
 
 
 @pytest.fixture

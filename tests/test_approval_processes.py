@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from ca.scep.codec import decode_ca_certificates
 from ca.scep.messages import MessageType, Outcome, Pending
 from ca.x509.certificate import Certificate
-from tests.command_line import CLEAN, Service, command, did, run, serving
+from tests.command_line import CLEAN, Service, command, did, run, serving, start
 from tests.waiting import names_of
 from tests.world import Device, certificate_of, rsa_key
 
@@ -120,13 +120,8 @@ def test_what_waits_survives_kill_9(data: Path, device: Device) -> None:
     """Section 8: on the disk before the reply, approved while nobody serves, fetched after."""
     log = data.parent / "killed.log"
     with log.open("w") as stderr:
-        process = subprocess.Popen(
-            command("--data", data, "--listen", "127.0.0.1:0", "--workers", 1),
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env=CLEAN,
-        )
+        words = ("--data", data, "--listen", "127.0.0.1:0", "--workers", 1)
+        process = start(*words, stdout=subprocess.PIPE, stderr=stderr)
     assert process.stdout
     with process.stdout as stdout:
         service = Service(stdout.readline().removeprefix("ready: ").strip(), process, log, "")

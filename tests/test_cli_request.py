@@ -13,7 +13,7 @@ import pytest
 from app.clock import utc_now
 from app.data_folder import DataFolder
 from app.store import StoreKeys, open_store
-from tests.command_line import CLEAN, Service, command, did, run, serving
+from tests.command_line import Service, did, run, serving, start
 
 MANUAL = (
     '[profiles.default]\napproval = "manual"\nchallenge = "none"\n'
@@ -56,9 +56,7 @@ def _enrol(url: str, out: Path, *options: object, stdin: str = "") -> None:
 def _waiting(url: str, out: Path, common_name: str) -> subprocess.Popen[str]:
     """Ask, and wait for whoever decides."""
     options = ("--subject", f"CN={common_name}", "--out", out, "--interval", 0.1, "--max-polls", 300)
-    return subprocess.Popen(
-        command("enroll", url, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN
-    )
+    return start("enroll", url, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def _await_request(data: Path, subject: str) -> int:
