@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copytree
 from urllib.request import Request, urlopen
 
 import pytest
@@ -27,10 +28,10 @@ MANUAL = '[profiles.default]\napproval = "manual"\nchallenge = "none"\n'
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(made_ca: Path, tmp_path: Path) -> Path:
     """A CA whose every certificate a person approves."""
     data = tmp_path / "data"
-    did("init", "--data", data)
+    copytree(made_ca, data)
     (data / "scepbox.toml").write_text(MANUAL)
     return data
 

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -22,10 +23,10 @@ MANUAL = (
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(made_ca: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CA whose every certificate a person approves; at /scep/password a challenge is asked for too."""
     data = tmp_path_factory.mktemp("approval") / "data"
-    did("init", "--data", data)
+    copytree(made_ca, data)
     (data / "scepbox.toml").write_text(MANUAL)
     return data
 
