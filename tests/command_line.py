@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.request import urlopen
 
+from tests.starting import CAN_COPY, Copy
 from tests.world import ROOT
 
 # What the machine of the tester has set must not reach the program.
@@ -33,19 +35,16 @@ def run(
     inside: Sequence[str] = (),
 ) -> Done:
     """Run a verb to its end; *inside* is a command that runs the command it is given."""
-    done = subprocess.run(
-        [*inside, *command(*arguments)],
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        # "\udcff" is the octet FF: what is no text can be given and is shown.
-        errors="surrogateescape",
-        env={**CLEAN, **(environment or {})},
-        cwd=cwd,
-        timeout=60,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    pipe = subprocess.PIPE
+    with start(
+        *arguments, environment=environment, cwd=cwd, inside=inside, stdin=pipe, stdout=pipe, stderr=pipe
+    ) as process:
+        try:
+            out, err = process.communicate(stdin, timeout=60)
+        except BaseException:
+            process.kill()
+            raise
+    return Done(process.returncode, out, err)
 
 
 def did(*arguments: object, stdin: str = "") -> str:
@@ -85,12 +84,8 @@ def serving(
     *inside* is a command that becomes the command it is given.
     """
     with log.open("w") as stderr:
-        process = subprocess.Popen(
-            [*inside, *command(*arguments)],
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env={**CLEAN, **(environment or {})},
+        process = start(
+            *arguments, environment=environment, inside=inside, stdout=subprocess.PIPE, stderr=stderr
         )
     assert process.stdout
     with process.stdout as stdout:
@@ -107,6 +102,35 @@ def serving(
             service.code = process.wait(timeout=30)
 
 
+def start(
+    *arguments: object,
+    environment: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    inside: Sequence[str] = (),
+    stdin: int | IO[str] | None = None,
+    stdout: int | IO[str] | None = None,
+    stderr: int | IO[str] | None = None,
+) -> subprocess.Popen[str]:
+    """Start a verb with these streams, of text.
+
+    Where that can be, the process is a copy of one that has loaded the application (tests/starting.py):
+    what Python itself or a library looks for as it starts, and another program, need a start from nothing.
+    """
+    ours = all(name.startswith("SCEPBOX_") for name in environment or {})
+    popen = Copy if CAN_COPY and ours and not inside else subprocess.Popen[str]
+    return popen(
+        [*inside, *command(*arguments)],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        encoding="utf-8",
+        # "\udcff" is the octet FF: what is no text can be given and is shown.
+        errors="surrogateescape",
+        env={**CLEAN, **(environment or {})},
+        cwd=cwd,
+    )
+
+
 def command(*arguments: object) -> list[str]:
-    """The command line of a verb."""
+    """The command line of a verb, for who starts Python anew."""
     return [sys.executable, str(ROOT / "run.py"), *map(str, arguments)]

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import did
 from tests.databases import POSTGRESQL, SQLITE, stop_servers, taking_turns
 from tests.outcomes import LAST, OUTCOMES, Outcomes
+from tests.starting import stop_starter
 from tests.world import Device, World
 
 HERE = Path(__file__).parent
@@ -32,8 +34,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """End the database servers of this process."""
+    """End what this process started for all its tests."""
     stop_servers()
+    stop_starter()
+
+
+@pytest.fixture(scope="session")
+def made_ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder as ``init`` makes it, to be copied: its key takes longest of what a server needs."""
+    data = tmp_path_factory.mktemp("made") / "data"
+    did("init", "--data", data)
+    return data
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from app.admin.attempts import MOST_WAITING, WRONG_A_MINUTE, Attempts
 from app.admin.gate import Credentials, read_credentials
 from app.admin.password import REMEMBERED_SECONDS, AdminPassword, make_password, write_password
 from tests.admin_site import PASSWORD, Site, login, opened, set_password
-from tests.command_line import did, run
+from tests.command_line import run
 from tests.test_http import insist_plain
 from tests.world import World
 
@@ -340,10 +341,10 @@ def test_whatever_the_header_is_it_is_credentials_or_none(header: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(made_ca: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a CA."""
     data = tmp_path_factory.mktemp("home") / "data"
-    did("init", "--data", data)
+    copytree(made_ca, data)
     return data
 
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from shutil import copytree
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,7 +16,7 @@ from app.cli.context import Refusal
 from app.config.sections import ServerSection
 from app.http.server import bind
 from tests.admin_site import login, set_password
-from tests.command_line import did, run, serving
+from tests.command_line import run, serving
 from tests.processes import children
 from tests.test_reload import ask, await_
 
@@ -23,9 +24,9 @@ DEFAULT_PORT = 8081
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(made_ca: Path, tmp_path: Path) -> Path:
     """A data folder with a CA."""
-    did("init", "--data", tmp_path / "data")
+    copytree(made_ca, tmp_path / "data")
     return tmp_path / "data"
 
 

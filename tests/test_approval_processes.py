@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copytree
 from urllib.request import Request, urlopen
 
 import pytest
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from ca.scep.codec import decode_ca_certificates
 from ca.scep.messages import MessageType, Outcome, Pending
 from ca.x509.certificate import Certificate
-from tests.command_line import CLEAN, Service, command, did, run, serving
+from tests.command_line import CLEAN, Service, command, did, run, serving, start
 from tests.waiting import names_of
 from tests.world import Device, certificate_of, rsa_key
 
@@ -27,10 +28,10 @@ MANUAL = '[profiles.default]\napproval = "manual"\nchallenge = "none"\n'
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(made_ca: Path, tmp_path: Path) -> Path:
     """A CA whose every certificate a person approves."""
     data = tmp_path / "data"
-    did("init", "--data", data)
+    copytree(made_ca, data)
     (data / "scepbox.toml").write_text(MANUAL)
     return data
 
@@ -120,13 +121,8 @@ def test_what_waits_survives_kill_9(data: Path, device: Device) -> None:
     """Section 8: on the disk before the reply, approved while nobody serves, fetched after."""
     log = data.parent / "killed.log"
     with log.open("w") as stderr:
-        process = subprocess.Popen(
-            command("--data", data, "--listen", "127.0.0.1:0", "--workers", 1),
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env=CLEAN,
-        )
+        words = ("--data", data, "--listen", "127.0.0.1:0", "--workers", 1)
+        process = start(*words, stdout=subprocess.PIPE, stderr=stderr)
     assert process.stdout
     with process.stdout as stdout:
         service = Service(stdout.readline().removeprefix("ready: ").strip(), process, log, "")

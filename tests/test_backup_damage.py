@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 import zipfile
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from sqlalchemy import create_engine, text
 
 from app.store.locks import _number_of
 from tests.backing_up import ANY_PORT, assert_refused, did_here, here, make_ca, settings, sqlite_of
-from tests.command_line import CLEAN, command, run
+from tests.command_line import run, start
 from tests.databases import server
 
 _Parts = dict[str, bytes]
@@ -198,7 +197,7 @@ def test_a_restore_that_was_killed_leaves_nothing_to_start_on(backup: Path, tmp_
     with engine.begin() as connection:
         # Who makes tables waits for this, and the restore has gathered its files by then.
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_number_of(b'migration')})"))
-        restoring = subprocess.Popen(command("restore", backup, "--data", data), env=CLEAN)
+        restoring = start("restore", backup, "--data", data)
         waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
         end = time.monotonic() + 50
         while not connection.scalar(waiting):

@@ -19,10 +19,10 @@ from tests.world import NOW
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(made_ca: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CA with one challenge password of its operator's own."""
     home = tmp_path_factory.mktemp("import")
-    did("init", "--data", home / "data")
+    shutil.copytree(made_ca, home / "data")
     (home / "data" / "scepbox.toml").write_text("[profiles.wifi]\n")
     secret = ("--secret", "-", "--uses", "unlimited", "--valid", "forever")
     run("challenge", "new", "--data", home / "data", *secret, stdin="taken\n")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -17,7 +18,7 @@ import pytest
 
 from app.cli.context import print_table
 from app.cli.main import DEBUG, main, top
-from tests.command_line import CLEAN, did, run, serving
+from tests.command_line import CLEAN, command, did, run, serving
 from tests.world import ROOT
 
 # The interpreter outside of any virtual environment.
@@ -209,6 +210,19 @@ def test_help_is_had_everywhere() -> None:
     """For the whole, for a group and for a verb."""
     for words in ((), ("challenge",), ("challenge", "new")):
         assert "Usage: run.py" in did(*words, "--help")
+
+
+def test_each_verb_loads_by_itself_all_that_it_needs() -> None:
+    """Python is started anew for each: in the copies that other tests make, all modules are there already."""
+
+    def ask(verb: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command(verb, "--help"), capture_output=True, text=True, env=CLEAN, check=False)
+
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(ask, top.list_commands(click.Context(top))))
+
+    assert len(ended) > 15
+    assert [one.stderr for one in ended if one.returncode or one.stderr] == []
 
 
 def test_version_names_what_it_runs_on() -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -25,10 +26,10 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(made_ca: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a challenge password that any number of devices may use."""
     folder = tmp_path_factory.mktemp("enroll") / "data"
-    did("init", "--data", folder)
+    copytree(made_ca, folder)
     (folder / "scepbox.toml").write_text(SETTINGS)
     forever = ("--secret", "-", "--uses", "unlimited", "--valid", "forever")
     said = did("challenge", "new", "--data", folder, *forever, stdin=f"{STATIC}\n")

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pytest
 
 from ca.issuing.key_store import encode_private_key
-from tests.command_line import Done, did, run
+from tests.command_line import Done, run
 from tests.world import ROOT, rsa_key
 
 ANY_PORT = ("--listen", "127.0.0.1:0")
@@ -21,10 +21,10 @@ STDIN = {"a secret that is no text": f"{NO_TEXT}\n"}
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(made_ca: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a CA, to be copied and broken."""
     folder = tmp_path_factory.mktemp("home")
-    did("init", "--data", folder / "data")
+    shutil.copytree(made_ca, folder / "data")
     return folder / "data"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from app.clock import utc_now
 from app.data_folder import DataFolder
 from app.store import StoreKeys, open_store
-from tests.command_line import CLEAN, Service, command, did, run, serving
+from tests.command_line import Service, did, run, serving, start
 
 MANUAL = (
     '[profiles.default]\napproval = "manual"\nchallenge = "none"\n'
@@ -22,10 +23,10 @@ MANUAL = (
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(made_ca: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CA whose every certificate a person approves; at /scep/password a challenge is asked for too."""
     data = tmp_path_factory.mktemp("approval") / "data"
-    did("init", "--data", data)
+    copytree(made_ca, data)
     (data / "scepbox.toml").write_text(MANUAL)
     return data
 
@@ -56,9 +57,7 @@ def _enrol(url: str, out: Path, *options: object, stdin: str = "") -> None:
 def _waiting(url: str, out: Path, common_name: str) -> subprocess.Popen[str]:
     """Ask, and wait for whoever decides."""
     options = ("--subject", f"CN={common_name}", "--out", out, "--interval", 0.1, "--max-polls", 300)
-    return subprocess.Popen(
-        command("enroll", url, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN
-    )
+    return start("enroll", url, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def _await_request(data: Path, subject: str) -> int:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -29,9 +30,9 @@ GET = GET_CA_CERT + b"\r\n"
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(made_ca: Path, tmp_path: Path) -> Path:
     """A CA."""
-    did("init", "--data", tmp_path / "data")
+    copytree(made_ca, tmp_path / "data")
     return tmp_path / "data"
 
 

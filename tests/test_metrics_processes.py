@@ -4,6 +4,7 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -21,10 +22,10 @@ AT_ONCE = 12
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(made_ca: Path, tmp_path: Path) -> Path:
     """A CA with one challenge password without limit."""
     data = tmp_path / "data"
-    did("init", "--data", data)
+    copytree(made_ca, data)
     forever = ("--uses", "unlimited", "--valid", "forever")
     did("challenge", "new", "--data", data, "--secret", "-", *forever, stdin=SECRET)
     return data

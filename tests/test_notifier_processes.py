@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
 from app.data_folder import DataFolder
 from app.store import StoreKeys, open_store
 from tests.applicants import failed
-from tests.command_line import did, run, serving
+from tests.command_line import run, serving
 from tests.services import Reply, Service, running
 from tests.webhooks import SECRET, is_genuine
 
@@ -27,10 +28,10 @@ def receiver() -> Iterator[Service]:
 
 
 @pytest.fixture
-def data(tmp_path: Path, receiver: Service) -> Path:
+def data(made_ca: Path, tmp_path: Path, receiver: Service) -> Path:
     """A server whose validator is *receiver*."""
     data = tmp_path / "data"
-    did("init", "--data", data)
+    copytree(made_ca, data)
     (data / "mdm.secret").write_bytes(SECRET + b"\n")
     (data / "mdm.secret").chmod(0o600)
     (data / "scepbox.toml").write_text(

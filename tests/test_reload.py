@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
+from shutil import copytree
 from threading import Event
 from urllib.parse import urlsplit
 
@@ -38,10 +39,10 @@ DEVICES = 4
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(made_ca: Path, tmp_path: Path) -> Path:
     """A CA with one challenge password without limit, and an administrator."""
     data = tmp_path / "data"
-    did("init", "--data", data)
+    copytree(made_ca, data)
     forever = ("--uses", "unlimited", "--valid", "forever")
     did("challenge", "new", "--data", data, "--secret", "-", *forever, stdin=SECRET)
     set_password(data)

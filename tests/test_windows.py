@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import copytree
 from urllib.request import Request, urlopen
 
 import pytest
@@ -63,10 +64,10 @@ class Windows:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+def service(made_ca: Path, tmp_path: Path) -> Iterator[Service]:
     """A server with its administrator's listener."""
     data = tmp_path / "data"
-    did("init", "--data", data)
+    copytree(made_ca, data)
     (data / "scepbox.toml").write_text(SETTINGS)
     did("admin", "password", "--secret", "-", "--data", data, stdin=ADMIN_PASSWORD)
     options = ("--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", 1)

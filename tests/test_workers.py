@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shutil import copytree
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -25,10 +26,10 @@ DEVICES = 24
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(made_ca: Path, tmp_path: Path) -> Path:
     """A CA with one challenge password of one use."""
     data = tmp_path / "data"
-    did("init", "--data", data)
+    copytree(made_ca, data)
     did("challenge", "new", "--data", data, "--secret", "-", stdin="open sesame")
     return data
 

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-RUN = Path(__file__).parents[2] / "run.py"
+from tests import command_line
 
 # The underscore is no character of PrintableString, yet half of the clients write it as one.
 CHALLENGE = "open_sesame"
@@ -92,10 +91,10 @@ def serving(data: Path, settings: str, *init: str, profile: str = "default") -> 
     forever = ("--profile", profile, "--secret", "-", "--uses", "unlimited", "--valid", "forever")
     run(data, "challenge", "new", *forever, stdin=CHALLENGE)
     log = data / "stderr.log"
-    command = _command(data, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "off")
+    words = ("serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--data", data)
     with (
         log.open("w") as stderr,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
+        command_line.start(*words, stdout=subprocess.PIPE, stderr=stderr) as process,
     ):
         try:
             yield _server(data, _ready_url(process, log))
@@ -108,15 +107,7 @@ def serving(data: Path, settings: str, *init: str, profile: str = "default") -> 
 
 def run(data: Path, *arguments: str, stdin: str = "") -> str:
     """Run one verb of the command line to its end and return its standard output."""
-    done = subprocess.run(
-        _command(data, *arguments), input=stdin, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"run.py {' '.join(arguments)}: {done.stderr}"
-    return done.stdout
-
-
-def _command(data: Path, *arguments: str) -> list[str]:
-    return [sys.executable, str(RUN), *arguments, "--data", str(data)]
+    return command_line.did(*arguments, "--data", data, stdin=stdin)
 
 
 def _ready_url(process: subprocess.Popen[str], log: Path) -> str:

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,35 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     peers.require(peers.OPENSSL)
     with serving(tmp_path_factory.mktemp("approval"), SETTINGS) as server:
         yield server
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A scepclient that runs, and where it keeps its key and its certificate."""
+
+    wire: Wire
+    home: Path
+    process: subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def asking(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Asking]]:
+    """Two scepclients, one approved and one rejected; half a minute goes by until they ask again.
+
+    They begin before all tests here, so that nobody has to wait for that.
+    """
+    if peers.missing(peers.SCEPCLIENT):
+        yield []
+        return
+    names = ("lucky", "hapless")
+    waiting = [_scepclient(Wire(server), tmp_path_factory.mktemp(name), name) for name in names]
+    server.approve("lucky")
+    server.reject("hapless")
+    yield waiting
+    for one in waiting:
+        one.process.kill()
+        one.process.communicate()
+        one.wire.close()
 
 
 @pytest.fixture
@@ -106,35 +136,12 @@ def test_strongswan_polls_until_it_is_rejected(wire: Wire, tmp_path: Path, recor
     record(peers.STRONGSWAN, last, "CertPoll: rejected, shows badRequest")
 
 
-def _scepclient(wire: Wire, home: Path, common_name: str) -> subprocess.Popen[str]:
-    home.mkdir()
+def _scepclient(wire: Wire, home: Path, common_name: str) -> Asking:
     files = ["-private-key", str(home / "key.pem"), "-certificate", str(home / "certificate.pem")]
     asking = ["-challenge", wire.server.challenge, "-cn", common_name, "-organization", "Interop"]
     command = ["scepclient", "-server-url", wire.url, *files, *asking, "-debug"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def test_scepclient_asks_again_until_it_is_decided(server: Server, tmp_path: Path, record: Record) -> None:
-    """It polls by sending its PKCSReq again, every 30 seconds; two of them wait at once here."""
-    peers.require(peers.SCEPCLIENT)
-    good, bad = Wire(server), Wire(server)
-    lucky = _scepclient(good, tmp_path / "lucky", "lucky")
-    unlucky = _scepclient(bad, tmp_path / "unlucky", "hapless")
-
-    server.approve("lucky")
-    server.reject("hapless")
-
-    told, refused = lucky.communicate(timeout=90)[0], unlucky.communicate(timeout=90)[0]
-    assert (lucky.returncode, unlucky.returncode) == (0, 1), told + refused
-    key = tmp_path / "lucky" / "key.pem"
-    check_issued(good, tmp_path / "lucky" / "certificate.pem", key, "lucky", signer_key=key)
-    assert "failInfo: badRequest (2)" in refused
-    assert not (tmp_path / "unlucky" / "certificate.pem").exists()
-    record(peers.SCEPCLIENT, _check(good.operations(), poll=AGAIN, end=SUCCESS), "PKCSReq again: issued")
-    last = _check(bad.operations(), poll=AGAIN, end=FAILURE)
-    record(peers.SCEPCLIENT, last, "PKCSReq again: rejected, shows badRequest")
-    good.close()
-    bad.close()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return Asking(wire, home, process)
 
 
 @pytest.fixture
@@ -222,3 +229,21 @@ def test_a_script_polls_until_it_is_rejected(script: Script, wire: Wire, record:
     assert (answer["pki_status"], answer["fail_info"]) == (FAILURE, "2")
     last = _check(wire.operations(), poll=POLL, end=FAILURE)
     record(script.peer, last, "CertPoll: rejected, reads badRequest")
+
+
+def test_scepclient_asks_again_until_it_is_decided(asking: list[Asking], record: Record) -> None:
+    """It polls by sending its PKCSReq again, every 30 seconds."""
+    peers.require(peers.SCEPCLIENT)
+    good, bad = asking
+
+    told, refused = good.process.communicate(timeout=90)[0], bad.process.communicate(timeout=90)[0]
+
+    assert (good.process.returncode, bad.process.returncode) == (0, 1), told + refused
+    key = good.home / "key.pem"
+    check_issued(good.wire, good.home / "certificate.pem", key, "lucky", signer_key=key)
+    assert "failInfo: badRequest (2)" in refused
+    assert not (bad.home / "certificate.pem").exists()
+    issued = _check(good.wire.operations(), poll=AGAIN, end=SUCCESS)
+    record(peers.SCEPCLIENT, issued, "PKCSReq again: issued")
+    last = _check(bad.wire.operations(), poll=AGAIN, end=FAILURE)
+    record(peers.SCEPCLIENT, last, "PKCSReq again: rejected, shows badRequest")
