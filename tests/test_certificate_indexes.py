@@ -10,8 +10,9 @@ from sqlalchemy import Connection, event, inspect
 
 from app.config import Config
 from app.store.engine import open_engine
-from app.store.keys import StoreKeys
+from app.store.keys import ContentKey, StoreKeys
 from app.store.listing import Wanted
+from app.store.queue import take_timed_out
 from app.store.repository import SqlRepository
 from tests.counting import most
 from tests.policing import ask_for
@@ -121,6 +122,24 @@ def test_old_refusals_are_found_among_many_that_were_issued(world: World, tmp_pa
 
     assert "USING INDEX ix_request_refused" in plan or "USING COVERING INDEX ix_request_refused" in plan
     assert "TEMP B-TREE" not in plan
+
+
+WAITING: dict[str, Find] = {
+    "listed": lambda repository: list(repository.list_requests(NOW, "pending")),
+    "counted for the queue's bound": lambda repository: repository.count_pending("default", "192.0.2.7", NOW),
+    "timed out": lambda repository: take_timed_out(repository._connection, ContentKey(b"x" * 32), NOW),
+}
+
+
+@pytest.mark.parametrize("find", WAITING.values(), ids=WAITING.keys())
+def test_what_waits_is_found_apart_from_what_was_decided(world: World, tmp_path: Path, find: Find) -> None:
+    """Else each request that has to wait costs more with every one before it that a person decided on."""
+    certificate_of(ask_for(world))
+
+    plan = plan_of(tmp_path, find)
+
+    assert "USING INDEX ix_request_pending (decide_by" in plan
+    assert "SCAN" not in plan
 
 
 def plan_of(folder: Path, find: Find) -> str:

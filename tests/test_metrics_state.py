@@ -156,7 +156,7 @@ def test_a_database_that_is_away_is_told_and_counts_go_on(
 COUNTED = (
     ("ix_certificate_not_after", "certificate"),
     ("ix_challenge_usable", "challenge"),
-    ("ix_request_forget_at", "request"),
+    ("ix_request_pending", "request"),
 )
 
 

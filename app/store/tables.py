@@ -170,6 +170,9 @@ for _column in (request.c.same_as, request.c.forget_at):
 # bounded by the queue. No parameter: with one neither database would know its index again.
 REFUSED = and_(request.c.status == literal_column("'refused'"), request.c.forget_at.is_(None))
 Index("ix_request_refused", request.c.id, sqlite_where=REFUSED, postgresql_where=REFUSED)
+# What a person has yet to decide on, apart from what is remembered of the rest. No parameter either.
+PENDING = request.c.status == literal_column("'pending'")
+Index("ix_request_pending", request.c.decide_by, sqlite_where=PENDING, postgresql_where=PENDING)
 
 held = Table(
     "held",

@@ -23,7 +23,8 @@ from ca.x509.certificate import Certificate
 log = logging.getLogger(__name__)
 # How long an answer is good for. Who keeps it that long learns of a revocation that much later.
 ANSWER_LIFETIME = timedelta(hours=1)
-MAX_KEPT = 4096
+# Some 2 KiB each, in every process.
+MAX_KEPT = 1024
 # MD5 tells no issuer from another.
 _DIGESTS = {one.oid: one for one in (digests.SHA1, digests.SHA256, digests.SHA384, digests.SHA512)}
 
