@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from app.client import ClientError
 from app.client.raw import RawAnswer, Sent, exchange
+from app.client.transport import check_address
 from app.diagnosis.knowledge import knowledge
+from app.diagnosis.node import cut
 from app.personas.authorities import Authorities, sort_certificates
 from app.personas.material import Material
 from app.personas.observing import (
@@ -74,7 +76,12 @@ class Stopped(Exception):
 
 @dataclass(slots=True)
 class Conversation:
-    """What was said until now, and what is known from it."""
+    """What was said until now, and what is known from it.
+
+    Raises:
+        ValueError: *url* is no address that could be asked; the text says what is wrong with it.
+
+    """
 
     persona: Persona
     url: str
@@ -86,6 +93,10 @@ class Conversation:
     authorities: Authorities | None = None
     certificate: bytes | None = None
     pending: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse an address that would break a request line."""
+        check_address(self.url)
 
     def run(self, then: Callable[[], str]) -> Session:
         """Do what comes before every request, and *then* the rest."""
@@ -222,4 +233,4 @@ def judge(persona: Persona, stage: Stage, observations: Iterable[Observation]) -
     for one in observations:
         refuses = persona.refuses_at(stage, one.finding, one.where)
         if refuses is not None:
-            yield Verdict(one.finding, one.where, printable(one.detail), refuses)
+            yield Verdict(one.finding, one.where, printable(cut(one.detail)), refuses)
