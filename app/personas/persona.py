@@ -99,7 +99,8 @@ class Message(_Part):
     """How a client writes a pkiMessage.
 
     *ciphers* and *digests* are tried in order: a capability, and what is used where it is listed; the
-    empty one is for whatever is listed. *named_digest* is for a signatureAlgorithm that names its digest.
+    empty one is for whatever is listed. *named_digest* is for a signatureAlgorithm that names its digest;
+    one that *protects* its algorithms signs them too (RFC 6211).
     """
 
     ciphers: Mapping[str, str]
@@ -107,6 +108,7 @@ class Message(_Part):
     key_transport: Literal["PKCS1", "OAEP"] = "PKCS1"
     form: Form = Form.DER
     named_digest: bool = False
+    protects: bool = False
     nonce_octets: int = Field(16, ge=1, le=64)
     transaction: Literal["sha1-upper", "sha1-lower", "md5-upper", "sha256-decimal", "sha1-base64"]
 
