@@ -140,6 +140,20 @@ def test_a_fingerprint_is_held_against_the_ca() -> None:
     assert stopping(wrong) == {"ca-fingerprint"}
 
 
+@pytest.mark.parametrize("name", ["windows", "micromdm"])
+def test_a_fingerprint_is_held_against_the_signer_too(name: str) -> None:
+    """Of these clients it is not known that they look; who gave a fingerprint wants to be sure."""
+    forged = Forgery(signer=OTHER_CA, key=rsa_key(3))
+    with serving(ForgedServer(capabilities=CAPABILITIES, answers=[forged])) as server:
+        sure, unsure = (
+            enrol(PERSONAS[name], server.url, subject=SUBJECT, key=DEVICE_KEY, reach=Reach(fingerprint=pin))
+            for pin in (CA.fingerprint(), None)
+        )
+
+    assert stopping(sure) == {"signer-not-ca"}
+    assert unsure.certificate == issue()
+
+
 def test_an_ra_is_written_to_and_may_sign() -> None:
     """RFC 8894 3.1: with an RA, the envelope is for it, and the reply is its own."""
     usage = x509.KeyUsage(True, False, True, False, False, False, False, False, False)

@@ -206,10 +206,19 @@ class Conversation:
         else:
             request = get_request(wire, self.url, message_query(wire, message))
         reply = observe_reply(self._exchange("PKIOperation", request), asked)
+        if self.reach.fingerprint is not None:
+            self._insist_on_signer(reply)
         self._judge(Stage.CERT_REP, reply.observations)
         if reply.status == PkiStatus.PENDING:
             self._judge(Stage.PENDING, reply.observations)
         return reply
+
+    def _insist_on_signer(self, reply: Reply) -> None:
+        """A person who gave a fingerprint is told of another signer, whether this client looks or not."""
+        for one in reply.observations:
+            if one.finding == "signer-not-ca":
+                self.verdicts.append(Verdict(one.finding, one.where, printable(cut(one.detail)), True))
+                raise Stopped(self._in_words(self.verdicts[-1]))
 
     def _exchange(self, operation: str, request: bytes) -> RawAnswer:
         reach = self.reach
