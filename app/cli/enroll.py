@@ -2,33 +2,29 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.cli.context import NotDone, Refusal, Workplace, read_secret, say, verb
-from app.client import ClientError, Identity, ScepClient, Transport, Unreachable, Unsettled
+from app.cli.context import NotDone, Refusal, Workplace, say, verb
+from app.cli.enroll_as import check_fits, enrol_as
+from app.cli.enroll_request import Keys, Request, again, prepare
+from app.client import ClientError, ScepClient, Transport, Unreachable, Unsettled
 from app.client.client import sleeping
-from app.client.csr import make_csr, make_identity
+from app.client.csr import spki_of
 from app.client.files import keeping, replace_file
 from app.client.trust import read_fingerprint
+from app.personas import PERSONAS, Persona
 from ca.algorithms import ciphers, digests
-from ca.algorithms.keys import PrivateKey
 from ca.issuing.key_store import (
     CLIENT_KEY_TYPES,
     KeyUnusable,
     encode_private_key,
-    generate_key,
-    read_private_key,
 )
-from ca.issuing.root import CaUnusable, encode_pem, read_certificates
+from ca.issuing.root import CaUnusable, encode_pem
 from ca.x509.certificate import Certificate
-from ca.x509.general_names import GeneralName
-from ca.x509.name import Name
 
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 _DIGESTS = ("SHA-1", "SHA-256", "SHA-384", "SHA-512")
@@ -74,6 +70,9 @@ def _check_fingerprint(_: click.Context, __: click.Parameter, text: str | None) 
 @click.option("--get", "by_get", is_flag=True, help="Send by GET.")
 @click.option("--strict", is_flag=True, help="Refuse a server that does not keep to RFC 8894 2.9.")
 @click.option(
+    "--as", "persona", type=click.Choice(sorted(PERSONAS)), help="Ask and judge as this client does."
+)
+@click.option(
     "--interval", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds between polls."
 )
 @click.option("--max-polls", type=click.IntRange(0), default=10, show_default=True)
@@ -95,6 +94,7 @@ def enroll(
     cipher: str | None,
     by_get: bool,
     strict: bool,
+    persona: str | None,
     interval: float,
     max_polls: int,
 ) -> None:
@@ -103,23 +103,29 @@ def enroll(
     A request that is pending, or whose reply was lost, goes on when it is made again with the same
     key: the same command with --key (for a renewal: --new-key) and the key.pem that is there.
     """
+    if persona and (digest or cipher or by_get or strict):
+        raise Refusal("with --as the client chooses: leave out --digest, --cipher, --get and --strict")
+    wait = sleeping(interval, max_polls)
     try:
-        client = ScepClient(
-            Transport(url),
-            fingerprint=fingerprint,
-            digest=digests.BY_NAME[digest] if digest else None,
-            cipher=ciphers.BY_NAME[cipher] if cipher else None,
-            post=False if by_get else None,
-            strict=strict,
-        )
-        request = _prepare(subject, san, challenge, _Keys.load(key, key_type, renew, new_key, rekey=rekey))
-        client.check_server()
-        if fingerprint is None:
-            issuer = client.roles.issuer
-            say(f"CA: {issuer.subject}, SHA-256 fingerprint {issuer.fingerprint()}")
-            say("    not checked: compare it with what the CA itself says, or give that as --fingerprint")
+        transport = Transport(url)
+        request = prepare(subject, san, challenge, Keys.load(key, key_type, renew, new_key, rekey=rekey))
+        if persona:
+            client_key = check_fits(PERSONAS[persona], request.keys.certified, request.keys.renewed)
+            ask = partial(_ask_as, PERSONAS[persona], url, request, client_key, fingerprint, wait)
+        else:
+            client = ScepClient(
+                transport,
+                fingerprint=fingerprint,
+                digest=digests.BY_NAME[digest] if digest else None,
+                cipher=ciphers.BY_NAME[cipher] if cipher else None,
+                post=False if by_get else None,
+                strict=strict,
+            )
+            client.check_server()
+            _tell_unless_checked(client.roles.issuer, fingerprint)
+            ask = partial(_ask, client, request, wait)
         out.mkdir(parents=True, exist_ok=True)
-        issued = _enrol(client, request, out, sleeping(interval, max_polls))
+        issued = _enrol(request, out, ask)
     except Unreachable as error:
         raise Refusal(str(error)) from error
     except ClientError as error:
@@ -132,121 +138,77 @@ def enroll(
         raise Refusal(f"{error.filename}: {error.strerror or error}") from error
     if not issued.subject.matches(request.subject):
         say(f"warning: the certificate is for {issued.subject}, not for {request.subject}")
-    for deviation in client.deviations:
-        say(f"warning: {deviation.place}: {deviation.kind} {deviation.detail} ({deviation.reference})")
     say(f"issued: {issued.subject}, serial {issued.serial_number:x}, until {issued.not_valid_after:%Y-%m-%d}")
     click.echo(str(out / "cert.pem"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    """The key to certify, and whether this run made it; what is to be renewed, if anything."""
-
-    certified: PrivateKey
-    made: bool
-    renewed: Identity | None
-
-    @classmethod
-    def load(
-        cls, key: Path | None, key_type: str, renew: Path | None, new_key: Path | None, *, rekey: bool
-    ) -> "_Keys":
-        old = read_certificates(renew)[0] if renew else None
-        given = read_private_key(key) if key else None
-        if old is None:
-            if rekey or new_key:
-                raise Refusal("--rekey and --new-key go with --renew")
-            return cls(given or generate_key(key_type), given is None, None)
-        if given is None:
-            raise Refusal("--renew needs --key, the key of the certificate to renew")
-        if rekey and new_key:
-            raise Refusal("--rekey makes a key and --new-key brings one: one of them")
-        renewed = Identity(old, given)
-        if rekey:
-            return cls(generate_key(key_type), True, renewed)
-        return cls(read_private_key(new_key) if new_key else given, False, renewed)
+# A certificate, and the CA's with the issuing one first.
+_Issued = tuple[Certificate, tuple[Certificate, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What is asked for, and who signs that."""
-
-    keys: _Keys
-    subject: Name
-    csr: bytes
-    identity: Identity
-    challenge_password: str
-
-
-def _prepare(subject: str | None, san: tuple[str, ...], challenge: str | None, keys: _Keys) -> _Request:
-    password = read_secret(challenge, "challenge password") if challenge else ""
-    old = keys.renewed.certificate if keys.renewed else None
-    name = _subject(subject, old)
-    names = _names(san) or (old.subject_alt_names if old else ())
-    identity = keys.renewed or make_identity(name, keys.certified)
-    if not password and not isinstance(identity.key, rsa.RSAPrivateKey):
-        raise Refusal("a key that is not RSA needs --challenge: the reply is encrypted under that password")
-    csr = make_csr(name, names, keys.certified, password)
-    return _Request(keys, Name.load(name.public_bytes()), csr, identity, password)
-
-
-def _enrol(client: ScepClient, request: _Request, out: Path, wait: Callable[[int], bool]) -> Certificate:
+def _enrol(request: Request, out: Path, ask: Callable[[], _Issued]) -> Certificate:
     """Ask, and write what came; when no certificate did, say how to go on if that is possible."""
     keys = request.keys
     pem = encode_private_key(keys.certified)
     try:
         with keeping(out / "key.pem", pem) if keys.made else nullcontext():
-            issued = _ask(client, request, wait)
+            issued, authorities = _unless_interrupted(ask)
     except Unsettled as error:
-        raise NotDone(f"{error}; to go on, {_again(request, out)}") from error
+        raise NotDone(f"{error}; to go on, {again(request, out)}") from error
     try:
-        replace_file(out / "ca.pem", b"".join(map(encode_pem, client.roles.authorities)))
+        replace_file(out / "ca.pem", b"".join(map(encode_pem, authorities)))
         replace_file(out / "cert.pem", encode_pem(issued))
     except OSError as error:
         why = f"the certificate was issued and could not be written: {error.strerror}"
-        raise Refusal(f"{why}; to get it again, {_again(request, out)}") from error
+        raise Refusal(f"{why}; to get it again, {again(request, out)}") from error
     return issued
 
 
-def _ask(client: ScepClient, request: _Request, wait: Callable[[int], bool]) -> Certificate:
-    spki = _spki(request.keys.certified)
+def _unless_interrupted(ask: Callable[[], _Issued]) -> _Issued:
     try:
-        return client.enrol(
-            request.csr,
-            spki,
-            request.identity,
-            renewal=bool(request.keys.renewed),
-            challenge_password=request.challenge_password,
-            wait=wait,
-        )
+        return ask()
     except KeyboardInterrupt:
         raise Unsettled("interrupted: the server may still grant the request") from None
 
 
-def _again(request: _Request, out: Path) -> str:
-    """How to make the same request once more: with the same key, and so the same transactionID."""
-    if not request.keys.made:
-        return "give the same command again"
-    if request.keys.renewed:
-        return f"give the same command with --new-key {out / 'key.pem'} in place of --rekey"
-    return f"give the same command with --key {out / 'key.pem'}"
-
-
-def _subject(text: str | None, old: Certificate | None) -> x509.Name:
-    if text is not None:
-        try:
-            return Name.from_text(text).for_builder()
-        except ValueError as error:
-            raise Refusal(f"--subject {text!r} is no name such as CN=ipad-17,O=Example: {error}") from error
-    if old is None:
-        raise Refusal("--subject is missing, such as CN=ipad-17,O=Example")
-    return x509.load_der_x509_certificate(old.der).subject
-
-
-def _names(texts: tuple[str, ...]) -> tuple[GeneralName, ...]:
-    return tuple(GeneralName.from_text(text) for text in texts)
-
-
-def _spki(key: PrivateKey) -> bytes:
-    return key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+def _ask(client: ScepClient, request: Request, wait: Callable[[int], bool]) -> _Issued:
+    issued = client.enrol(
+        request.csr,
+        spki_of(request.keys.certified),
+        request.identity,
+        renewal=bool(request.keys.renewed),
+        challenge_password=request.challenge_password,
+        wait=wait,
     )
+    for deviation in client.deviations:
+        say(f"warning: {deviation.place}: {deviation.kind} {deviation.detail} ({deviation.reference})")
+    return issued, client.roles.authorities
+
+
+def _ask_as(
+    persona: Persona,
+    url: str,
+    request: Request,
+    key: rsa.RSAPrivateKey,
+    fingerprint: str | None,
+    wait: Callable[[int], bool],
+) -> _Issued:
+    issued, authorities = enrol_as(
+        persona,
+        url,
+        subject=request.subject,
+        names=request.names,
+        key=key,
+        challenge=request.challenge_password,
+        renewed=request.keys.renewed,
+        fingerprint=fingerprint,
+        wait=wait,
+    )
+    _tell_unless_checked(authorities[0], fingerprint)
+    return issued, authorities
+
+
+def _tell_unless_checked(issuer: Certificate, fingerprint: str | None) -> None:
+    if fingerprint is None:
+        say(f"CA: {issuer.subject}, SHA-256 fingerprint {issuer.fingerprint()}")
+        say("    not checked: compare it with what the CA itself says, or give that as --fingerprint")
