@@ -6,7 +6,9 @@ from app.diagnosis.asn1_tree import put
 from app.diagnosis.node import Node
 from app.diagnosis.tlv import Tlv
 from app.diagnosis.words import (
+    AUTH_ENVELOPED_DATA,
     CONTENT_TYPE,
+    ENVELOPED_DATA,
     MESSAGE_DIGEST,
     hexadecimal,
     oid_name,
@@ -14,11 +16,12 @@ from app.diagnosis.words import (
     type_name,
     value_of,
 )
-from ca.asn1 import tags
+from ca.asn1 import tags, writer
 from ca.errors import FailInfo
 from ca.scep import oids
 from ca.scep.messages import MessageType, PkiStatus
 
+_ENVELOPES = (writer.oid(ENVELOPED_DATA), writer.oid(AUTH_ENVELOPED_DATA))
 _TEXTS = {oids.MESSAGE_TYPE, oids.PKI_STATUS, oids.FAIL_INFO, oids.TRANSACTION_ID}
 _NONCES = {oids.SENDER_NONCE, oids.RECIPIENT_NONCE}
 _VALUES = {
@@ -146,8 +149,17 @@ def judge_attributes(message: Node, content: Node, octets: bytes | None, role: R
             field.note(finding, f"there are {', '.join(there) or 'none'}")
     if role is Role.REPLY:
         _judge_reply(there, content, octets)
-    elif not octets:
-        content.note("envelope-missing")
+    elif not _is_envelope(octets):
+        content.note("envelope-missing", _length(octets))
+
+
+def _is_envelope(octets: bytes | None) -> bool:
+    """Whether content begins as an envelope does."""
+    return any(oid in (octets or b"")[:40] for oid in _ENVELOPES)
+
+
+def _length(octets: bytes | None) -> str:
+    return "there is no content" if octets is None else f"{len(octets)} octets of something else"
 
 
 def _judge_reply(there: dict[str, Node], content: Node, octets: bytes | None) -> None:
@@ -156,8 +168,8 @@ def _judge_reply(there: dict[str, Node], content: Node, octets: bytes | None) ->
     if len(nonces) == 2 and nonces[0] == nonces[1]:
         there["senderNonce"].note("nonce-echoed")
     if status == PkiStatus.SUCCESS:
-        if not octets:
-            content.note("envelope-missing")
+        if not _is_envelope(octets):
+            content.note("envelope-missing", _length(octets))
         return
     if status == PkiStatus.FAILURE:
         why = [there[name].value for name in ("failInfo", "failInfoText") if name in there]
@@ -166,6 +178,9 @@ def _judge_reply(there: dict[str, Node], content: Node, octets: bytes | None) ->
             there["pkiStatus"].note("fail-info-missing")
     elif status == PkiStatus.PENDING:
         there["pkiStatus"].note("pending")
+    else:
+        # Of a status that there is not, nobody knows what goes with it.
+        return
     if octets is None:
         content.note("failure-without-content")
     elif octets:

@@ -60,7 +60,6 @@ CAPABILITY_FAULTS = (
         "Capabilities in lower case",
         Conduct(capabilities=lines(*CAPABILITIES).replace(b"SHA", b"sha")),
         shows="GetCACaps",
-        beside=frozenset({"caps-no-digest"}),
     ),
     Fault(
         "caps-no-post",

@@ -136,7 +136,7 @@ ATTRIBUTE_FAULTS = (
     Fault(
         "id-as-utf8",
         "attribute-type",
-        ("ios", "jscep"),
+        ("jscep",),
         "transactionID as a UTF8String",
         Conduct(attributes=_retyped("transactionID", core.UTF8String)),
         shows="SUCCESS",
@@ -243,7 +243,7 @@ SIGNATURE_FAULTS = (
     Fault(
         "sha1-reply",
         "weak-digest",
-        ("openssl",),
+        (),
         "Replies are signed over SHA-1, whatever the request was",
         Conduct(digest="sha1"),
         shows="SUCCESS",
@@ -251,7 +251,7 @@ SIGNATURE_FAULTS = (
     Fault(
         "unsorted",
         "unsorted-attributes",
-        ("micromdm",),
+        (),
         "The attributes are sent unsorted, and signed sorted",
         Conduct(sorts=False),
         shows="SUCCESS",
@@ -354,7 +354,6 @@ ENVELOPE_FAULTS = (
         "The envelope is for somebody who shares a key with the server",
         Conduct(by_password=True),
         shows="SUCCESS",
-        beside=frozenset({"envelope-not-opened"}),
     ),
     Fault(
         "oaep",
@@ -371,7 +370,7 @@ ENVELOPE_FAULTS = (
         "Single DES in replies, whatever the request was",
         Conduct(cipher="des"),
         shows="SUCCESS",
-        beside=frozenset({"weak-cipher", "reply-cipher-not-mirrored"}),
+        beside=frozenset({"reply-cipher-not-mirrored"}),
     ),
     Fault(
         "aes-256-always",
