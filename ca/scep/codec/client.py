@@ -37,7 +37,7 @@ _NEVER_PENDING = "a query is answered at once or not at all (RFC 8894 4.5, 4.6)"
 
 
 def encode_request(
-    message_type: MessageType,
+    message_type: str,
     payload: bytes,
     transaction: Transaction,
     certificate: Certificate,
@@ -53,7 +53,8 @@ def encode_request(
     """Encrypt *payload* to the CA's *recipient* certificate and sign it with *key*; DER.
 
     *payload* is what the messageType asks for: a PKCS #10, an IssuerAndSubject or an
-    IssuerAndSerialNumber (RFC 8894 3.3). The *signing_time* is now where none is given.
+    IssuerAndSerialNumber (RFC 8894 3.3). A *message_type* that the RFC does not have tries a server.
+    The *signing_time* is now where none is given.
     """
     attributes = {
         oids.MESSAGE_TYPE: text(message_type),
