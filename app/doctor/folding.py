@@ -18,7 +18,7 @@ _ATTRIBUTES = {
     "sender-nonce-missing",
     "fail-info-missing",
 }
-_POSTS = {"http-error", "server-fault", "post-type-demanded", "expect-refused", "http-broken"}
+_POSTS = {"http-error", "server-fault", "post-type-demanded", "expect-refused", "http-answer-broken"}
 # From what is the matter to what follows from it.
 _FOLDED: dict[str, set[str]] = {
     "html-body": {*_CAPABILITIES, "http-media-type", "nothing-of-scep"},
@@ -40,7 +40,7 @@ _FOLDED: dict[str, set[str]] = {
     "post-body-empty": _POSTS,
     "post-refused": _POSTS,
     "challenge-unchecked": {"renewal-open"},
-    "message-type-kills": {"server-fault", "http-broken", "unreachable"},
+    "message-type-kills": {"server-fault", "http-answer-broken", "unreachable"},
 }
 # Beside these, nothing that was seen says anything: the client never came to the server.
 _NEVER_THERE = {"unreachable", "url-wrong", "http-redirect"}

@@ -38,7 +38,7 @@ def _trouble(text: str) -> str:
     """Which finding it is that nothing came."""
     if "certificate is not trusted" in text:
         return "tls-untrusted"
-    return "http-broken" if "answer" in text or "came" in text else "unreachable"
+    return "http-answer-broken" if "answer" in text or "came" in text else "unreachable"
 
 
 def _is_good(exchange: Exchange | None) -> bool:

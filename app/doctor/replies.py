@@ -20,10 +20,10 @@ def judge_answer(exchange: Exchange, seen: Seen) -> Iterator[Found]:
     """Whatever shows in the response alone: its status, its headers, its body layer by layer."""
     answer = Answer(exchange, seen.now)
     if exchange.answer is None:
-        yield Found("http-broken", exchange.step, exchange.sent.trouble)
+        yield Found("http-answer-broken", exchange.step, exchange.sent.trouble)
         return
     if exchange.sent.trouble:
-        yield Found("http-broken", exchange.step, exchange.sent.trouble)
+        yield Found("http-answer-broken", exchange.step, exchange.sent.trouble)
     if not 200 <= exchange.status < 300:
         redirected = 300 <= exchange.status < 400
         yield Found("http-redirect" if redirected else "http-error", exchange.step, _error(answer))
