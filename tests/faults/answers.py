@@ -319,8 +319,8 @@ HTTP_FAULTS = (
     ),
     Fault(
         "operation-kills",
-        "operation-unknown",
-        ("certmonger",),
+        "server-dies",
+        ("everyone",),
         "GetCAChain ends the server",
         Conduct(dies_of_operations=True),
     ),
@@ -355,8 +355,8 @@ HTTP_FAULTS = (
     ),
     Fault(
         "post-dropped",
-        "post-refused",
-        ("ios", "strongswan", "windows"),
+        "post-body-empty",
+        ("ios", "macos"),
         "The body of a POST is dropped on its way",
         Conduct(reads_bodies=False),
     ),
