@@ -17,6 +17,7 @@ from app.doctor.junit import junit
 from app.doctor.report import Entry, Report
 from app.doctor.step import Step
 from app.doctor.target import Target
+from app.personas import PERSONAS, Reach
 from app.words import printable
 from ca.x509.name import Name
 
@@ -32,6 +33,13 @@ _MOST_CHALLENGES = 100
     metavar="FILE|-",
     help="Enrol as well, with this challenge password: a file, or - for stdin; one on a line for each "
     "enrolment, or one that may be used often.",
+)
+@click.option(
+    "--as",
+    "as_",
+    multiple=True,
+    type=click.Choice(list(PERSONAS)),
+    help="Have this client come by; may be given often. Without it all of them do.",
 )
 @click.option("--read-only", is_flag=True, help="Ask for no certificate, whatever else is given.")
 @click.option("--subject", help="What certificates are asked for, as in CN=test; else names of its own.")
@@ -49,6 +57,7 @@ def doctor(
     _: Workplace,
     url: str,
     challenge: str | None,
+    as_: tuple[str, ...],
     read_only: bool,
     subject: str | None,
     cafile: Path | None,
@@ -66,8 +75,8 @@ def doctor(
         _read_challenges(challenge),
         read_only,
         _check_subject(subject),
-        timeout,
-        _read_trust(cafile),
+        as_ or tuple(PERSONAS),
+        Reach(timeout, _read_trust(cafile)),
     )
     if dry_run:
         _print_plan(request, as_json=as_json)

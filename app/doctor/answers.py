@@ -80,12 +80,6 @@ class Answer:
         opened = next((node for node in self.tree.walk() if node.name == "opened"), None)
         return certificates_in(opened) if opened else ()
 
-    @cached_property
-    def bag(self) -> tuple[Certificate, ...]:
-        """The certificates that came beside the signature."""
-        bag = self.find("certificates", self.reply) if self.reply else None
-        return certificates_in(bag) if bag else ()
-
 
 def certificates_in(node: Node) -> tuple[Certificate, ...]:
     """All certificates inside *node* that can be read, in order."""

@@ -1,6 +1,7 @@
 """Messages that the doctor asks with, right ones and wrong ones. Nothing is sent in here."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -14,13 +15,13 @@ from app.client.client import Identity
 from app.client.csr import make_csr, make_identity
 from app.client.errors import ClientError
 from app.client.trust import Roles, assign_roles
-from app.doctor.seen import Asked
+from app.doctor.seen import Asked, Terms
+from app.personas.material import spki_of
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC
 from ca.algorithms.digests import SHA1, SHA256
 from ca.asn1 import writer
 from ca.errors import BadAlgorithm
 from ca.scep.codec import encode_issuer_and_serial_number, encode_request
-from ca.scep.codec.attributes import NONCE_OCTETS
 from ca.scep.messages import MessageType, Transaction
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
@@ -28,7 +29,7 @@ from ca.x509.name import Name
 # An arc that nobody has registered: a server can only copy it blindly.
 UNKNOWN_EXTENSION = "1.3.6.1.4.1.99999.1.1"
 UNKNOWN_TYPE = "99"
-COMMON_NAME = "2.5.4.3"
+_COMMON_NAME = "2.5.4.3"
 
 
 def find_roles(certificates: tuple[Certificate, ...], now: datetime) -> Roles | None:
@@ -52,98 +53,37 @@ def _is_rsa(certificate: Certificate) -> bool:
         return False
 
 
-class Asking:
-    """Writes to one server, by its *roles* and in the terms that its *capabilities* (in upper case) name."""
-
-    def __init__(self, roles: Roles, capabilities: frozenset[str]) -> None:
-        self._roles = roles
-        self._cipher = AES_128_CBC if capabilities & {"AES", "SCEPSTANDARD"} else DES_EDE3_CBC
-        self._digest = SHA256 if capabilities & {"SHA-256", "SCEPSTANDARD"} else SHA1
-
-    def poll(self, asked: Asked | None = None, *, more: int = 0) -> Asked:
-        """A CertPoll for what was *asked*; without that, for a transaction that nobody knows.
-
-        The name in it is longer by about *more* octets.
-        """
-        if asked is None:
-            identity = make_identity(_name("scepbox doctor"), _new_key())
-            transaction_id = secrets.token_hex(20)
-        else:
-            identity, transaction_id = asked.signer, asked.transaction.transaction_id
-        subject = _long_name(more) if more else identity.certificate.subject_der
-        names = writer.sequence(self._roles.issuer.subject_der, subject)
-        return self._ask(MessageType.CERT_POLL, names, identity, transaction_id=transaction_id)
-
-    def enrol(self, applicant: "Applicant", csr: bytes, *, recipient: Certificate | None = None) -> Asked:
-        """A PKCSReq, encrypted to *recipient* where it is to go astray."""
-        return self._ask(
-            MessageType.PKCS_REQ, csr, applicant.identity, applicant=applicant, recipient=recipient
-        )
-
-    def renew(self, applicant: "Applicant", signer: Identity) -> Asked:
-        """A RenewalReq for the key of *applicant*, signed by whomever, without a challenge password."""
-        return self._ask(MessageType.RENEWAL_REQ, applicant.csr(""), signer, applicant=applicant)
-
-    def query(self, message_type: MessageType, issued: Certificate, signer: Identity) -> Asked:
-        """A GetCert or GetCRL for *issued*."""
-        named = encode_issuer_and_serial_number(issued.issuer_der, issued.serial_number)
-        return self._ask(message_type, named, signer)
-
-    def unknown(self, signer: Identity) -> Asked:
-        """A message of a type that no RFC has."""
-        return self._ask(UNKNOWN_TYPE, b"\x30\x00", signer)
-
-    def _ask(
-        self,
-        message_type: str,
-        payload: bytes,
-        signer: Identity,
-        *,
-        applicant: "Applicant | None" = None,
-        transaction_id: str = "",
-        recipient: Certificate | None = None,
-    ) -> Asked:
-        transaction = Transaction(transaction_id or secrets.token_hex(20), secrets.token_bytes(NONCE_OCTETS))
-        message = encode_request(
-            message_type,
-            payload,
-            transaction,
-            signer.certificate,
-            signer.key,
-            recipient or self._roles.recipient,
-            digest=self._digest,
-            cipher=self._cipher,
-        )
-        asked = Asked(message, message_type, transaction, signer, self._cipher, self._digest)
-        return replace(asked, spki=applicant.spki, subject=applicant.name) if applicant else asked
-
-
 @dataclass(frozen=True)
 class Applicant:
-    """A device of the doctor's: a name and a key of its own, kept nowhere."""
+    """A device of the doctor's: a name and a key, kept nowhere."""
 
     name: Name
-
-    @cached_property
-    def key(self) -> rsa.RSAPrivateKey:
-        """Made when it is asked for."""
-        return _new_key()
+    key: rsa.RSAPrivateKey
 
     @cached_property
     def identity(self) -> Identity:
         """Its self-signed certificate."""
         return make_identity(self.name.for_builder(), self.key)
 
+    @property
+    def spki(self) -> bytes:
+        """Its public key, in DER."""
+        return spki_of(self.key)
+
     def csr(self, challenge: str) -> bytes:
         """A CSR with the *challenge* password in it; without one where that is empty."""
         return make_csr(self.name.for_builder(), (), self.key, challenge)
 
-    @property
-    def spki(self) -> bytes:
-        """Its public key, in DER."""
-        return self.key.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    def odd_csr(self, challenge: str) -> bytes:
+        """A CSR that asks for an extension that no server knows as well."""
+        extension = x509.UnrecognizedExtension(
+            x509.ObjectIdentifier(UNKNOWN_EXTENSION), writer.utf8_string("scepbox doctor")
         )
+        builder = x509.CertificateSigningRequestBuilder().subject_name(self.name.for_builder())
+        builder = builder.add_extension(extension, critical=False)
+        builder = builder.add_attribute(AttributeOID.CHALLENGE_PASSWORD, challenge.encode())
+        csr = builder.sign(self.key, hashes.SHA256())
+        return csr.public_bytes(serialization.Encoding.DER)
 
 
 def spoil_signature(csr: bytes) -> bytes:
@@ -151,26 +91,97 @@ def spoil_signature(csr: bytes) -> bytes:
     return csr[:-1] + bytes((csr[-1] ^ 1,))
 
 
-def with_unknown_extension(applicant: Applicant, challenge: str) -> bytes:
-    """A CSR that asks for an extension that no server knows."""
-    extension = x509.UnrecognizedExtension(
-        x509.ObjectIdentifier(UNKNOWN_EXTENSION), writer.utf8_string("scepbox doctor")
+def impersonate(certificate: Certificate, key: rsa.RSAPrivateKey) -> Certificate:
+    """A certificate with the issuer and serial number of another, and another key: *key*."""
+    original = x509.load_der_x509_certificate(certificate.der)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(original.subject)
+        .issuer_name(original.issuer)
+        .public_key(key.public_key())
+        .serial_number(original.serial_number)
+        .not_valid_before(original.not_valid_before_utc)
+        .not_valid_after(original.not_valid_after_utc)
     )
-    builder = x509.CertificateSigningRequestBuilder().subject_name(applicant.name.for_builder())
-    builder = builder.add_extension(extension, critical=False)
-    builder = builder.add_attribute(AttributeOID.CHALLENGE_PASSWORD, challenge.encode())
-    csr = builder.sign(applicant.key, hashes.SHA256())
-    return csr.public_bytes(serialization.Encoding.DER)
+    made = builder.sign(key, hashes.SHA256())
+    return Certificate.load(made.public_bytes(serialization.Encoding.DER))
 
 
-def _new_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 2048)
+class Asking:
+    """Writes to one server, by its *roles* and in the terms that its *capabilities* (in upper case) name."""
 
+    def __init__(self, roles: Roles, capabilities: frozenset[str]) -> None:
+        self.recipient = roles.recipient
+        self._roles = roles
+        self.terms = Terms(
+            AES_128_CBC if capabilities & {"AES", "SCEPSTANDARD"} else DES_EDE3_CBC,
+            SHA256 if capabilities & {"SHA-256", "SCEPSTANDARD"} else SHA1,
+        )
 
-def _name(common_name: str) -> x509.Name:
-    return Name.from_text(f"CN={common_name}").for_builder()
+    def poll(
+        self,
+        signer: Identity,
+        transaction_id: str = "",
+        *,
+        more: int = 0,
+        vary: Callable[[Terms], Terms] = lambda terms: terms,
+    ) -> Asked:
+        """A CertPoll; without a *transaction_id*, for a transaction that nobody knows.
+
+        The name in it is longer by about *more* octets. *vary* makes other terms of ours.
+        """
+        subject = _long_name(more) if more else signer.certificate.subject_der
+        names = writer.sequence(self._roles.issuer.subject_der, subject)
+        transaction_id = transaction_id or secrets.token_hex(20)
+        return self._ask(MessageType.CERT_POLL, names, signer, transaction_id, terms=vary(self.terms))
+
+    def enrol(self, applicant: Applicant, csr: bytes, *, recipient: Certificate | None = None) -> Asked:
+        """A PKCSReq, encrypted to *recipient* where it is to go astray."""
+        asked = self._ask(MessageType.PKCS_REQ, csr, applicant.identity, recipient=recipient)
+        return replace(asked, spki=applicant.spki, subject=applicant.name)
+
+    def renew(self, applicant: Applicant, signer: Identity, transaction_id: str = "") -> Asked:
+        """A RenewalReq for the key of *applicant*, signed by whomever, without a challenge password."""
+        asked = self._ask(MessageType.RENEWAL_REQ, applicant.csr(""), signer, transaction_id)
+        return replace(asked, spki=applicant.spki, subject=applicant.name)
+
+    def query(self, message_type: MessageType, issued: Certificate, signer: Identity) -> Asked:
+        """A GetCert or GetCRL for *issued*."""
+        named = encode_issuer_and_serial_number(issued.issuer_der, issued.serial_number)
+        return replace(self._ask(message_type, named, signer), spki=issued.spki)
+
+    def unknown(self, signer: Identity) -> Asked:
+        """A message of a type that no RFC has."""
+        return self._ask(UNKNOWN_TYPE, writer.sequence(), signer)
+
+    def _ask(
+        self,
+        message_type: str,
+        payload: bytes,
+        signer: Identity,
+        transaction_id: str = "",
+        *,
+        recipient: Certificate | None = None,
+        terms: Terms | None = None,
+    ) -> Asked:
+        terms = terms or self.terms
+        nonce = secrets.token_bytes(terms.nonce_octets)
+        transaction = Transaction(transaction_id or secrets.token_hex(20), nonce)
+        message = encode_request(
+            message_type,
+            payload,
+            transaction,
+            signer.certificate,
+            signer.key,
+            recipient or self.recipient,
+            digest=terms.digest,
+            cipher=terms.cipher,
+            key_transport=terms.key_transport,
+            form=terms.form,
+        )
+        return Asked(message, message_type, transaction, signer, terms)
 
 
 def _long_name(octets: int) -> bytes:
     text = writer.utf8_string("scepbox doctor asks with a long address".ljust(octets, "."))
-    return writer.sequence(writer.set_of([writer.sequence(writer.oid(COMMON_NAME), text)]))
+    return writer.sequence(writer.set_of([writer.sequence(writer.oid(_COMMON_NAME), text)]))

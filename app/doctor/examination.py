@@ -1,20 +1,22 @@
 """The examination: its plan, and the steps taken one after the other."""
 
-import ssl
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.clock import utc_now
 from app.diagnosis.knowledge import knowledge
-from app.doctor import enrolling, habits, reading
+from app.doctor import clients, enrolling, habits, reading, trespassing
 from app.doctor.enrolling import judge_serials
 from app.doctor.reading import CAPABILITIES, judge_all
 from app.doctor.report import Report, StepResult, make_report
-from app.doctor.seen import Seen
+from app.doctor.seen import Found, Seen
 from app.doctor.step import Needs, Step
 from app.doctor.target import Target
-from app.doctor.visit import Visit
+from app.doctor.visit import Visit, make_key
+from app.personas import PERSONAS, Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +24,47 @@ class Request:
     """What is to be examined, and how far it may go.
 
     Without *challenges*, or where *read_only* is set, nothing is asked for that a server would have to
-    decide on. *timeout* is for each exchange, in seconds.
+    decide on.
+    *personas* are the clients that come by in the end, by their names.
     """
 
     target: Target
     challenges: tuple[str, ...] = ()
     read_only: bool = False
     subject: str = ""
-    timeout: float = 30
-    trust: ssl.SSLContext | None = None
+    personas: tuple[str, ...] = tuple(PERSONAS)
+    reach: Reach = field(default_factory=Reach)
+    make_key: Callable[[], rsa.RSAPrivateKey] = make_key
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether no certificate is asked for."""
+        return self.read_only or not self.challenges
 
 
 def plan(request: Request) -> tuple[Step, ...]:
     """The steps in their order. Whether one can be taken shows on the way."""
-    steps = (*reading.STEPS, *habits.POLLING, *enrolling.STEPS, *habits.SENDING, *enrolling.LAST)
-    if request.challenges and not request.read_only:
-        return steps
-    return tuple(step for step in steps if step.needs.is_read_only)
+    steps = (
+        *reading.STEPS,
+        *habits.POLLING,
+        *enrolling.STEPS,
+        *trespassing.STEPS,
+        *habits.SENDING,
+        *clients.steps(request.personas, read_only=request.only_reads),
+        *trespassing.LAST,
+    )
+    return tuple(step for step in steps if step.needs.is_read_only or not request.only_reads)
 
 
 def examine(request: Request, progress: Callable[[Step], object] = lambda _: None) -> Report:
     """Take the steps of the plan, telling *progress* of each before it is taken."""
     seen = Seen(request.target.url, utc_now())
-    visit = Visit(request.target, seen, request.challenges, request.subject, request.timeout, request.trust)
+    visit = Visit(request.target, seen, request.challenges, request.subject, request.reach, request.make_key)
     taken = [_take(step, visit, progress) for step in plan(request)]
     # Judged in the end: what comes later may tell what it was.
     results = [replace(result, found=tuple(step.judge(seen))) for step, result in taken]
     results.append(StepResult("all answers", "what may show at any of them", tuple(judge_all(seen))))
+    results.append(StepResult("the end", "the server has to be there still", tuple(_judge_end(seen))))
     serials = tuple(judge_serials(seen))
     results.append(StepResult("serial numbers", "each has to be unique, and not to be guessed", serials))
     return make_report(request.target.url, results, visit.sent, knowledge())
@@ -63,8 +79,17 @@ def _take(step: Step, visit: Visit, progress: Callable[[Step], object]) -> tuple
     return step, StepResult(step.name, step.why, skipped=lacking, seconds=time.monotonic() - started)
 
 
+def _judge_end(seen: Seen) -> Iterator[Found]:
+    if seen.killed_by == trespassing.UNKNOWN_TYPE:
+        yield Found("message-type-kills", seen.killed_by)
+    elif seen.killed_by:
+        yield Found("server-dies", seen.killed_by)
+
+
 def _lacking(step: Step, visit: Visit) -> str:
     """What *step* lacks, in words; empty where it can be taken."""
+    if visit.seen.killed_by:
+        return f"the server does not answer any more since: {visit.seen.killed_by}"
     first = visit.seen.first(CAPABILITIES)
     if first is not None and (not first.status or 300 <= first.status < 400):
         return "the server cannot be talked to"

@@ -17,8 +17,19 @@ _ATTRIBUTES = {
     "recipient-nonce-missing",
     "sender-nonce-missing",
     "fail-info-missing",
+    "envelope-missing",
 }
-_POSTS = {"http-error", "server-fault", "post-type-demanded", "expect-refused", "http-broken"}
+_POSTS = {"http-error", "nonsense-fault", "post-type-demanded", "expect-refused", "http-answer-broken"}
+_NO_ANSWER = {
+    "http-answer-broken",
+    "http-error",
+    "http-old",
+    "nonsense-fault",
+    "operation-unknown",
+    "query-unserved",
+    "unreachable",
+    "wrong-recipient-fault",
+}
 # From what is the matter to what follows from it.
 _FOLDED: dict[str, set[str]] = {
     "html-body": {*_CAPABILITIES, "http-media-type", "nothing-of-scep"},
@@ -31,16 +42,26 @@ _FOLDED: dict[str, set[str]] = {
     "ca-not-ca": {"leaf-other-issuer"},
     "signed-attributes-missing": {"message-type-missing", *_ATTRIBUTES},
     "message-type-missing": _ATTRIBUTES,
+    "pki-status-missing": {"envelope-missing"},
     "recipient-nonce-wrong": {"nonce-echoed"},
     "recipient-not-signer": {"envelope-not-opened"},
     "recipient-other": {"envelope-not-opened"},
     "des-reply": {"weak-cipher", "reply-cipher-not-mirrored"},
     "reply-cipher-not-mirrored": {"weak-cipher"},
-    "http-error": {"server-fault", "query-unserved", "wrong-recipient-fault"},
+    "http-error": {
+        "nonsense-fault",
+        "operation-unknown",
+        "server-oracle",
+        "query-unserved",
+        "wrong-recipient-fault",
+    },
     "post-body-empty": _POSTS,
     "post-refused": _POSTS,
+    "ca-mixed-up": {"challenge-refused", "server-oracle"},
+    "challenge-refused": {"not-enrolled"},
     "challenge-unchecked": {"renewal-open"},
-    "message-type-kills": {"server-fault", "http-broken", "unreachable"},
+    "message-type-kills": _NO_ANSWER,
+    "server-dies": _NO_ANSWER,
 }
 # Beside these, nothing that was seen says anything: the client never came to the server.
 _NEVER_THERE = {"unreachable", "url-wrong", "http-redirect"}

@@ -5,13 +5,19 @@ Where the server does not know how to answer one, and did answer an enrolment, i
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from app.doctor.answers import Answer
 from app.doctor.replies import judge_reply
-from app.doctor.seen import Asked, Exchange, Found, Seen
+from app.doctor.seen import Asked, Exchange, Found, Seen, Terms
 from app.doctor.step import Needs, Step
 from app.doctor.target import Spelling, Target
 from app.doctor.visit import Visit
+from ca.algorithms.ciphers import DES_CBC
+from ca.algorithms.digests import SHA1
+from ca.algorithms.key_transport import KeyTransport
+from ca.scep.codec import Form
+from ca.scep.messages import MessageType
 
 POLL = "CertPoll"
 BY_POST, BY_GET = "message by POST", "message by GET"
@@ -31,7 +37,7 @@ def _by_get(target: Target, message: bytes) -> bytes:
 
 def _send_poll(visit: Visit) -> None:
     """The other way too where the first fails: which of them is the trouble shows only beside it."""
-    poll = visit.asking.poll()
+    poll = visit.asking.poll(visit.poller)
     for write in (_by_post, _by_get) if visit.seen.offers_post else (_by_get,):
         request = write(visit.target, poll.message)
         if Answer(visit.ask(POLL, "PKIOperation", request, poll), visit.seen.now).is_reply:
@@ -97,14 +103,37 @@ def _variant(step: str, beside: str, finding: str, sends: str, why: str, *writes
 
 
 def _send_long(visit: Visit) -> None:
-    if visit.sample and visit.sample.message_type == "20" and _is_reply(visit.seen.first(BY_GET), visit.seen):
-        _send(visit, "long GET", visit.asking.poll(more=_MORE_OCTETS), _by_get)
+    if _is_poll(visit.sample) and _is_reply(visit.seen.first(BY_GET), visit.seen):
+        _send(visit, "long GET", visit.asking.poll(visit.poller, more=_MORE_OCTETS), _by_get)
+
+
+def _is_poll(sample: Asked | None) -> bool:
+    return sample is not None and sample.message_type == MessageType.CERT_POLL
 
 
 def _judge_long(seen: Seen) -> Iterator[Found]:
     for exchange in seen.of("long GET"):
         if not _is_reply(exchange, seen):
             yield Found("get-cut", "long GET", f"{_length(exchange)}: {Answer(exchange, seen.now).why}")
+
+
+def _written(step: str, finding: str, why: str, vary: Callable[[Terms], Terms]) -> Step:
+    """A poll that is written otherwise, and has to be answered as the plain one is."""
+
+    def send(visit: Visit) -> None:
+        if _is_poll(visit.sample):
+            visit.operate(step, visit.asking.poll(visit.poller, vary=vary))
+
+    def judge(seen: Seen) -> Iterator[Found]:
+        answers = (Answer(exchange, seen.now) for exchange in seen.of(POLL))
+        plain = next((one for one in answers if one.is_reply), None)
+        for exchange in seen.of(step) if plain else ():
+            told = Answer(exchange, seen.now)
+            # A refusal of another kind, too, is one that the client hears for the way it writes.
+            if plain and (not told.is_reply or told.attribute("failInfo") != plain.attribute("failInfo")):
+                yield Found(finding, step, f"{told.why}; without it the answer is {plain.why}")
+
+    return Step(step, Needs.SAMPLE, f"a CertPoll: {step}", why, send, judge)
 
 
 POLLING = (
@@ -182,5 +211,29 @@ SENDING = (
         "that message by POST, with Expect: 100-continue",
         "some HTTP libraries send it by themselves",
         lambda target, message: target.post(message, expect=True),
+    ),
+    _written(
+        "under single DES",
+        "des-not-read",
+        "old Cisco routers and micromdm know nothing else",
+        lambda terms: replace(terms, cipher=DES_CBC),
+    ),
+    _written(
+        "key under RSAES-OAEP",
+        "oaep-not-read",
+        "Windows encrypts so",
+        lambda terms: replace(terms, key_transport=KeyTransport(SHA1, SHA1)),
+    ),
+    _written(
+        "in BER",
+        "ber-not-read",
+        "jscep and Apple's devices write so",
+        lambda terms: replace(terms, form=Form.STREAMED),
+    ),
+    _written(
+        "with a nonce of 8 octets",
+        "strict-server",
+        "old iPhones send such ones",
+        lambda terms: replace(terms, nonce_octets=8),
     ),
 )

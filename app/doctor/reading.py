@@ -38,7 +38,7 @@ def _trouble(text: str) -> str:
     """Which finding it is that nothing came."""
     if "certificate is not trusted" in text:
         return "tls-untrusted"
-    return "http-broken" if "answer" in text or "came" in text else "unreachable"
+    return "http-answer-broken" if "answer" in text or "came" in text else "unreachable"
 
 
 def _is_good(exchange: Exchange | None) -> bool:
@@ -85,7 +85,7 @@ def _judge_refusal(exchange: Exchange, finding: str) -> Iterator[Found]:
         yield Found(finding, exchange.step, exchange.sent.trouble)
     elif exchange.status >= 500:
         yield Found(finding, exchange.step, f"HTTP {exchange.status}")
-    elif 200 <= exchange.status < 300 and exchange.body.lstrip()[:1] == b"<":
+    elif _is_page(exchange):
         yield Found(finding, exchange.step, "an HTML page")
 
 
@@ -122,13 +122,22 @@ def _judge_old(seen: Seen) -> Iterator[Found]:
     for exchange in _comparable(seen, "HTTP/1.0"):
         if not _is_good(exchange):
             yield Found("http-old", exchange.step, Answer(exchange, seen.now).why)
-        elif exchange.answer and exchange.answer.header("transfer-encoding"):
+        elif _is_chunked(exchange) and not _is_chunked(seen.first(CAPABILITIES)):
             yield Found("http-old", exchange.step, "the reply comes in chunks")
+
+
+def _is_chunked(exchange: Exchange | None) -> bool:
+    return bool(exchange and exchange.answer and exchange.answer.header("transfer-encoding"))
 
 
 def _comparable(seen: Seen, step: str) -> list[Exchange]:
     """What *step* sent, where the plain GetCACaps was answered: else nothing can be told by it."""
-    return seen.of(step) if _is_good(seen.first(CAPABILITIES)) else []
+    plain = seen.first(CAPABILITIES)
+    return seen.of(step) if _is_good(plain) and not _is_page(plain) else []
+
+
+def _is_page(exchange: Exchange | None) -> bool:
+    return exchange is not None and exchange.body.lstrip()[:1] == b"<"
 
 
 def _send_hostless(visit: Visit) -> None:
@@ -169,7 +178,7 @@ def _send_suffix(visit: Visit) -> None:
 
 def _judge_suffix(seen: Seen) -> Iterator[Found]:
     for exchange in _comparable(seen, "/pkiclient.exe"):
-        if not _is_good(exchange) or exchange.body.lstrip()[:1] == b"<":
+        if not _is_good(exchange) or _is_page(exchange):
             yield Found("suffix-refused", exchange.step, Answer(exchange, seen.now).why)
 
 
@@ -181,7 +190,7 @@ def _send_nonsense(visit: Visit) -> None:
 def _judge_nonsense(seen: Seen) -> Iterator[Found]:
     for step in ("empty POST", "no base64"):
         for exchange in seen.of(step):
-            yield from _judge_refusal(exchange, "server-fault")
+            yield from _judge_refusal(exchange, "nonsense-fault")
 
 
 def judge_all(seen: Seen) -> Iterator[Found]:

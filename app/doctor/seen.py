@@ -7,11 +7,26 @@ from datetime import datetime
 from app.client.client import Identity
 from app.client.raw import RawAnswer, Sent
 from app.client.trust import Roles
+from app.personas import Session
 from ca.algorithms.ciphers import Cipher
 from ca.algorithms.digests import Digest
+from ca.algorithms.key_transport import PKCS1_V15, KeyTransport
+from ca.scep.codec import Form
+from ca.scep.codec.attributes import NONCE_OCTETS
 from ca.scep.messages import Transaction
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a pkiMessage is written."""
+
+    cipher: Cipher
+    digest: Digest
+    key_transport: KeyTransport = PKCS1_V15
+    form: Form = Form.DER
+    nonce_octets: int = NONCE_OCTETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +41,7 @@ class Asked:
     message_type: str
     transaction: Transaction
     signer: Identity = field(repr=False)
-    cipher: Cipher
-    digest: Digest
+    terms: Terms
     spki: bytes = b""
     subject: Name | None = None
 
@@ -71,10 +85,10 @@ class Found:
 
 @dataclass(slots=True)
 class Seen:
-    """Everything so far: *exchanges* by the names of their steps.
+    """Everything so far: *exchanges* by the names of their steps, *sessions* by those of personas.
 
     *certificates* are those that GetCACert gave, *roles* who of them may do what; *capabilities* are in
-    upper case.
+    upper case. *killed_by* is the step after which the server did not answer any more.
     """
 
     url: str
@@ -83,6 +97,13 @@ class Seen:
     certificates: tuple[Certificate, ...] = ()
     roles: Roles | None = None
     capabilities: frozenset[str] = frozenset()
+    sessions: dict[str, list[Session]] = field(default_factory=dict)
+    killed_by: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the server answered anything yet."""
+        return any(exchange.answer for exchange in self.all())
 
     @property
     def offers_post(self) -> bool:

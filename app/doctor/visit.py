@@ -1,9 +1,10 @@
 """The road to a server: requests are sent one after the other, and everything is kept."""
 
 import secrets
-import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.client.client import Identity
 from app.client.raw import exchange
@@ -11,15 +12,21 @@ from app.doctor.answers import Answer
 from app.doctor.asking import Applicant, Asking
 from app.doctor.seen import Asked, Exchange, Seen
 from app.doctor.target import Spelling, Target
-from ca.x509.certificate import Certificate
+from app.personas import Reach, Session
 from ca.x509.name import Name
+
+
+def make_key() -> rsa.RSAPrivateKey:
+    """A new RSA key of 2048 bits."""
+    return rsa.generate_private_key(65537, 2048)
 
 
 @dataclass(slots=True)
 class Visit:
     """One visit to *target*.
 
-    *sample* is a message that the server was seen to answer; *identity* what it issued, with its key;
+    *sample* is a message that the server was seen to answer; *identity* what it issued, with its
+    key, and *enrolled* what that was asked with;
     *by_get* whether messages go by GET though POST is offered, which does not work there.
 
     *challenges* are used one after the other, and the last of them on and on. *subject* is what the
@@ -30,21 +37,34 @@ class Visit:
     seen: Seen
     challenges: Sequence[str] = ()
     subject: str = ""
-    timeout: float = 30
-    trust: ssl.SSLContext | None = None
+    reach: Reach = field(default_factory=Reach)
+    make_key: Callable[[], rsa.RSAPrivateKey] = make_key
     identity: Identity | None = None
+    enrolled: Asked | None = None
     sample: Asked | None = None
     by_get: bool = False
     sent: int = 0
     _used: int = 0
     _mark: str = field(default_factory=lambda: secrets.token_hex(4))
     _asked: int = 0
+    _keys: list[rsa.RSAPrivateKey] = field(default_factory=list)
 
     def ask(self, step: str, operation: str, request: bytes, asked: Asked | None = None) -> Exchange:
         """Send *request* as it is, and keep what comes."""
+        reach = self.reach
+        found = exchange(self.target.url, request, operation, timeout=reach.timeout, trust=reach.trust)
         self.sent += 1
-        found = exchange(self.target.url, request, operation, timeout=self.timeout, trust=self.trust)
+        if found.answer is None and self.seen.is_known and not self._is_there():
+            self.seen.killed_by = self.seen.killed_by or step
         return self.seen.add(Exchange(step, found, asked))
+
+    def _is_there(self) -> bool:
+        """Whether the server answers anything."""
+        self.sent += 1
+        request = self.target.get("GetCACaps")
+        reach = self.reach
+        found = exchange(self.target.url, request, "GetCACaps", timeout=reach.timeout, trust=reach.trust)
+        return found.answer is not None
 
     def get(self, step: str, operation: str, message: str | None = None) -> Exchange:
         """GetCACaps and its kind."""
@@ -76,12 +96,29 @@ class Visit:
         self._used += 1
         return found
 
-    def applicant(self) -> Applicant:
-        """A new device."""
+    def applicant(self, number: int = 0) -> Applicant:
+        """A device with a name of its own and the key of that *number*: a few do, for they take time."""
         self._asked += 1
         subject = self.subject or f"CN=scepbox-doctor-{self._mark}-{self._asked}"
-        return Applicant(Name.from_text(subject))
+        return Applicant(Name.from_text(subject), self.key(number))
 
-    def keep(self, certificate: Certificate, applicant: Applicant) -> None:
-        """Go on with *certificate*, which was issued to *applicant*."""
-        self.identity = Identity(certificate, applicant.key)
+    def key(self, number: int) -> rsa.RSAPrivateKey:
+        """Key *number* of this visit."""
+        while len(self._keys) <= number:
+            self._keys.append(self.make_key())
+        return self._keys[number]
+
+    def device(self) -> Applicant:
+        """A device with a key of its own: clients make their transactionID of it."""
+        self._keys.append(self.make_key())
+        return self.applicant(len(self._keys) - 1)
+
+    def meet(self, session: Session) -> None:
+        """Keep what became of a persona."""
+        self.sent += len(session.exchanges)
+        self.seen.sessions.setdefault(session.persona, []).append(session)
+
+    @property
+    def poller(self) -> Identity:
+        """Who asks for what nobody knows."""
+        return Applicant(Name.from_text("CN=scepbox doctor"), self.key(0)).identity

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from ca.algorithms.digests import SHA256, Digest
 from ca.algorithms.keys import PrivateKey
-from ca.algorithms.signatures import cms_identifier, fitting_digest
+from ca.algorithms.signatures import certificate_identifier, cms_identifier, fitting_digest
 from ca.algorithms.signatures import sign as sign_bytes
 from ca.asn1 import tags, writer
 from ca.pkcs7 import oids
@@ -30,6 +30,7 @@ def sign(
     *,
     digest: Digest = SHA256,
     pss: bool = False,
+    named_digest: bool = False,
     by_key_identifier: bool = False,
     signing_time: datetime | None = None,
 ) -> bytes:
@@ -38,7 +39,8 @@ def sign(
     *data* of None leaves the eContent out, empty bytes make it an empty OCTET STRING.
     *certificates* travel beside *certificate*, which always does. *attributes* map a dotted OID to
     the DER of its one value and are signed beside contentType, messageDigest and signingTime.
-    Ed25519 goes with SHA-512, whatever *digest* says.
+    Ed25519 goes with SHA-512, whatever *digest* says. With *named_digest* the signatureAlgorithm is
+    sha256WithRSAEncryption and its kin.
 
     Ruby: OpenSSL::PKCS7.sign(certificate, key, data, certificates, OpenSSL::PKCS7::BINARY)
     """
@@ -59,7 +61,7 @@ def sign(
         _signer_identifier(certificate, by_key_identifier=by_key_identifier),
         digest.identifier,
         writer.encode(tags.CONTEXT_0_CONSTRUCTED, content),
-        cms_identifier(key, digest, pss=pss),
+        certificate_identifier(key, digest) if named_digest else cms_identifier(key, digest, pss=pss),
         writer.octet_string(signature),
     )
     carried = {one.der for one in (certificate, *certificates)}

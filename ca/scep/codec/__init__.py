@@ -3,10 +3,10 @@
 Nothing else in the program calls ``ca.pkcs7``.
 """
 
-from ca.pkcs7 import SignedData
+from ca.pkcs7 import Form, SignedData
 from ca.scep.codec.cert_rep import encode_cert_rep
 from ca.scep.codec.client import Expectation, decode_cert_rep, decode_crl_rep, encode_request
-from ca.scep.codec.dissection import open_envelope
+from ca.scep.codec.dissection import envelope_cipher, open_envelope
 from ca.scep.codec.distribution import (
     NEXT_CERTIFICATES,
     PKI_MESSAGE,
@@ -24,6 +24,7 @@ __all__ = [
     "NEXT_CERTIFICATES",
     "PKI_MESSAGE",
     "Expectation",
+    "Form",
     "SignedData",
     "ca_certificates_type",
     "claimed_message_type",
@@ -39,6 +40,7 @@ __all__ = [
     "encode_issuer_and_serial_number",
     "encode_next_ca_certificates",
     "encode_request",
+    "envelope_cipher",
     "find_addressee",
     "load",
     "open_envelope",

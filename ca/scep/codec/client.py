@@ -16,7 +16,7 @@ from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import Asn1Error, strings, writer
 from ca.deviations import DeviationKind, Deviations
 from ca.errors import FailInfo, InvalidReply, MalformedMessage, ScepError
-from ca.pkcs7 import EnvelopedData, SignedData, encrypt, sign
+from ca.pkcs7 import EnvelopedData, Form, SignedData, encrypt, rewrite, sign
 from ca.pkcs7 import oids as cms_oids
 from ca.scep import oids
 from ca.scep.codec.attributes import read_nonce, read_text, text, value
@@ -48,23 +48,34 @@ def encode_request(
     cipher: Cipher = AES_128_CBC,
     key_transport: KeyTransport = PKCS1_V15,
     pss: bool = False,
+    named_digest: bool = False,
     signing_time: datetime | None = None,
+    form: Form = Form.DER,
 ) -> bytes:
-    """Encrypt *payload* to the CA's *recipient* certificate and sign it with *key*; DER.
+    """Encrypt *payload* to the CA's *recipient* certificate and sign it with *key*.
 
     *payload* is what the messageType asks for: a PKCS #10, an IssuerAndSubject or an
-    IssuerAndSerialNumber (RFC 8894 3.3). A *message_type* that the RFC does not have tries a server.
-    The *signing_time* is now where none is given.
+    IssuerAndSerialNumber (RFC 8894 3.3). The *signing_time* is now where none is given. It is DER
+    unless another *form* is asked for; with *named_digest* the signatureAlgorithm names the digest too.
+    A *message_type* that the RFC does not have tries a server.
     """
     attributes = {
         oids.MESSAGE_TYPE: text(message_type),
         oids.TRANSACTION_ID: text(transaction.transaction_id),
         oids.SENDER_NONCE: writer.octet_string(transaction.sender_nonce),
     }
-    envelope = encrypt([recipient], payload, cipher, key_transport=key_transport)
-    return sign(
-        certificate, key, envelope, attributes=attributes, digest=digest, pss=pss, signing_time=signing_time
+    envelope = rewrite(encrypt([recipient], payload, cipher, key_transport=key_transport), form)
+    signed = sign(
+        certificate,
+        key,
+        envelope,
+        attributes=attributes,
+        digest=digest,
+        pss=pss,
+        named_digest=named_digest,
+        signing_time=signing_time,
     )
+    return rewrite(signed, form)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,22 @@
+"""Personas: other people's SCEP clients, who send what those send and judge as those judge.
+
+Each stands in a file of ``known``; what no file can say is code beside it.
+"""
+
+from app.personas.persona import Persona, Stage, personas
+from app.personas.session import Reach, Session, Verdict, enrol, judge, look, renew
+
+PERSONAS = personas()
+
+__all__ = [
+    "PERSONAS",
+    "Persona",
+    "Reach",
+    "Session",
+    "Stage",
+    "Verdict",
+    "enrol",
+    "judge",
+    "look",
+    "renew",
+]

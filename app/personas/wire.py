@@ -1,0 +1,42 @@
+"""The octets of a persona's HTTP requests. Nothing is sent in here."""
+
+import base64
+import re
+from urllib.parse import quote, urlsplit
+
+from app.personas.persona import Wire
+
+
+def get_request(wire: Wire, url: str, query: str) -> bytes:
+    """A GET of *query*, which is encoded already."""
+    return _head(wire, "GET", url, query, wire.headers)
+
+
+def post_request(wire: Wire, url: str, message: bytes) -> bytes:
+    """A PKIOperation by POST."""
+    lines = (*wire.headers, *(line.replace("{length}", str(len(message))) for line in wire.post))
+    return _head(wire, "POST", url, "operation=PKIOperation", lines) + message
+
+
+def message_query(wire: Wire, message: bytes) -> str:
+    """The query of a PKIOperation by GET, with *message* in the client's own base64."""
+    encode = base64.b64encode if wire.alphabet == "base64" else base64.urlsafe_b64encode
+    text = encode(message).decode("ascii")
+    if not wire.padded:
+        text = text.rstrip("=")
+    if wire.wrap:
+        text = re.sub(rf".{{1,{wire.wrap}}}", r"\g<0>\n", text)
+    text = "".join(quote(one, safe="") if one == "\n" or one in wire.escapes else one for one in text)
+    # quote() takes "-" for one of those that never need it.
+    return wire.get.replace("{message}", text.replace("-", "%2D") if "-" in wire.escapes else text)
+
+
+def _head(wire: Wire, method: str, url: str, query: str, lines: tuple[str, ...]) -> bytes:
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    if not path.endswith(wire.suffix):
+        path = path.rstrip("/") + wire.suffix
+    given = f"{parts.query}&" if parts.query and not wire.replaces_query else ""
+    first = f"{method} {path}?{given}{query} HTTP/{wire.version}"
+    named = (line.replace("{host}", parts.netloc).replace("{name}", parts.hostname or "") for line in lines)
+    return "\r\n".join((first, *named, "", "")).encode("ascii")
