@@ -163,7 +163,7 @@ def _length(octets: bytes | None) -> str:
 
 
 def _judge_reply(there: dict[str, Node], content: Node, octets: bytes | None) -> None:
-    status = there["pkiStatus"].value[:1] if "pkiStatus" in there else PkiStatus.SUCCESS
+    status = there["pkiStatus"].value[:1] if "pkiStatus" in there else ""
     nonces = [there[name].value for name in ("senderNonce", "recipientNonce") if name in there]
     if len(nonces) == 2 and nonces[0] == nonces[1]:
         there["senderNonce"].note("nonce-echoed")
@@ -179,7 +179,7 @@ def _judge_reply(there: dict[str, Node], content: Node, octets: bytes | None) ->
     elif status == PkiStatus.PENDING:
         there["pkiStatus"].note("pending")
     else:
-        # Of a status that there is not, nobody knows what goes with it.
+        # Of no status, and of one that there is not, nobody knows what goes with it.
         return
     if octets is None:
         content.note("failure-without-content")

@@ -273,7 +273,6 @@ HTTP_FAULTS = (
         "Replies in chunks, without Content-Length",
         Conduct(chunked=True),
         shows="GetCACert",
-        beside=frozenset({"http-old"}),
     ),
     Fault(
         "no-length",
@@ -318,11 +317,11 @@ HTTP_FAULTS = (
         Conduct(knows_hostless=False),
     ),
     Fault(
-        "operation-kills",
-        "server-dies",
-        ("everyone",),
-        "GetCAChain ends the server",
-        Conduct(dies_of_operations=True),
+        "operation-500",
+        "operation-unknown",
+        ("certmonger",),
+        "An operation that it does not know is an error 500",
+        Conduct(fails_at_operations=True),
     ),
     Fault(
         "plus-lost",
@@ -354,9 +353,16 @@ HTTP_FAULTS = (
         Conduct(longest_target=2048),
     ),
     Fault(
+        "post-refused",
+        "post-refused",
+        ("ios", "strongswan", "windows"),
+        "POST is offered, and refused",
+        Conduct(takes_post=False),
+    ),
+    Fault(
         "post-dropped",
         "post-body-empty",
-        ("ios", "macos"),
+        ("macos", "ios"),
         "The body of a POST is dropped on its way",
         Conduct(reads_bodies=False),
     ),

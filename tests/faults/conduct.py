@@ -73,11 +73,12 @@ class Conduct:
     knows_http_1_0: bool = True
     knows_hostless: bool = True
     takes_get: bool = True
+    takes_post: bool = True
     takes_line_breaks: bool = True
     insists_on_media_type: bool = False
     says_length: bool = True
     cache_control: str = "no-store"
-    dies_of_operations: bool = False
+    fails_at_operations: bool = False
     reply_type: str = "application/x-pki-message"
     refuses_by_http: bool = False
     # The signature of a reply.

@@ -44,7 +44,8 @@ class Office:
         self.conduct = conduct
         self.material: Material = make_material(conduct)
         self._issuer = Issuer(self.material, conduct)
-        self._issued: dict[tuple[str, bytes, bytes], bytes] = {}
+        self._granted: dict[tuple[str, bytes, bytes], bytes] = {}
+        self._issued: set[bytes] = set()
         self._lock = Lock()
 
     def operate(self, data: bytes) -> bytes:
@@ -78,11 +79,11 @@ class Office:
             case "19" | "17":
                 return self._enrol(message, content)
             case "20":
-                found = [one for key, one in self._issued.items() if key[0] == message.transaction_id]
+                found = [one for key, one in self._granted.items() if key[0] == message.transaction_id]
                 return self._grant(message, self._one(found), sequence())
             case "21":
                 number = cms.IssuerAndSerialNumber.load(content)["serial_number"].native
-                found = [one for one in self._issued.values() if _serial(one) == number]
+                found = [one for one in self._issued if _serial(one) == number]
                 return self._grant(message, self._one(found), sequence())
             case "22":
                 lists = degenerate([], [self._issuer.revocation_list()])
@@ -102,10 +103,11 @@ class Office:
         self._check(message, request)
         info = request["certification_request_info"]
         key = (message.transaction_id, dump(message.signer), dump(info["subject_pk_info"]))
-        earlier = self._issued.get(key)
+        earlier = self._granted.get(key)
         if self.conduct.finds_by_transaction_alone:
-            earlier = next((one for known, one in self._issued.items() if known[0] == key[0]), None)
-        leaf = self._issued[key] = (self.conduct.remembers and earlier) or self._issuer.issue(request)
+            earlier = next((one for known, one in self._granted.items() if known[0] == key[0]), None)
+        leaf = self._granted[key] = (self.conduct.remembers and earlier) or self._issuer.issue(request)
+        self._issued.add(leaf)
         return self._grant(message, leaf, dump(info["subject"]))
 
     def _grant(self, message: Message, leaf: bytes, subject: bytes) -> bytes:
@@ -129,7 +131,7 @@ class Office:
             raise Refused(BAD_REQUEST, "the key is too small")
         if "CSR signature" not in unchecked:
             _check_proof(request)
-        is_ours = dump(message.signer) in self._issued.values()
+        is_ours = dump(message.signer) in self._issued
         if is_ours and not self.conduct.renews:
             raise Refused(BAD_REQUEST, "no renewals here")
         if message.message_type == RENEWAL_REQ:
@@ -142,7 +144,7 @@ class Office:
         values = [
             one["values"][0] for one in info["attributes"] if one["type"].native == "challenge_password"
         ]
-        if "challenge strings" in self.conduct.unread and values and values[0].name != "printable_string":
+        if "challenge strings" in self.conduct.unread and values and values[0].name != "utf8_string":
             raise Refused(BAD_REQUEST, "challenge password not accepted")
         if [value.native for value in values] != [CHALLENGE]:
             raise Refused(BAD_REQUEST, "challenge password not accepted")

@@ -98,10 +98,10 @@ READING_FAULTS = (
         Conduct(unread=frozenset({"nonces"})),
     ),
     Fault(
-        "challenge-printable",
+        "challenge-utf8",
         "challenge-string",
         ("ios",),
-        "The challenge password is read from a PrintableString alone",
+        "The challenge password is read from a UTF8String alone",
         Conduct(unread=frozenset({"challenge strings"})),
     ),
 )

@@ -103,13 +103,13 @@ class Handler(BaseHTTPRequestHandler):
                 return Answer(b"no such CA\n", status=404)
             case "getcacert":
                 return Answer(self.office.material.answer, self.office.material.answer_type)
-            case "pkioperation" if self.command == "GET" and not conduct.takes_get:
-                return Answer(b"POST, please\n", status=405)
+            case "pkioperation" if not (conduct.takes_post if self.command == "POST" else conduct.takes_get):
+                return Answer(b"not by this method\n", status=405)
             case "pkioperation":
                 message = body if self.command == "POST" else self._message_of_get(parts.query)
                 return self._operate(message)
-        if conduct.dies_of_operations:
-            raise Death
+        if conduct.fails_at_operations:
+            return Answer(b"internal error\n", status=500)
         return Answer(b"no such operation\n", status=400)
 
     def _message_of_get(self, query: str) -> bytes:
@@ -146,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.office.conduct.cache_control:
             lines.append(f"Cache-Control: {self.office.conduct.cache_control}")
         body = answer.body
-        if self.office.conduct.chunked:
+        if self.office.conduct.chunked and self.request_version != "HTTP/1.0":
             lines.append("Transfer-Encoding: chunked")
             middle = len(body) // 2
             chunks = [piece for piece in (body[:middle], body[middle:]) if piece]
