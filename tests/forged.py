@@ -1,8 +1,7 @@
 """A SCEP server that a test bends as it likes: real HTTP, true messages, and one thing forged."""
 
-import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.client import Identity, ScepClient, Transport
 from app.client.csr import make_csr, make_identity
-from app.http.query import parse_query
+from app.http.query import decode_message, parse_query
 from ca.algorithms.ciphers import Cipher
 from ca.algorithms.digests import SHA256, Digest
 from ca.algorithms.levels import CryptoLevel
@@ -108,7 +107,7 @@ class Forgery:
 
 FAILURE = Forgery(pki_status="2", fail_info="2", content=b"")
 PENDING = Forgery(pki_status="3", content=b"")
-Answer: TypeAlias = Forgery | Outcome | bytes | int
+Answer: TypeAlias = Forgery | Outcome | bytes | int | Callable[[Request], bytes]
 
 
 @dataclass
@@ -116,8 +115,9 @@ class ForgedServer:
     """What it answers, and what it was asked.
 
     *answers* to PKIOperation are used up in turn, the last for ever: a forgery, an outcome told by the
-    server's own codec, a body, or an HTTP status. *ca* is the body and media type of GetCACert; a
-    status in their place is sent as such. *opens* is the certificate whose key opens requests.
+    server's own codec, a body or what makes one of the request, or an HTTP status. *ca* is the body and
+    media type of GetCACert; a status in their place is sent as such. *opens* is the certificate whose key
+    opens requests.
     """
 
     capabilities: bytes | int = CAPABILITIES
@@ -155,6 +155,8 @@ def _reply(answer: Answer, request: Request) -> bytes | int:
             return answer.to(request)
         case bytes() | int():
             return answer
+    if callable(answer):
+        return answer(request)
     return codec.encode_cert_rep(
         answer,
         request.message.transaction,
@@ -179,7 +181,12 @@ def serving(forged: ForgedServer) -> Iterator[ForgedServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             query = parse_query(self.path.partition("?")[2])
-            self._send(forged.answer(query.operation, base64.b64decode(query.message or ""), "GET"))
+            body = (
+                decode_message(query.message or "", Deviations())
+                if query.operation == "pkioperation"
+                else b""
+            )
+            self._send(forged.answer(query.operation, body, "GET"))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,11 +12,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.cli.context import NotDone, Refusal, Workplace, read_secret, say, verb
+from app.cli.enroll_as import check_fits, enrol_as
 from app.client import ClientError, Identity, ScepClient, Transport, Unreachable, Unsettled
 from app.client.client import sleeping
 from app.client.csr import make_csr, make_identity
 from app.client.files import keeping, replace_file
 from app.client.trust import read_fingerprint
+from app.personas import PERSONAS, Persona
 from ca.algorithms import ciphers, digests
 from ca.algorithms.keys import PrivateKey
 from ca.issuing.key_store import (
@@ -74,6 +77,9 @@ def _check_fingerprint(_: click.Context, __: click.Parameter, text: str | None) 
 @click.option("--get", "by_get", is_flag=True, help="Send by GET.")
 @click.option("--strict", is_flag=True, help="Refuse a server that does not keep to RFC 8894 2.9.")
 @click.option(
+    "--as", "persona", type=click.Choice(sorted(PERSONAS)), help="Ask and judge as this client does."
+)
+@click.option(
     "--interval", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds between polls."
 )
 @click.option("--max-polls", type=click.IntRange(0), default=10, show_default=True)
@@ -95,6 +101,7 @@ def enroll(
     cipher: str | None,
     by_get: bool,
     strict: bool,
+    persona: str | None,
     interval: float,
     max_polls: int,
 ) -> None:
@@ -103,23 +110,29 @@ def enroll(
     A request that is pending, or whose reply was lost, goes on when it is made again with the same
     key: the same command with --key (for a renewal: --new-key) and the key.pem that is there.
     """
+    if persona and (digest or cipher or by_get or strict):
+        raise Refusal("with --as the client chooses: leave out --digest, --cipher, --get and --strict")
+    wait = sleeping(interval, max_polls)
     try:
-        client = ScepClient(
-            Transport(url),
-            fingerprint=fingerprint,
-            digest=digests.BY_NAME[digest] if digest else None,
-            cipher=ciphers.BY_NAME[cipher] if cipher else None,
-            post=False if by_get else None,
-            strict=strict,
-        )
+        transport = Transport(url)
         request = _prepare(subject, san, challenge, _Keys.load(key, key_type, renew, new_key, rekey=rekey))
-        client.check_server()
-        if fingerprint is None:
-            issuer = client.roles.issuer
-            say(f"CA: {issuer.subject}, SHA-256 fingerprint {issuer.fingerprint()}")
-            say("    not checked: compare it with what the CA itself says, or give that as --fingerprint")
+        if persona:
+            client_key = check_fits(PERSONAS[persona], request.keys.certified, request.keys.renewed)
+            ask = partial(_ask_as, PERSONAS[persona], url, request, client_key, fingerprint, wait)
+        else:
+            client = ScepClient(
+                transport,
+                fingerprint=fingerprint,
+                digest=digests.BY_NAME[digest] if digest else None,
+                cipher=ciphers.BY_NAME[cipher] if cipher else None,
+                post=False if by_get else None,
+                strict=strict,
+            )
+            client.check_server()
+            _tell_unless_checked(client.roles.issuer, fingerprint)
+            ask = partial(_ask, client, request, wait)
         out.mkdir(parents=True, exist_ok=True)
-        issued = _enrol(client, request, out, sleeping(interval, max_polls))
+        issued = _enrol(request, out, ask)
     except Unreachable as error:
         raise Refusal(str(error)) from error
     except ClientError as error:
@@ -132,8 +145,6 @@ def enroll(
         raise Refusal(f"{error.filename}: {error.strerror or error}") from error
     if not issued.subject.matches(request.subject):
         say(f"warning: the certificate is for {issued.subject}, not for {request.subject}")
-    for deviation in client.deviations:
-        say(f"warning: {deviation.place}: {deviation.kind} {deviation.detail} ({deviation.reference})")
     say(f"issued: {issued.subject}, serial {issued.serial_number:x}, until {issued.not_valid_after:%Y-%m-%d}")
     click.echo(str(out / "cert.pem"))
 
@@ -172,6 +183,7 @@ class _Request:
 
     keys: _Keys
     subject: Name
+    names: tuple[GeneralName, ...]
     csr: bytes
     identity: Identity
     challenge_password: str
@@ -186,20 +198,24 @@ def _prepare(subject: str | None, san: tuple[str, ...], challenge: str | None, k
     if not password and not isinstance(identity.key, rsa.RSAPrivateKey):
         raise Refusal("a key that is not RSA needs --challenge: the reply is encrypted under that password")
     csr = make_csr(name, names, keys.certified, password)
-    return _Request(keys, Name.load(name.public_bytes()), csr, identity, password)
+    return _Request(keys, Name.load(name.public_bytes()), names, csr, identity, password)
 
 
-def _enrol(client: ScepClient, request: _Request, out: Path, wait: Callable[[int], bool]) -> Certificate:
+# A certificate, and the CA's with the issuing one first.
+_Issued = tuple[Certificate, tuple[Certificate, ...]]
+
+
+def _enrol(request: _Request, out: Path, ask: Callable[[], _Issued]) -> Certificate:
     """Ask, and write what came; when no certificate did, say how to go on if that is possible."""
     keys = request.keys
     pem = encode_private_key(keys.certified)
     try:
         with keeping(out / "key.pem", pem) if keys.made else nullcontext():
-            issued = _ask(client, request, wait)
+            issued, authorities = _unless_interrupted(ask)
     except Unsettled as error:
         raise NotDone(f"{error}; to go on, {_again(request, out)}") from error
     try:
-        replace_file(out / "ca.pem", b"".join(map(encode_pem, client.roles.authorities)))
+        replace_file(out / "ca.pem", b"".join(map(encode_pem, authorities)))
         replace_file(out / "cert.pem", encode_pem(issued))
     except OSError as error:
         why = f"the certificate was issued and could not be written: {error.strerror}"
@@ -207,19 +223,54 @@ def _enrol(client: ScepClient, request: _Request, out: Path, wait: Callable[[int
     return issued
 
 
-def _ask(client: ScepClient, request: _Request, wait: Callable[[int], bool]) -> Certificate:
-    spki = _spki(request.keys.certified)
+def _unless_interrupted(ask: Callable[[], _Issued]) -> _Issued:
     try:
-        return client.enrol(
-            request.csr,
-            spki,
-            request.identity,
-            renewal=bool(request.keys.renewed),
-            challenge_password=request.challenge_password,
-            wait=wait,
-        )
+        return ask()
     except KeyboardInterrupt:
         raise Unsettled("interrupted: the server may still grant the request") from None
+
+
+def _ask(client: ScepClient, request: _Request, wait: Callable[[int], bool]) -> _Issued:
+    issued = client.enrol(
+        request.csr,
+        _spki(request.keys.certified),
+        request.identity,
+        renewal=bool(request.keys.renewed),
+        challenge_password=request.challenge_password,
+        wait=wait,
+    )
+    for deviation in client.deviations:
+        say(f"warning: {deviation.place}: {deviation.kind} {deviation.detail} ({deviation.reference})")
+    return issued, client.roles.authorities
+
+
+def _ask_as(
+    persona: Persona,
+    url: str,
+    request: _Request,
+    key: rsa.RSAPrivateKey,
+    fingerprint: str | None,
+    wait: Callable[[int], bool],
+) -> _Issued:
+    issued, authorities = enrol_as(
+        persona,
+        url,
+        subject=request.subject,
+        names=request.names,
+        key=key,
+        challenge=request.challenge_password,
+        renewed=request.keys.renewed,
+        fingerprint=fingerprint,
+        wait=wait,
+    )
+    _tell_unless_checked(authorities[0], fingerprint)
+    return issued, authorities
+
+
+def _tell_unless_checked(issuer: Certificate, fingerprint: str | None) -> None:
+    if fingerprint is None:
+        say(f"CA: {issuer.subject}, SHA-256 fingerprint {issuer.fingerprint()}")
+        say("    not checked: compare it with what the CA itself says, or give that as --fingerprint")
 
 
 def _again(request: _Request, out: Path) -> str:

@@ -38,6 +38,16 @@ from ca.scep.codec import SignedData
 _MOST = 64
 _MOST_SIGNERS = 8
 _SIGNED_DATA_OID = writer.oid(SIGNED_DATA)
+# Where one of them is noted, that the signature does not hold is no news.
+EXPLAIN_IT = {
+    "content-type-attribute-missing",
+    "message-digest-wrong",
+    "signed-attributes-missing",
+    "signer-certificate-missing",
+    "digest-is-signature-algorithm",
+    "damaged-encoding",
+    "attribute-repeated",
+}
 
 
 def put_content_info(parent: Node, walk: Walk, opener: Opener, inside: Inside, role: Role) -> None:
@@ -209,17 +219,6 @@ def _judge_signature(node: Node, field: Node, raw: bytes) -> None:
         field.add("verdict", f"not checked: {error}")
     except BadMessageCheck as error:
         field.add("verdict", str(error))
-        if _EXPLAIN_IT.isdisjoint(note.finding for inner in node.walk() for note in inner.notes):
+        if EXPLAIN_IT.isdisjoint(note.finding for inner in node.walk() for note in inner.notes):
             field.note("signature-wrong", str(error))
     node.take(deviations)
-
-
-_EXPLAIN_IT = {
-    "content-type-attribute-missing",
-    "message-digest-wrong",
-    "signed-attributes-missing",
-    "signer-certificate-missing",
-    "digest-is-signature-algorithm",
-    "damaged-encoding",
-    "attribute-repeated",
-}

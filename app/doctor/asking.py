@@ -17,7 +17,7 @@ from app.client.errors import ClientError
 from app.client.trust import Roles, assign_roles
 from app.doctor.seen import Asked, Terms
 from app.personas.material import spki_of
-from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC
+from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC, Cipher
 from ca.algorithms.digests import SHA1, SHA256
 from ca.asn1 import writer
 from ca.errors import BadAlgorithm
@@ -91,6 +91,22 @@ def spoil_signature(csr: bytes) -> bytes:
     return csr[:-1] + bytes((csr[-1] ^ 1,))
 
 
+class BadlyPadded(Cipher):
+    """A cipher whose padding does not come out: a bit of the last block is turned."""
+
+    def encrypt(self, key: bytes, iv: bytes, data: bytes) -> bytes:
+        """As the true one does, but for that bit."""
+        encrypted = super().encrypt(key, iv, data)
+        return encrypted[:-1] + bytes((encrypted[-1] ^ 1,))
+
+
+def pad_badly(terms: Terms) -> Terms:
+    """The same terms, but for the padding."""
+    cipher = terms.cipher
+    spoilt = BadlyPadded(cipher.name, cipher.oid, cipher.key_octets, cipher.block_octets)
+    return replace(terms, cipher=spoilt)
+
+
 def impersonate(certificate: Certificate, key: rsa.RSAPrivateKey) -> Certificate:
     """A certificate with the issuer and serial number of another, and another key: *key*."""
     original = x509.load_der_x509_certificate(certificate.der)
@@ -135,9 +151,17 @@ class Asking:
         transaction_id = transaction_id or secrets.token_hex(20)
         return self._ask(MessageType.CERT_POLL, names, signer, transaction_id, terms=vary(self.terms))
 
-    def enrol(self, applicant: Applicant, csr: bytes, *, recipient: Certificate | None = None) -> Asked:
+    def enrol(
+        self,
+        applicant: Applicant,
+        csr: bytes,
+        *,
+        recipient: Certificate | None = None,
+        vary: Callable[[Terms], Terms] = lambda terms: terms,
+    ) -> Asked:
         """A PKCSReq, encrypted to *recipient* where it is to go astray."""
-        asked = self._ask(MessageType.PKCS_REQ, csr, applicant.identity, recipient=recipient)
+        terms = vary(self.terms)
+        asked = self._ask(MessageType.PKCS_REQ, csr, applicant.identity, recipient=recipient, terms=terms)
         return replace(asked, spki=applicant.spki, subject=applicant.name)
 
     def renew(self, applicant: Applicant, signer: Identity, transaction_id: str = "") -> Asked:
@@ -148,7 +172,7 @@ class Asking:
     def query(self, message_type: MessageType, issued: Certificate, signer: Identity) -> Asked:
         """A GetCert or GetCRL for *issued*."""
         named = encode_issuer_and_serial_number(issued.issuer_der, issued.serial_number)
-        return replace(self._ask(message_type, named, signer), spki=issued.spki)
+        return self._ask(message_type, named, signer)
 
     def unknown(self, signer: Identity) -> Asked:
         """A message of a type that no RFC has."""

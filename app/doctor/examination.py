@@ -1,14 +1,16 @@
 """The examination: its plan, and the steps taken one after the other."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.clock import utc_now
 from app.diagnosis.knowledge import knowledge
 from app.doctor import clients, enrolling, habits, reading, trespassing
+from app.doctor.clients import is_persona
 from app.doctor.enrolling import judge_serials
 from app.doctor.reading import CAPABILITIES, judge_all
 from app.doctor.report import Report, StepResult, make_report
@@ -61,13 +63,22 @@ def examine(request: Request, progress: Callable[[Step], object] = lambda _: Non
     seen = Seen(request.target.url, utc_now())
     visit = Visit(request.target, seen, request.challenges, request.subject, request.reach, request.make_key)
     taken = [_take(step, visit, progress) for step in plan(request)]
-    # Judged in the end: what comes later may tell what it was.
-    results = [replace(result, found=tuple(step.judge(seen))) for step, result in taken]
-    results.append(StepResult("all answers", "what may show at any of them", tuple(judge_all(seen))))
-    results.append(StepResult("the end", "the server has to be there still", tuple(_judge_end(seen))))
-    serials = tuple(judge_serials(seen))
-    results.append(StepResult("serial numbers", "each has to be unique, and not to be guessed", serials))
-    return make_report(request.target.url, results, visit.sent, knowledge())
+    return make_report(request.target.url, _judge(taken, seen), visit.sent, knowledge())
+
+
+def _judge(taken: Sequence[tuple[Step, StepResult]], seen: Seen) -> list[StepResult]:
+    """Judge in the end, when what came later may tell what it was: the doctor's own steps first."""
+    others = (
+        ("all answers", "what may show at any of them", tuple(judge_all(seen))),
+        ("serial numbers", "each has to be unique, and not to be guessed", tuple(judge_serials(seen))),
+        ("the end", "the server has to be there still", tuple(_judge_end(seen))),
+    )
+    own = {step.name: tuple(step.judge(seen)) for step, _ in taken if not is_persona(step)}
+    for one in chain(*own.values(), *(found for _, _, found in others)):
+        seen.found.setdefault(one.finding, one)
+    found = own | {step.name: tuple(step.judge(seen)) for step, _ in taken if is_persona(step)}
+    results = [replace(result, found=found[step.name]) for step, result in taken]
+    return [*results, *(StepResult(name, why, one) for name, why, one in others)]
 
 
 def _take(step: Step, visit: Visit, progress: Callable[[Step], object]) -> tuple[Step, StepResult]:

@@ -15,6 +15,8 @@ from ca.x509.chain import ChainBroken
 
 # What ``inspect`` says of every answer that is one, and what is no fault here.
 _OUTCOMES = {"refused", "pending"}
+# What cannot be told of an answer to one who asked for no certificate of his own.
+_OF_ISSUED = {"leaf-other-key"}
 
 
 def judge_answer(exchange: Exchange, seen: Seen) -> Iterator[Found]:
@@ -52,8 +54,9 @@ def judge_reply(exchange: Exchange, seen: Seen) -> Iterator[Found]:
         yield from judge_answer(exchange, seen)
         return
     answer, asked = Answer(exchange, seen.now), exchange.asked
+    ignored = _OUTCOMES if asked.spki else _OUTCOMES | _OF_ISSUED
     for one in _observe(exchange.answer, asked, seen):
-        if one.finding not in _OUTCOMES:
+        if one.finding not in ignored:
             yield Found(one.finding, f"{exchange.step}: {one.where}", one.detail)
     theirs, ours = answer.attribute("senderNonce"), asked.transaction.sender_nonce.hex()
     if theirs == ours:

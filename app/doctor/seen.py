@@ -88,7 +88,8 @@ class Seen:
     """Everything so far: *exchanges* by the names of their steps, *sessions* by those of personas.
 
     *certificates* are those that GetCACert gave, *roles* who of them may do what; *capabilities* are in
-    upper case. *killed_by* is the step after which the server did not answer any more.
+    upper case. *found* is what the doctor's own steps
+    show, by finding; *killed_by* is the step after which the server did not answer any more.
     """
 
     url: str
@@ -98,6 +99,7 @@ class Seen:
     roles: Roles | None = None
     capabilities: frozenset[str] = frozenset()
     sessions: dict[str, list[Session]] = field(default_factory=dict)
+    found: dict[str, Found] = field(default_factory=dict)
     killed_by: str = ""
 
     @property

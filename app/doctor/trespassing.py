@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from app.doctor.answers import Answer
-from app.doctor.asking import UNKNOWN_EXTENSION, impersonate, spoil_signature
+from app.doctor.asking import UNKNOWN_EXTENSION, impersonate, pad_badly, spoil_signature
 from app.doctor.enrolling import issued_by
 from app.doctor.replies import judge_reply
 from app.doctor.seen import Exchange, Found, Seen
@@ -65,17 +65,20 @@ def _judge_astray(seen: Seen) -> Iterator[Found]:
 
 
 def _send_unreadable(visit: Visit) -> None:
-    """One that does not open, though it names the server, and one that opens and holds nothing of use."""
+    """It names the server, and: its key is another's; its padding is wrong; it holds no CSR."""
     applicant = visit.applicant(2)
     recipient = impersonate(visit.asking.recipient, visit.key(1))
     visit.operate(_UNREADABLE, visit.asking.enrol(applicant, applicant.csr(""), recipient=recipient))
+    visit.operate(_UNREADABLE, visit.asking.enrol(applicant, applicant.csr(""), vary=pad_badly))
     visit.operate(_UNREADABLE, visit.asking.enrol(applicant, b"scepbox doctor"))
 
 
 def _judge_unreadable(seen: Seen) -> Iterator[Found]:
     told = [_told(Answer(exchange, seen.now)) for exchange in seen.of(_UNREADABLE)]
     if len(set(told)) > 1:
-        yield Found("server-oracle", _UNREADABLE, f"one brings {told[0]}, the other {told[1]}")
+        kinds = ("another's key", "wrong padding", "no CSR")
+        said = (f"{kind} brings {text}" for kind, text in zip(kinds, told, strict=False))
+        yield Found("server-oracle", _UNREADABLE, ", ".join(said))
 
 
 def _told(answer: Answer) -> str:
@@ -144,7 +147,7 @@ STEPS = (
     Step(
         _UNREADABLE,
         Needs.CERTIFICATE,
-        "a PKCSReq whose envelope does not open, and one whose envelope holds no CSR",
+        "a PKCSReq under a key that is not the server's, one with wrong padding, and one without a CSR",
         "who can tell the one answer from the other can decrypt what others sent",
         _send_unreadable,
         _judge_unreadable,

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.client.raw import RawAnswer, Sent
 from app.diagnosis.attributes import Role
+from app.diagnosis.cms_tree import EXPLAIN_IT
 from app.diagnosis.inspection import inspect
 from app.diagnosis.node import Node
 from app.diagnosis.opener import Opener
@@ -102,6 +103,8 @@ def observe_reply(answer: RawAnswer, asked: Asked) -> Reply:
         # That has been noted; there is nothing to hold to anything.
         return reply
     seen = {one.finding for one in reply.observations}
+    if seen & EXPLAIN_IT:
+        seen.add("signature-wrong")
     reply.observations += [one for one in _held_to(signed, asked) if one.finding not in seen]
     try:
         reply.status = read_text(attributes, oids.PKI_STATUS)
@@ -158,12 +161,11 @@ def _judge_signer(signed: SignedData, certificates: tuple[Certificate, ...]) -> 
         if not given or any(one.der not in {other.der for other in given} for one in carried):
             whose = carried[0].subject if carried else "a certificate that is not there"
             yield Observation("signer-not-ca", where, f"signed by {whose}")
-            return
-        signed.verify(CryptoLevel.LEGACY, tuple(given))
-    except BadMessageCheck as error:
+        elif not carried:
+            # ``inspect`` had nothing to check the signature with.
+            signed.verify(CryptoLevel.LEGACY, tuple(given))
+    except (Asn1Error, BadAlgorithm, BadMessageCheck) as error:
         yield Observation("signature-wrong", where, str(error))
-    except (Asn1Error, BadAlgorithm) as error:
-        yield Observation("signature-wrong", where, f"not to be checked: {error}")
 
 
 def _take(reply: Reply, envelope: bytes, asked: Asked) -> None:

@@ -101,12 +101,13 @@ def renew(
     identity: Identity,
     *,
     key: rsa.RSAPrivateKey,
+    subject: Name | None = None,
     challenge: str = "",
     names: tuple[GeneralName, ...] = (),
     wait: Callable[[int], bool] = lambda _: False,
     reach: Reach = Reach(),
 ) -> Session:
-    """Renew the certificate of *identity* for *key*, which may be its own.
+    """Renew the certificate of *identity* for *key*, which may be its own, and for its *subject*.
 
     Raises:
         ValueError: This client does not renew by SCEP.
@@ -114,7 +115,8 @@ def renew(
     """
     if not persona.renewal:
         raise ValueError(f"{persona.title} does not renew by itself: it enrols anew, with another challenge")
-    material = make_material(persona, identity.certificate.subject, names, key, challenge, identity)
+    wanted = subject or identity.certificate.subject
+    material = make_material(persona, wanted, names, key, challenge, identity)
     conversation = _Conversation(persona, url, reach, renews=True)
     return conversation.run(lambda: conversation.request(MessageType(persona.renewal), material, wait))
 
