@@ -80,7 +80,7 @@ def _judge(persona: Persona, session: Session, seen: Seen, *, renews: bool) -> I
         if verdict.finding in _OWN_CHOICE - seen.found.keys() or (renews and verdict.finding == _REFUSED):
             # That a renewal so early is refused, the doctor's own has told.
             continue
-        finding = _refusal(persona, verdict) if verdict.finding == _REFUSED else verdict.finding
+        finding = _refusal(persona, verdict, seen) if verdict.finding == _REFUSED else verdict.finding
         if verdict.finding in {*_GENERAL, _REFUSED} and finding not in {*seen.found, "not-enrolled"}:
             finding = _cause(client, seen) or finding
         stops = verdict.refuses and finding != "not-enrolled"
@@ -88,7 +88,7 @@ def _judge(persona: Persona, session: Session, seen: Seen, *, renews: bool) -> I
         yield Found(finding, where, verdict.detail, (client,) if stops else ())
 
 
-def _refusal(persona: Persona, verdict: Verdict) -> str:
+def _refusal(persona: Persona, verdict: Verdict, seen: Seen) -> str:
     """Why a server refuses this client: what it writes otherwise than others do, or its challenge."""
     fail_info, message = verdict.detail[:1], persona.message
     if fail_info in (FailInfo.BAD_ALG, FailInfo.BAD_MESSAGE_CHECK) and message.key_transport == "OAEP":
@@ -97,7 +97,18 @@ def _refusal(persona: Persona, verdict: Verdict) -> str:
         return "des-not-read"
     if fail_info == FailInfo.BAD_MESSAGE_CHECK and message.form is not Form.DER:
         return "ber-not-read"
+    if fail_info == FailInfo.BAD_REQUEST and persona.csr.printable and _others_came_after(persona, seen):
+        return "challenge-string"
     return "not-enrolled"
+
+
+def _others_came_after(persona: Persona, seen: Seen) -> bool:
+    """Whether one whose challenge is a UTF8String was granted later: so the challenge is not used up."""
+    came = list(seen.sessions)
+    later = came[came.index(persona.name) + 1 :]
+    return any(
+        seen.sessions[name][0].certificate is not None for name in later if not PERSONAS[name].csr.printable
+    )
 
 
 def _cause(client: str, seen: Seen) -> str:

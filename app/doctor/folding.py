@@ -69,6 +69,7 @@ _FOLDED: dict[str, set[str]] = {
     "challenge-refused": {"not-enrolled"},
     "challenge-string": {"not-enrolled"},
     "strict-server": {"not-enrolled"},
+    "challenge-string": {"not-enrolled"},
     "challenge-unchecked": {"renewal-open"},
     "message-type-kills": _NO_ANSWER,
     "server-dies": _NO_ANSWER,
