@@ -73,7 +73,7 @@ def _finding(finding: Finding, known: Knowledge) -> Iterator[str]:
 def _faults(known: Knowledge) -> Iterator[str]:
     """The table of what test_faults.py proves."""
     yield _FAULTS
-    yield "| What is wrong with the server | What doctor names first | Whom it hurts | Seen without a challenge |"
+    yield "| What is wrong | What doctor names first | Whom it hurts | Without a challenge |"
     yield "|---|---|---|---|"
     for fault in FAULTS.values():
         finding = known.findings[fault.finding]

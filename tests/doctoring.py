@@ -21,8 +21,8 @@ def _next_key() -> rsa.RSAPrivateKey:
 
 
 def personas_of(fault: Fault) -> tuple[str, ...]:
-    """The personas of the clients that a fault hurts; of one that hurts everyone, two."""
-    hurt = {"ios", "sscep"} if "everyone" in fault.clients else set(fault.clients)
+    """The personas of the clients that a fault hurts, and one more to hold them against."""
+    hurt = {*fault.clients, "sscep"} | ({"ios"} if "everyone" in fault.clients else set())
     return tuple(name for name, one in PERSONAS.items() if hurt & {name, one.family})
 
 

@@ -1,5 +1,6 @@
 """What else a persona does in a session: it polls, renews, stops before roadblocks, and keeps to its file."""
 
+import os
 import socket
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from app.personas.persona import FOLDER
 from ca.scep.codec import encode_ca_chain
 from ca.x509.certificate import Certificate
 from tests.forged import CA, DEVICE_KEY, PENDING, ForgedServer, Forgery, issue, serving
+from tests.persona_document import DOCUMENT, HINT, markdown
 from tests.services import bare_socket
 from tests.test_persona_judgement import (
     BUNDLE_TYPE,
@@ -174,3 +176,12 @@ def test_a_persona_says_nothing_of_what_it_does_not_mind() -> None:
 
     assert list(judge(PERSONAS["ios"], Stage.CERT_REP, seen)) == []
     assert {path.stem for path in FOLDER.iterdir()} == {*PERSONAS, "everyone"}
+
+
+def test_the_document_tells_what_each_sends_and_minds() -> None:
+    """It is written from the files, so that nobody has to keep the two alike."""
+    written = markdown(KNOWN)
+    if os.environ.get("SCEPBOX_WRITE_DOCS") == "1":
+        DOCUMENT.write_text(written, "utf-8", newline="\n")
+
+    assert DOCUMENT.read_text("utf-8") == written, HINT

@@ -172,9 +172,25 @@ def _console() -> Console:
 def _print(report: Report, known: Knowledge) -> None:
     console = _console()
     console.print(_headline(report))
+    _print_failures(console, report, known)
     for entry in report.entries:
         console.print()
         _print_entry(console, entry, known)
+
+
+def _print_failures(console: Console, report: Report, known: Knowledge) -> None:
+    """What will fail for whom, before the reasons."""
+    fails = report.fails()
+    if not fails:
+        return
+    console.print()
+    console.print(RichText("what will fail, for whom:", style="bold"))
+    for client, entries in fails.items():
+        line = RichText(f"  {known.clients[client]}: ")
+        for number, entry in enumerate(entries):
+            line.append(", " if number else "")
+            line.append(entry.finding.id, style=_STYLES[entry.finding.severity])
+        console.print(line)
 
 
 def _headline(report: Report) -> RichText:

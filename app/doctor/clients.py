@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from app.client.client import Identity
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import knowledge
+from app.doctor.reading import CAPABILITIES, CERTIFICATES
 from app.doctor.seen import Found, Seen
 from app.doctor.step import Needs, Step
 from app.doctor.visit import Visit
@@ -28,6 +29,7 @@ _GENERAL = {
     "signature-wrong",
     "unreachable",
 }
+_OF_THE_WAY = {"ca-not-der", "html-body", "http-answer-broken", "http-error", "unreachable"}
 _REFUSED = "refused"
 _AS = "as "
 
@@ -80,12 +82,29 @@ def _judge(persona: Persona, session: Session, seen: Seen, *, renews: bool) -> I
         if verdict.finding in _OWN_CHOICE - seen.found.keys() or (renews and verdict.finding == _REFUSED):
             # That a renewal so early is refused, the doctor's own has told.
             continue
-        finding = _refusal(persona, verdict, seen) if verdict.finding == _REFUSED else verdict.finding
-        if verdict.finding in {*_GENERAL, _REFUSED} and finding not in {*seen.found, "not-enrolled"}:
-            finding = _cause(client, seen) or finding
+        finding = _name(persona, client, verdict, seen)
         stops = verdict.refuses and finding != "not-enrolled"
         where = f"as {persona.name}: {verdict.where}"
-        yield Found(finding, where, verdict.detail, (client,) if stops else ())
+        yield Found(finding, where, verdict.detail, (client,) if stops else (), persona.name)
+
+
+def _name(persona: Persona, client: str, verdict: Verdict, seen: Seen) -> str:
+    """Which finding it is: the client's word for it, or what the doctor's own steps know it to be."""
+    if verdict.finding == _REFUSED:
+        finding = _refusal(persona, verdict, seen)
+        if finding in {*seen.found, "not-enrolled", "digest-refused"}:
+            return finding
+        return _cause(client, seen) or finding
+    if verdict.finding not in _GENERAL or _is_seen_there(verdict, seen):
+        return verdict.finding
+    return _cause(client, seen, verdict.finding) or verdict.finding
+
+
+def _is_seen_there(verdict: Verdict, seen: Seen) -> bool:
+    """Whether the doctor's own steps saw the same, at an answer of the same kind."""
+    own = seen.found.get(verdict.finding)
+    is_early = verdict.where.startswith((CAPABILITIES, CERTIFICATES))
+    return own is not None and own.where.startswith((CAPABILITIES, CERTIFICATES)) == is_early
 
 
 def _refusal(persona: Persona, verdict: Verdict, seen: Seen) -> str:
@@ -93,28 +112,28 @@ def _refusal(persona: Persona, verdict: Verdict, seen: Seen) -> str:
     fail_info, message = verdict.detail[:1], persona.message
     if fail_info in (FailInfo.BAD_ALG, FailInfo.BAD_MESSAGE_CHECK) and message.key_transport == "OAEP":
         return "oaep-not-read"
+    if fail_info == FailInfo.BAD_ALG and "des-not-read" not in seen.found and _signs_over_md5(persona):
+        return "digest-refused"
     if fail_info == FailInfo.BAD_ALG:
         return "des-not-read"
     if fail_info == FailInfo.BAD_MESSAGE_CHECK and message.form is not Form.DER:
         return "ber-not-read"
-    if fail_info == FailInfo.BAD_REQUEST and persona.csr.printable and _others_came_after(persona, seen):
-        return "challenge-string"
     return "not-enrolled"
 
 
-def _others_came_after(persona: Persona, seen: Seen) -> bool:
-    """Whether one whose challenge is a UTF8String was granted later: so the challenge is not used up."""
-    came = list(seen.sessions)
-    later = came[came.index(persona.name) + 1 :]
-    return any(
-        seen.sessions[name][0].certificate is not None for name in later if not PERSONAS[name].csr.printable
-    )
+def _signs_over_md5(persona: Persona) -> bool:
+    return "MD5" in persona.message.digests.values()
 
 
-def _cause(client: str, seen: Seen) -> str:
-    """Which of the doctor's own findings it must be: one that names this client, or else the first."""
-    findings = [knowledge().findings[one] for one in seen.found]
+def _cause(client: str, seen: Seen, verdict: str = "") -> str:
+    """Which of the doctor's own findings it must be: one that names this client, or else the first.
+
+    What is about the way goes first where the *verdict* is about it too.
+    """
+    findings = [knowledge().findings[one] for one in seen.found if one != verdict]
     grave = [one for one in findings if one.severity is not Severity.INFO]
+    if verdict in _OF_THE_WAY:
+        grave.sort(key=lambda one: one.area not in ("transport", "behaviour"))
     naming = [one for one in grave if client in one.clients]
     common = [one for one in grave if "everyone" in one.clients]
     return next((one.id for one in (*naming, *common, *grave)), "")

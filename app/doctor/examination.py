@@ -63,6 +63,8 @@ def examine(request: Request, progress: Callable[[Step], object] = lambda _: Non
     seen = Seen(request.target.url, utc_now())
     visit = Visit(request.target, seen, request.challenges, request.subject, request.reach, request.make_key)
     taken = [_take(step, visit, progress) for step in plan(request)]
+    # What was issued on the way begins after the visit did.
+    seen.now = utc_now()
     return make_report(request.target.url, _judge(taken, seen), visit.sent, knowledge())
 
 

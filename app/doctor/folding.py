@@ -67,7 +67,6 @@ _FOLDED: dict[str, set[str]] = {
     "post-refused": _POSTS,
     "ca-mixed-up": {"challenge-refused", "not-enrolled", "server-oracle"},
     "challenge-refused": {"not-enrolled"},
-    "challenge-string": {"not-enrolled"},
     "strict-server": {"not-enrolled"},
     "challenge-string": {"not-enrolled"},
     "challenge-unchecked": {"renewal-open"},

@@ -31,8 +31,9 @@ class Entry:
 
     @property
     def places(self) -> str:
-        """Where it was seen and what, in one line."""
-        told = dict.fromkeys(f"{one.where}: {one.detail}" if one.detail else one.where for one in self.seen)
+        """Where it was seen and what, in one line: by personas where the doctor's own steps did not."""
+        own = [one for one in self.seen if not one.by] or self.seen
+        told = dict.fromkeys(f"{one.where}: {one.detail}" if one.detail else one.where for one in own)
         shown = list(told)[:_MOST_PLACES]
         more = [f"and {len(told) - len(shown)} times more"] if len(told) > len(shown) else []
         return "; ".join([*shown, *more])
@@ -72,6 +73,15 @@ class Report:
     def count(self, severity: Severity) -> int:
         """How many of that severity there are."""
         return sum(entry.finding.severity is severity for entry in self.entries)
+
+    def fails(self) -> dict[str, list[Entry]]:
+        """For whom what will fail: the clients that a violation is known of, or that were seen to stop."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            known = entry.finding.clients if entry.finding.severity is Severity.VIOLATION else ()
+            for client in dict.fromkeys((*entry.stopped, *known)):
+                found.setdefault(client, []).append(entry)
+        return found
 
     def as_json(self, known: Knowledge) -> dict[str, object]:
         """The report for machines."""

@@ -74,13 +74,15 @@ class Exchange:
 class Found:
     """A finding, where it showed and what was seen there.
 
-    *clients* are those that were seen to stop at it; what is known of others, the finding says.
+    *by* is the persona that saw it, empty for the doctor's own steps; *clients* are those that were seen
+    to stop at it. What is known of others, the finding says.
     """
 
     finding: str
     where: str
     detail: str = ""
     clients: tuple[str, ...] = ()
+    by: str = ""
 
 
 @dataclass(slots=True)

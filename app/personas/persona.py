@@ -49,7 +49,8 @@ class Wire(_Part):
 
     It sends its message by POST where one of *posts* is listed.
     *steps* are the queries before the PKIOperation, in order. In *headers* ``{host}`` stands for host
-    and port; those of *post* come behind them, with ``{length}``. *suffix* is appended to the path.
+    and port, ``{name}`` for the host alone; those of *post*, with ``{length}``, are where ``{post}`` is, or
+    else the last. *suffix* is appended to the path.
     Base64 in a GET is of the *alphabet*, in lines of *wrap* characters (0: one line), and has the
     characters in *escapes* percent-encoded. What a *placeholder* it names a CA by stands in *steps*.
     """

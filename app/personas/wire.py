@@ -2,19 +2,22 @@
 
 import base64
 import re
+from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
 from app.personas.persona import Wire
 
+POST_PLACE = "{post}"
+
 
 def get_request(wire: Wire, url: str, query: str) -> bytes:
     """A GET of *query*, which is encoded already."""
-    return _head(wire, "GET", url, query, wire.headers)
+    return _head(wire, "GET", url, query, _lines(wire, ()))
 
 
 def post_request(wire: Wire, url: str, message: bytes) -> bytes:
     """A PKIOperation by POST."""
-    lines = (*wire.headers, *(line.replace("{length}", str(len(message))) for line in wire.post))
+    lines = _lines(wire, [line.replace("{length}", str(len(message))) for line in wire.post])
     return _head(wire, "POST", url, "operation=PKIOperation", lines) + message
 
 
@@ -31,7 +34,13 @@ def message_query(wire: Wire, message: bytes) -> str:
     return wire.get.replace("{message}", text.replace("-", "%2D") if "-" in wire.escapes else text)
 
 
-def _head(wire: Wire, method: str, url: str, query: str, lines: tuple[str, ...]) -> bytes:
+def _lines(wire: Wire, post: Sequence[str]) -> list[str]:
+    """The headers in the client's own order, those of a *post* where their place is."""
+    place = wire.headers.index(POST_PLACE) if POST_PLACE in wire.headers else len(wire.headers)
+    return [*wire.headers[:place], *post, *wire.headers[place + 1 :]]
+
+
+def _head(wire: Wire, method: str, url: str, query: str, lines: Sequence[str]) -> bytes:
     parts = urlsplit(url)
     path = parts.path or "/"
     if not path.endswith(wire.suffix):

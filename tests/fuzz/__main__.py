@@ -14,7 +14,10 @@ def main() -> None:
     """Fuzz the target that the first argument names."""
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    ours = ["ca", "app.diagnosis", "app.http.query", "app.http.ocsp", "app.http.server", "waitress"]
+    ours = [
+        *("ca", "app.diagnosis", "app.personas", "app.http.query", "app.http.ocsp", "app.http.server"),
+        "waitress",
+    ]
     with atheris.instrument_imports(include=ours):
         from tests.fuzz.targets import TARGETS, seeds
     from tests.fuzz.corpus import corpus

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.ocsp import OCSPRequestBuilder, load_der_ocsp_response
 from waitress.adjustments import Adjustments
 
+from app.client import Identity
+from app.client.raw import RawAnswer
 from app.diagnosis.explain import explain
 from app.diagnosis.inspection import inspect, verdicts
 from app.diagnosis.knowledge import knowledge
@@ -21,6 +23,9 @@ from app.diagnosis.opener import Opener
 from app.http.ocsp import decode_path
 from app.http.parser import RequestParser
 from app.http.query import decode_message, parse_query
+from app.personas import PERSONAS, Stage, judge
+from app.personas.material import Material
+from app.personas.observing import Asked, observe_ca, observe_capabilities, observe_reply
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.levels import CryptoLevel
 from ca.algorithms.password import KeyDerivation, KeyWrap
@@ -273,6 +278,21 @@ def inspection(data: bytes) -> None:
         raise AssertionError("a place that nobody knows")
 
 
+def observation(data: bytes) -> None:
+    """A server's answer, as a persona looks at it, whatever it was asked for."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-pki-message\r\n\r\n"
+    answer = RawAnswer("HTTP/1.1", 200, "OK", (), data, head + data, 0)
+    identity = Identity(device().certificate(), device().key)
+    material = Material(b"", spki(device().key), identity, "t1")
+    observe_capabilities(answer)
+    observe_ca(answer)
+    found = observe_reply(answer, Asked(material, NONCE, device().cipher, (world().ca,), takes_first=True))
+    for persona in PERSONAS.values():
+        for verdict in judge(persona, Stage.CERT_REP, found.observations):
+            if not verdict.detail.isprintable():
+                raise AssertionError(verdict)
+
+
 def explanation(data: bytes) -> None:
     """Any text, looked up."""
     explain(data.decode("utf-8", "replace"), knowledge())
@@ -283,7 +303,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     for one in (
         *(responder, pki_message, envelope, payload, csr, certificate, names),
         *(asn1, cert_rep, ca_certificates, query, issuer_and_serial, ocsp_request, ocsp_path),
-        *(reply_content, password, http_request, inspection, explanation),
+        *(reply_content, password, http_request, inspection, observation, explanation),
     )
 }
 
@@ -305,7 +325,7 @@ def seeds(target: str) -> tuple[bytes, ...]:
             return ca.der, device().certificate().der
         case "names":
             return (ca.subject_der,)
-        case "cert_rep":
+        case "cert_rep" | "observation":
             return tuple(
                 _reply(outcome) for outcome in (Success(_issued()), Pending(), Failure(FailInfo.BAD_REQUEST))
             )

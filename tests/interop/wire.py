@@ -31,10 +31,11 @@ CONTENT_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One HTTP request and its reply."""
+    """One HTTP request, *asking* being its headers, and its reply."""
 
     method: str
     target: str
+    asking: Message
     body: bytes
     status: int
     headers: Message
@@ -171,9 +172,9 @@ class _Relay(socketserver.BaseRequestHandler):
 
 def _exchanges(connection: _Connection) -> Iterator[Exchange]:
     asked, answered = _messages(connection.sent), _messages(connection.received)
-    for (line, _, body), (status, headers, reply) in zip(asked, answered, strict=True):
+    for (line, asking, body), (status, headers, reply) in zip(asked, answered, strict=True):
         method, target, _ = line.split(" ")
-        yield Exchange(method, target, body, int(status.split(" ")[1]), headers, reply)
+        yield Exchange(method, target, asking, body, int(status.split(" ")[1]), headers, reply)
 
 
 def _messages(stream: bytearray) -> Iterator[tuple[str, Message, bytes]]:

@@ -1,0 +1,99 @@
+"""Personas held against the clients that they stand for: what both send, but for what differs each time."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.diagnosis.attributes import Role
+from app.diagnosis.inspection import inspect
+from app.diagnosis.opener import Opener
+from app.personas import PERSONAS, enrol
+from ca.x509.name import Name
+from tests.world import NOW, rsa_key
+
+from . import certmonger, devices, peers
+from .conftest import Connect
+from .messages import MESSAGE_TYPE, SENDER_NONCE, TRANSACTION_ID, read_request
+from .test_scepclient import ScepClient
+from .test_strongswan import StrongSwan
+from .wire import Exchange, Wire
+
+
+def scepclient(home: Path, wire: Wire, table: devices.Table) -> None:
+    """Enrol by the real one."""
+    peers.require(peers.SCEPCLIENT)
+    assert ScepClient(home, table).run(wire, wire.server.challenge).returncode == 0
+
+
+def strongswan(home: Path, wire: Wire, table: devices.Table) -> None:
+    """Fetch the CA and enrol by the real one."""
+    peers.require(peers.STRONGSWAN)
+    client = StrongSwan(home, table)
+    client.ca_certificate(wire)
+    client.enrol(wire, client.new_key())
+
+
+def by_certmonger(home: Path, wire: Wire, table: devices.Table) -> None:
+    """Enrol by the real one."""
+    issuer = certmonger.Issuer("persona", wire.server, wire.url)
+    with certmonger.running(home, issuer) as daemon:
+        assert daemon.request("one", issuer, wire.server.challenge) == "MONITORING"
+
+
+CLIENTS: dict[str, Callable[[Path, Wire, devices.Table], None]] = {
+    "micromdm": scepclient,
+    "strongswan": strongswan,
+    "certmonger": by_certmonger,
+}
+
+
+def asked(exchanges: list[Exchange]) -> list[tuple[str, ...]]:
+    """Each request once: line and headers, without the message, its length and the port."""
+    found = []
+    for one in exchanges:
+        target = re.sub(r"(message=)[^&]{40,}", r"\1...", one.target)
+        lines = [f"{name}: {re.sub(r'[0-9]+$', '', value)}" for name, value in one.asking.items()]
+        found.append((one.method, target, *lines))
+    return list(dict.fromkeys(found))
+
+
+def written(exchanges: list[Exchange]) -> dict[str, object]:
+    """What can be told of the first message, by OpenSSL and by ``inspect``."""
+    (message, *_) = [one.message for one in exchanges if one.operation == "PKIOperation"]
+    read = read_request(message)
+    transaction = read.attributes[TRANSACTION_ID]
+    top = inspect(message, Opener(NOW), Role.REQUEST)
+    return {
+        "digest": read.digest,
+        "signature": read.signature,
+        "cipher": read.cipher,
+        "messageType": read.attributes[MESSAGE_TYPE],
+        "senderNonce": len(read.attributes[SENDER_NONCE]),
+        # A number has as many digits as it needs.
+        "transactionID": "a number" if transaction.isdigit() else len(transaction),
+        "upper": transaction.upper() == transaction,
+        "findings": {note.finding for node in top.walk() for note in node.notes},
+    }
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_persona_sends_what_its_client_sends(
+    name: str, connect: Connect, tmp_path: Path, table: devices.Table
+) -> None:
+    """A persona is of use as long as nobody could tell it from its client."""
+    real, ours = connect(), connect()
+
+    CLIENTS[name](tmp_path, real, table)
+    told = enrol(
+        PERSONAS[name],
+        ours.url,
+        subject=Name.from_text(f"CN=persona-{name},O=Interop"),
+        key=rsa_key(1),
+        challenge=ours.server.challenge,
+    )
+
+    assert told.certificate is not None, told.outcome
+    assert asked(ours.exchanges()) == asked(real.exchanges())
+    assert written(ours.exchanges()) == written(real.exchanges())
