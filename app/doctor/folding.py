@@ -32,7 +32,14 @@ _NO_ANSWER = {
 }
 # From what is the matter to what follows from it.
 _FOLDED: dict[str, set[str]] = {
-    "html-body": {*_CAPABILITIES, "http-media-type", "nothing-of-scep"},
+    "html-body": {
+        *_CAPABILITIES,
+        "http-media-type",
+        "nonsense-fault",
+        "nothing-of-scep",
+        "operation-unknown",
+        "suffix-refused",
+    },
     "caps-empty": _CAPABILITIES,
     "caps-blanks": _CAPABILITIES,
     "caps-no-digest": _CAPABILITIES,

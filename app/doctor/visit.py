@@ -102,6 +102,10 @@ class Visit:
         subject = self.subject or f"CN=scepbox-doctor-{self._mark}-{self._asked}"
         return Applicant(Name.from_text(subject), self.key(number))
 
+    def successor(self, name: Name) -> Applicant:
+        """A device of that *name* with another key than the one that enrolled, as a renewal has it."""
+        return Applicant(name, self.key(1))
+
     def key(self, number: int) -> rsa.RSAPrivateKey:
         """Key *number* of this visit."""
         while len(self._keys) <= number:
