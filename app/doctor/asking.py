@@ -92,12 +92,15 @@ def spoil_signature(csr: bytes) -> bytes:
 
 
 class BadlyPadded(Cipher):
-    """A cipher whose padding does not come out: a bit of the last block is turned."""
+    """A cipher whose padding never comes out: its last octet is zero.
+
+    A bit turned in the last block would leave it right once in 256 times.
+    """
 
     def encrypt(self, key: bytes, iv: bytes, data: bytes) -> bytes:
-        """As the true one does, but for that bit."""
-        encrypted = super().encrypt(key, iv, data)
-        return encrypted[:-1] + bytes((encrypted[-1] ^ 1,))
+        """As the true one does, with zeros for padding; the block of padding behind them is cut off."""
+        zeros = bytes(self.block_octets - len(data) % self.block_octets)
+        return super().encrypt(key, iv, data + zeros)[: -self.block_octets]
 
 
 def pad_badly(terms: Terms) -> Terms:

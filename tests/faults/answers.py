@@ -254,6 +254,7 @@ CA_FAULTS = (
         ("everyone", "sscep"),
         "Requests are opened with another key than that of the certificate which is served",
         Conduct(opening_key="other"),
+        hidden=True,
     ),
 )
 

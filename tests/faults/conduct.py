@@ -133,7 +133,8 @@ class Fault:
     *finding* is its id in the body of knowledge, *clients* are those that it hurts, *says* is one line
     in words. *beside* are findings that are true too wherever it is. *shows* names the answers whose bytes
     show it: "GetCACaps", "GetCACert", "SUCCESS", "FAILURE"; where there are none, only what the server
-    does to the one request and not to the other tells.
+    does to the one request and not to the other tells. What is *hidden* shows to nobody who asks for no
+    certificate.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Fault:
     conduct: Conduct
     shows: str = ""
     beside: frozenset[str] = frozenset()
+    hidden: bool = False
 
 
 FAULTLESS = Conduct()

@@ -152,10 +152,10 @@ class Office:
 
 def _read_request(content: bytes) -> Any:
     try:
-        request = csr.CertificationRequest.load(content)
+        request = csr.CertificationRequest.load(content, strict=True)
         # Lazy as it is, asn1crypto is made to look at all of it.
         _ = request.native
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         # As if the envelope had not opened: who tampers with it must not learn how far he came.
         raise Refused(BAD_MESSAGE_CHECK, "the envelope does not open") from error
     return request

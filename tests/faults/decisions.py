@@ -9,6 +9,7 @@ CHECK_FAULTS = (
         ("everyone",),
         "Any challenge password is good",
         Conduct(unchecked=frozenset({"challenge"})),
+        hidden=True,
     ),
     Fault(
         "proof-unchecked",
@@ -16,6 +17,7 @@ CHECK_FAULTS = (
         ("everyone",),
         "The CSR's signature is not checked",
         Conduct(unchecked=frozenset({"CSR signature"})),
+        hidden=True,
     ),
     Fault(
         "renewal-open",
@@ -23,6 +25,7 @@ CHECK_FAULTS = (
         ("everyone",),
         "A RenewalReq that a stranger signed is granted",
         Conduct(unchecked=frozenset({"renewal signer"})),
+        hidden=True,
     ),
     Fault(
         "renewal-refused",
@@ -30,6 +33,7 @@ CHECK_FAULTS = (
         ("certmonger", "strongswan"),
         "Renewal is listed, and refused",
         Conduct(renews=False),
+        hidden=True,
     ),
     Fault(
         "message-type-kills",
@@ -37,6 +41,7 @@ CHECK_FAULTS = (
         ("everyone",),
         "A messageType that it does not know ends the server",
         Conduct(dies_of_message_types=True),
+        hidden=True,
     ),
     Fault(
         "oracle",
@@ -44,6 +49,7 @@ CHECK_FAULTS = (
         ("everyone",),
         "Bad padding is answered otherwise than bad content",
         Conduct(is_oracle=True),
+        hidden=True,
     ),
     Fault(
         "forgets",
@@ -51,6 +57,7 @@ CHECK_FAULTS = (
         ("everyone",),
         "The same request again brings another certificate",
         Conduct(remembers=False),
+        hidden=True,
     ),
     Fault(
         "renewal-from-cache",
@@ -58,6 +65,7 @@ CHECK_FAULTS = (
         ("certmonger",),
         "A renewal under the transactionID of the enrolment brings the old certificate",
         Conduct(finds_by_transaction_alone=True),
+        hidden=True,
     ),
     Fault(
         "queries-unserved",
@@ -65,6 +73,7 @@ CHECK_FAULTS = (
         ("sscep",),
         "GetCert and GetCRL are answered with an error of HTTP",
         Conduct(answers_queries=False),
+        hidden=True,
     ),
 )
 
@@ -103,6 +112,7 @@ READING_FAULTS = (
         ("ios",),
         "The challenge password is read from a UTF8String alone",
         Conduct(unread=frozenset({"challenge strings"})),
+        hidden=True,
     ),
 )
 
@@ -113,6 +123,7 @@ ISSUING_FAULTS = (
         ("everyone",),
         "All certificates have one serial number",
         Conduct(serials="same"),
+        hidden=True,
     ),
     Fault(
         "serial-sequential",
@@ -120,6 +131,7 @@ ISSUING_FAULTS = (
         ("everyone",),
         "Serial numbers are counted",
         Conduct(serials="sequential"),
+        hidden=True,
     ),
     Fault(
         "leaf-is-ca",
@@ -127,6 +139,7 @@ ISSUING_FAULTS = (
         ("everyone",),
         "Every device is made a CA",
         Conduct(leaf_is_ca=True),
+        hidden=True,
     ),
     Fault(
         "leaf-expired",
@@ -134,6 +147,7 @@ ISSUING_FAULTS = (
         ("everyone",),
         "What is issued expired yesterday",
         Conduct(leaf_days=(-365, -1)),
+        hidden=True,
     ),
     Fault(
         "leaf-not-yet",
@@ -141,6 +155,7 @@ ISSUING_FAULTS = (
         ("everyone",),
         "What is issued begins tomorrow: the server's clock is wrong",
         Conduct(leaf_days=(1, 365)),
+        hidden=True,
     ),
     Fault(
         "leaf-other-issuer",
@@ -148,6 +163,7 @@ ISSUING_FAULTS = (
         ("everyone",),
         "What is issued is signed by another key than that of the CA which is served",
         Conduct(leaf_key="other"),
+        hidden=True,
     ),
     Fault(
         "extensions-copied",
@@ -155,5 +171,6 @@ ISSUING_FAULTS = (
         ("everyone",),
         "Every extension of the CSR stands in the certificate",
         Conduct(copies_extensions=True),
+        hidden=True,
     ),
 )

@@ -322,6 +322,7 @@ ENVELOPE_FAULTS = (
         "The envelope names its recipient by the subject of the CSR, not by the signer's issuer",
         Conduct(recipient="subject"),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "for-serial",
@@ -330,6 +331,7 @@ ENVELOPE_FAULTS = (
         "The envelope names its recipient by another serial number",
         Conduct(recipient="serial"),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "for-leaf",
@@ -338,6 +340,7 @@ ENVELOPE_FAULTS = (
         "The envelope names the certificate that is in it, which nobody has yet",
         Conduct(recipient="leaf"),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "for-another-key",
@@ -346,6 +349,7 @@ ENVELOPE_FAULTS = (
         "The envelope is for another key than that of the certificate it names",
         Conduct(seals_for_signer=False),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "by-password",
@@ -354,6 +358,7 @@ ENVELOPE_FAULTS = (
         "The envelope is for somebody who shares a key with the server",
         Conduct(by_password=True),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "oaep",
@@ -362,6 +367,7 @@ ENVELOPE_FAULTS = (
         "RSAES-OAEP in replies",
         Conduct(oaep=True),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "des",
@@ -371,6 +377,7 @@ ENVELOPE_FAULTS = (
         Conduct(cipher="des"),
         shows="SUCCESS",
         beside=frozenset({"reply-cipher-not-mirrored"}),
+        hidden=True,
     ),
     Fault(
         "aes-256-always",
@@ -378,6 +385,7 @@ ENVELOPE_FAULTS = (
         ("cisco",),
         "AES-256 in replies, whatever the request was",
         Conduct(cipher="aes256_cbc"),
+        hidden=True,
     ),
     Fault(
         "sealed-type",
@@ -386,6 +394,7 @@ ENVELOPE_FAULTS = (
         "What is encrypted is of type id-signedData",
         Conduct(sealed_type="signed_data"),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "no-envelope",
@@ -394,6 +403,7 @@ ENVELOPE_FAULTS = (
         "The certificate is signed and not encrypted",
         Conduct(seals=False),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "nothing-issued",
@@ -402,6 +412,7 @@ ENVELOPE_FAULTS = (
         "A SUCCESS without a certificate",
         Conduct(certificates=lambda *_: []),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "ca-before-leaf",
@@ -410,6 +421,7 @@ ENVELOPE_FAULTS = (
         "The CA certificate stands before the one that was issued",
         Conduct(certificates=lambda leaf, ca: [ca, leaf]),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "ca-behind-leaf",
@@ -418,6 +430,7 @@ ENVELOPE_FAULTS = (
         "The CA certificate stands behind the one that was issued",
         Conduct(certificates=lambda leaf, ca: [leaf, ca]),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "ca-for-leaf",
@@ -426,6 +439,7 @@ ENVELOPE_FAULTS = (
         "The CA certificate in place of the one that was issued",
         Conduct(certificates=lambda _, ca: [ca]),
         shows="SUCCESS",
+        hidden=True,
     ),
     Fault(
         "leaf-other-key",
@@ -434,5 +448,6 @@ ENVELOPE_FAULTS = (
         "A certificate for a key that the server made",
         Conduct(certifies_own_key=True),
         shows="SUCCESS",
+        hidden=True,
     ),
 )
