@@ -6,8 +6,7 @@ from app.client.client import Identity
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import knowledge
 from app.doctor.answers import Answer
-from app.doctor.reading import CAPABILITIES, CERTIFICATES
-from app.doctor.seen import Found, Seen
+from app.doctor.seen import CAPABILITIES, CERTIFICATES, Found, Seen
 from app.doctor.step import Needs, Step
 from app.doctor.trespassing import EXTENSION
 from app.doctor.visit import Visit

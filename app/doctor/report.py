@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.diagnosis.finding import Finding, Severity
 from app.diagnosis.knowledge import Knowledge
-from app.doctor.folding import is_folded
+from app.doctor.folding import is_all, is_folded
 from app.doctor.seen import Found
 
 _SEVERITIES = list(Severity)
@@ -118,6 +118,10 @@ def make_report(url: str, steps: Sequence[StepResult], requests: int, known: Kno
 
 
 def _entries(found: Mapping[str, Sequence[Found]], known: Knowledge) -> Iterator[Entry]:
+    ends = [name for name, seen in found.items() if any(is_all(name, one.where) for one in seen)]
+    if ends:
+        yield Entry(known.findings[ends[0]], tuple(found[ends[0]]), (), _stopped(found[ends[0]]))
+        return
     for name, seen in found.items():
         if any(is_folded(name, other) for other in found):
             continue
