@@ -65,6 +65,13 @@ ATTRIBUTE_FAULTS = (
         shows="SUCCESS",
     ),
     Fault(
+        "type-of-request",
+        "message-type-not-cert-rep",
+        ("ios", "macos", "sscep", "certmonger"),
+        "The messageType of the request in the reply",
+        Conduct(attributes=_with("messageType", core.PrintableString("19"))),
+    ),
+    Fault(
         "no-status",
         "pki-status-missing",
         ("ios", "macos", "sscep", "windows"),
@@ -116,6 +123,14 @@ ATTRIBUTE_FAULTS = (
         ("certmonger",),
         "No senderNonce",
         Conduct(attributes=without("senderNonce")),
+        shows="SUCCESS",
+    ),
+    Fault(
+        "short-nonce",
+        "nonce-length",
+        (),
+        "A senderNonce of 8 octets",
+        Conduct(attributes=_with("senderNonce", core.OctetString(b"8 octets"))),
         shows="SUCCESS",
     ),
     Fault(

@@ -109,6 +109,22 @@ SIGNATURE_FAULTS = (
         shows="SUCCESS",
     ),
     Fault(
+        "version-3",
+        "cms-version",
+        ("everyone",),
+        "A SignedData of version 3",
+        Conduct(signed_data_version=3),
+        shows="SUCCESS",
+    ),
+    Fault(
+        "no-null",
+        "absent-parameters",
+        (),
+        "rsaEncryption without the NULL behind it",
+        Conduct(writes_null=False),
+        shows="SUCCESS",
+    ),
+    Fault(
         "ber",
         "indefinite-length",
         ("micromdm",),

@@ -4,6 +4,20 @@ from tests.faults.conduct import Conduct, Fault
 
 HTTP_FAULTS = (
     Fault(
+        "tls-own-certificate",
+        "tls-untrusted",
+        ("windows", "ios", "everyone"),
+        "HTTPS with a certificate of the server's own making",
+        Conduct(over_tls=True),
+    ),
+    Fault(
+        "not-there",
+        "url-wrong",
+        ("windows", "cisco"),
+        "Nothing is at the address",
+        Conduct(is_there=False),
+    ),
+    Fault(
         "redirect",
         "http-redirect",
         ("everyone",),
@@ -25,6 +39,13 @@ HTTP_FAULTS = (
         ("sscep",),
         "Replies that end with the connection",
         Conduct(says_length=False),
+    ),
+    Fault(
+        "cut-off",
+        "http-answer-broken",
+        ("everyone",),
+        "The connection ends before the answer does",
+        Conduct(breaks_off=True),
     ),
     Fault(
         "cacheable",
@@ -62,11 +83,46 @@ HTTP_FAULTS = (
         Conduct(knows_hostless=False),
     ),
     Fault(
+        "no-head",
+        "http-head",
+        ("everyone",),
+        "HEAD is refused",
+        Conduct(takes_head=False),
+    ),
+    Fault(
+        "no-expect",
+        "expect-refused",
+        ("windows",),
+        "Expect: 100-continue is refused",
+        Conduct(takes_expect=False),
+    ),
+    Fault(
+        "operation-case",
+        "operation-case",
+        ("everyone",),
+        "The names of operations are compared with their case",
+        Conduct(takes_any_case=False),
+    ),
+    Fault(
+        "nothing-500",
+        "nonsense-fault",
+        ("everyone",),
+        "An empty message is an error 500",
+        Conduct(fails_at=frozenset({"nothing"})),
+    ),
+    Fault(
+        "nothing-kills",
+        "server-dies",
+        ("everyone",),
+        "An empty message ends the server",
+        Conduct(dies_of=frozenset({"nothing"})),
+    ),
+    Fault(
         "operation-500",
         "operation-unknown",
         ("certmonger",),
         "An operation that it does not know is an error 500",
-        Conduct(fails_at_operations=True),
+        Conduct(fails_at=frozenset({"operation"})),
     ),
     Fault(
         "plus-lost",
@@ -139,6 +195,30 @@ HTTP_FAULTS = (
         ("sscep", "jscep", "certmonger"),
         "CertReps as text/html, which is what the framework sends by itself",
         Conduct(reply_type="text/html; charset=UTF-8"),
+        shows="SUCCESS",
+    ),
+    Fault(
+        "reply-nothing",
+        "nothing-of-scep",
+        ("everyone",),
+        "The answer to a message is empty",
+        Conduct(reply_form="nothing"),
+        shows="SUCCESS",
+    ),
+    Fault(
+        "reply-half",
+        "damaged-encoding",
+        ("everyone",),
+        "A proxy cuts the reply in half, and says so in Content-Length",
+        Conduct(reply_form="half"),
+        shows="SUCCESS",
+    ),
+    Fault(
+        "reply-base64",
+        "reply-not-der",
+        ("everyone",),
+        "Replies in base64",
+        Conduct(reply_form="base64"),
         shows="SUCCESS",
     ),
     Fault(
