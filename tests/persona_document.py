@@ -47,7 +47,7 @@ def _sections(persona: Persona, known: Knowledge) -> Iterator[str]:
     yield f"- calls the transaction by {_TRANSACTIONS[message.transaction]}; nonces have {octets} octets"
     yield f"- asks again {_poll(persona)}"
     yield f"- renews {_RENEWALS[persona.renewal]}"
-    yield f"- takes the {'first certificate of a reply' if persona.takes_first else 'certificate for its key'}\n"
+    yield f"- takes the {'first certificate' if persona.takes_first else 'certificate for its key'}\n"
     yield from _rules(persona, known, everyone=False)
     sources = "; ".join(known.sources[key] for key in persona.source)
     yield f"\nSources: {sources}.\n"

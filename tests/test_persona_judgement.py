@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 
 from app.personas import PERSONAS, Persona, Session, enrol, look
-from ca.algorithms.ciphers import DES_CBC
+from ca.algorithms.ciphers import AES_128_CBC, DES_CBC
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.key_transport import PKCS1_V15, KeyTransport
 from ca.algorithms.signatures import certificate_identifier
@@ -257,7 +257,7 @@ ANSWERED = {
         replies(Forgery(cipher=DES_CBC)), "des-reply", ("sscep", "certmonger"), ("ios", "jscep")
     ),
     "another cipher than the request's": Fault(
-        replies(Forgery(cipher=DES_CBC)), "reply-cipher-not-mirrored", (), ("windows", "ios", "cisco")
+        replies(Forgery(cipher=AES_128_CBC)), "reply-cipher-not-mirrored", ("cisco",), ("ios", "micromdm")
     ),
     "the CA's certificate in front": Fault(
         replies(Forgery(certificates=(CA.der, issue()))),

@@ -119,6 +119,13 @@ def test_everybody_stops_where_there_is_no_way(finding: str) -> None:
             assert len(told.exchanges) == 1
 
 
+@pytest.mark.parametrize("url", ["ftp://x/scep", "http://x/scep\r\nX: y", "http://a:b@x/scep"])
+def test_an_address_that_breaks_a_request_is_refused(url: str) -> None:
+    """A request is written by hand, so that a line end in the address would be a header."""
+    with pytest.raises(ValueError, match="address"):
+        look(PERSONAS["sscep"], url)
+
+
 def test_a_fingerprint_is_held_against_the_ca() -> None:
     """Whom a person named is believed, and nobody else."""
     with serving(ForgedServer(capabilities=CAPABILITIES)) as server:

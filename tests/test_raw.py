@@ -1,7 +1,9 @@
 """One exchange octet by octet: whatever a server does, it is told as it was, and in time."""
 
+import os
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -195,7 +197,9 @@ def test_a_reset_connection_and_a_closed_port_are_told_apart() -> None:
     """One is a server that broke, the other is none."""
 
     def reset(connection: socket.socket) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        # Windows has its own form of it.
+        linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
     with answering(reset) as url:
         broken = exchange(url, REQUEST, "GetCACaps", timeout=60)

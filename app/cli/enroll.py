@@ -2,36 +2,29 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import click
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.cli.context import NotDone, Refusal, Workplace, read_secret, say, verb
+from app.cli.context import NotDone, Refusal, Workplace, say, verb
 from app.cli.enroll_as import check_fits, enrol_as
-from app.client import ClientError, Identity, ScepClient, Transport, Unreachable, Unsettled
+from app.cli.enroll_request import Keys, Request, again, prepare
+from app.client import ClientError, ScepClient, Transport, Unreachable, Unsettled
 from app.client.client import sleeping
-from app.client.csr import make_csr, make_identity
+from app.client.csr import spki_of
 from app.client.files import keeping, replace_file
 from app.client.trust import read_fingerprint
 from app.personas import PERSONAS, Persona
 from ca.algorithms import ciphers, digests
-from ca.algorithms.keys import PrivateKey
 from ca.issuing.key_store import (
     CLIENT_KEY_TYPES,
     KeyUnusable,
     encode_private_key,
-    generate_key,
-    read_private_key,
 )
-from ca.issuing.root import CaUnusable, encode_pem, read_certificates
+from ca.issuing.root import CaUnusable, encode_pem
 from ca.x509.certificate import Certificate
-from ca.x509.general_names import GeneralName
-from ca.x509.name import Name
 
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 _DIGESTS = ("SHA-1", "SHA-256", "SHA-384", "SHA-512")
@@ -115,7 +108,7 @@ def enroll(
     wait = sleeping(interval, max_polls)
     try:
         transport = Transport(url)
-        request = _prepare(subject, san, challenge, _Keys.load(key, key_type, renew, new_key, rekey=rekey))
+        request = prepare(subject, san, challenge, Keys.load(key, key_type, renew, new_key, rekey=rekey))
         if persona:
             client_key = check_fits(PERSONAS[persona], request.keys.certified, request.keys.renewed)
             ask = partial(_ask_as, PERSONAS[persona], url, request, client_key, fingerprint, wait)
@@ -149,63 +142,11 @@ def enroll(
     click.echo(str(out / "cert.pem"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    """The key to certify, and whether this run made it; what is to be renewed, if anything."""
-
-    certified: PrivateKey
-    made: bool
-    renewed: Identity | None
-
-    @classmethod
-    def load(
-        cls, key: Path | None, key_type: str, renew: Path | None, new_key: Path | None, *, rekey: bool
-    ) -> "_Keys":
-        old = read_certificates(renew)[0] if renew else None
-        given = read_private_key(key) if key else None
-        if old is None:
-            if rekey or new_key:
-                raise Refusal("--rekey and --new-key go with --renew")
-            return cls(given or generate_key(key_type), given is None, None)
-        if given is None:
-            raise Refusal("--renew needs --key, the key of the certificate to renew")
-        if rekey and new_key:
-            raise Refusal("--rekey makes a key and --new-key brings one: one of them")
-        renewed = Identity(old, given)
-        if rekey:
-            return cls(generate_key(key_type), True, renewed)
-        return cls(read_private_key(new_key) if new_key else given, False, renewed)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What is asked for, and who signs that."""
-
-    keys: _Keys
-    subject: Name
-    names: tuple[GeneralName, ...]
-    csr: bytes
-    identity: Identity
-    challenge_password: str
-
-
-def _prepare(subject: str | None, san: tuple[str, ...], challenge: str | None, keys: _Keys) -> _Request:
-    password = read_secret(challenge, "challenge password") if challenge else ""
-    old = keys.renewed.certificate if keys.renewed else None
-    name = _subject(subject, old)
-    names = _names(san) or (old.subject_alt_names if old else ())
-    identity = keys.renewed or make_identity(name, keys.certified)
-    if not password and not isinstance(identity.key, rsa.RSAPrivateKey):
-        raise Refusal("a key that is not RSA needs --challenge: the reply is encrypted under that password")
-    csr = make_csr(name, names, keys.certified, password)
-    return _Request(keys, Name.load(name.public_bytes()), names, csr, identity, password)
-
-
 # A certificate, and the CA's with the issuing one first.
 _Issued = tuple[Certificate, tuple[Certificate, ...]]
 
 
-def _enrol(request: _Request, out: Path, ask: Callable[[], _Issued]) -> Certificate:
+def _enrol(request: Request, out: Path, ask: Callable[[], _Issued]) -> Certificate:
     """Ask, and write what came; when no certificate did, say how to go on if that is possible."""
     keys = request.keys
     pem = encode_private_key(keys.certified)
@@ -213,13 +154,13 @@ def _enrol(request: _Request, out: Path, ask: Callable[[], _Issued]) -> Certific
         with keeping(out / "key.pem", pem) if keys.made else nullcontext():
             issued, authorities = _unless_interrupted(ask)
     except Unsettled as error:
-        raise NotDone(f"{error}; to go on, {_again(request, out)}") from error
+        raise NotDone(f"{error}; to go on, {again(request, out)}") from error
     try:
         replace_file(out / "ca.pem", b"".join(map(encode_pem, authorities)))
         replace_file(out / "cert.pem", encode_pem(issued))
     except OSError as error:
         why = f"the certificate was issued and could not be written: {error.strerror}"
-        raise Refusal(f"{why}; to get it again, {_again(request, out)}") from error
+        raise Refusal(f"{why}; to get it again, {again(request, out)}") from error
     return issued
 
 
@@ -230,10 +171,10 @@ def _unless_interrupted(ask: Callable[[], _Issued]) -> _Issued:
         raise Unsettled("interrupted: the server may still grant the request") from None
 
 
-def _ask(client: ScepClient, request: _Request, wait: Callable[[int], bool]) -> _Issued:
+def _ask(client: ScepClient, request: Request, wait: Callable[[int], bool]) -> _Issued:
     issued = client.enrol(
         request.csr,
-        _spki(request.keys.certified),
+        spki_of(request.keys.certified),
         request.identity,
         renewal=bool(request.keys.renewed),
         challenge_password=request.challenge_password,
@@ -247,7 +188,7 @@ def _ask(client: ScepClient, request: _Request, wait: Callable[[int], bool]) -> 
 def _ask_as(
     persona: Persona,
     url: str,
-    request: _Request,
+    request: Request,
     key: rsa.RSAPrivateKey,
     fingerprint: str | None,
     wait: Callable[[int], bool],
@@ -271,33 +212,3 @@ def _tell_unless_checked(issuer: Certificate, fingerprint: str | None) -> None:
     if fingerprint is None:
         say(f"CA: {issuer.subject}, SHA-256 fingerprint {issuer.fingerprint()}")
         say("    not checked: compare it with what the CA itself says, or give that as --fingerprint")
-
-
-def _again(request: _Request, out: Path) -> str:
-    """How to make the same request once more: with the same key, and so the same transactionID."""
-    if not request.keys.made:
-        return "give the same command again"
-    if request.keys.renewed:
-        return f"give the same command with --new-key {out / 'key.pem'} in place of --rekey"
-    return f"give the same command with --key {out / 'key.pem'}"
-
-
-def _subject(text: str | None, old: Certificate | None) -> x509.Name:
-    if text is not None:
-        try:
-            return Name.from_text(text).for_builder()
-        except ValueError as error:
-            raise Refusal(f"--subject {text!r} is no name such as CN=ipad-17,O=Example: {error}") from error
-    if old is None:
-        raise Refusal("--subject is missing, such as CN=ipad-17,O=Example")
-    return x509.load_der_x509_certificate(old.der).subject
-
-
-def _names(texts: tuple[str, ...]) -> tuple[GeneralName, ...]:
-    return tuple(GeneralName.from_text(text) for text in texts)
-
-
-def _spki(key: PrivateKey) -> bytes:
-    return key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )

@@ -65,6 +65,13 @@ def make_identity(subject: x509.Name, key: PrivateKey) -> Identity:
     return Identity(Certificate.load(certificate.public_bytes(serialization.Encoding.DER)), key)
 
 
+def spki_of(key: PrivateKey) -> bytes:
+    """The public half of *key*, as DER of the SubjectPublicKeyInfo."""
+    return key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
 def _hash(key: PrivateKey) -> hashes.SHA256 | None:
     """Ed25519 has a digest of its own, which goes without saying."""
     return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()

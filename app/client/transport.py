@@ -44,7 +44,7 @@ class Transport:
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later, and with less to say about it."""
-        _check_address(self.url)
+        check_address(self.url)
 
     def get(self, operation: str) -> Answer:
         """GetCACaps, GetCACert or GetNextCACert.
@@ -92,8 +92,13 @@ class Transport:
         return Answer(content, media_type)
 
 
-def _check_address(url: str) -> None:
-    """Raises: ValueError: It is not an address that could be asked."""
+def check_address(url: str) -> None:
+    """Check that *url* can be asked.
+
+    Raises:
+        ValueError: It cannot; the text says what is wrong with it.
+
+    """
     try:
         parts = urllib.parse.urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -12,11 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import AttributeOID
 
 from app.client.client import Identity
-from app.client.csr import make_csr, make_identity
+from app.client.csr import make_csr, make_identity, spki_of
 from app.client.errors import ClientError
 from app.client.trust import Roles, assign_roles
 from app.doctor.seen import Asked, Terms
-from app.personas.material import spki_of
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC, Cipher
 from ca.algorithms.digests import SHA1, SHA256
 from ca.asn1 import writer

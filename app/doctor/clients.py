@@ -5,13 +5,16 @@ from collections.abc import Iterator, Sequence
 from app.client.client import Identity
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import knowledge
-from app.doctor.reading import CAPABILITIES, CERTIFICATES
-from app.doctor.seen import Found, Seen
+from app.doctor.answers import Answer
+from app.doctor.seen import CAPABILITIES, CERTIFICATES, Found, Seen
 from app.doctor.step import Needs, Step
+from app.doctor.trespassing import EXTENSION
 from app.doctor.visit import Visit
 from app.personas import PERSONAS, Persona, Session, Verdict, enrol, look, renew
 from ca.errors import FailInfo
 from ca.scep.codec import Form
+from ca.scep.codec.attributes import NONCE_OCTETS
+from ca.scep.messages import PkiStatus
 from ca.x509.certificate import Certificate
 
 # A persona chose these for itself, by what was listed or because it knows nothing else.
@@ -30,6 +33,7 @@ _GENERAL = {
     "unreachable",
 }
 _OF_THE_WAY = {"ca-not-der", "html-body", "http-answer-broken", "http-error", "unreachable"}
+_TOLD_BY_PERSONAS = {"challenge-string", "digest-refused", "not-enrolled"}
 _REFUSED = "refused"
 _AS = "as "
 
@@ -92,7 +96,7 @@ def _name(persona: Persona, client: str, verdict: Verdict, seen: Seen) -> str:
     """Which finding it is: the client's word for it, or what the doctor's own steps know it to be."""
     if verdict.finding == _REFUSED:
         finding = _refusal(persona, verdict, seen)
-        if finding in {*seen.found, "not-enrolled", "digest-refused"}:
+        if finding in {*seen.found, *_TOLD_BY_PERSONAS}:
             return finding
         return _cause(client, seen) or finding
     if verdict.finding not in _GENERAL or _is_seen_there(verdict, seen):
@@ -112,13 +116,21 @@ def _refusal(persona: Persona, verdict: Verdict, seen: Seen) -> str:
     fail_info, message = verdict.detail[:1], persona.message
     if fail_info in (FailInfo.BAD_ALG, FailInfo.BAD_MESSAGE_CHECK) and message.key_transport == "OAEP":
         return "oaep-not-read"
-    if fail_info == FailInfo.BAD_ALG and "des-not-read" not in seen.found and _signs_over_md5(persona):
-        return "digest-refused"
     if fail_info == FailInfo.BAD_ALG:
-        return "des-not-read"
+        is_digest = "des-not-read" not in seen.found and _signs_over_md5(persona)
+        return "digest-refused" if is_digest else "des-not-read"
     if fail_info == FailInfo.BAD_MESSAGE_CHECK and message.form is not Form.DER:
         return "ber-not-read"
+    if message.nonce_octets != NONCE_OCTETS and "strict-server" in seen.found:
+        return "strict-server"
+    if persona.csr.printable and _grants_again(seen):
+        return "challenge-string"
     return "not-enrolled"
+
+
+def _grants_again(seen: Seen) -> bool:
+    """Whether the challenge password was good after the first enrolment, as a UTF8String."""
+    return any(Answer(one, seen.now).status is PkiStatus.SUCCESS for one in seen.of(EXTENSION))
 
 
 def _signs_over_md5(persona: Persona) -> bool:

@@ -9,12 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.clock import utc_now
 from app.diagnosis.knowledge import knowledge
-from app.doctor import clients, enrolling, habits, reading, trespassing
+from app.doctor import clients, enrolling, habits, manners, reading, trespassing
 from app.doctor.clients import is_persona
 from app.doctor.enrolling import judge_serials
-from app.doctor.reading import CAPABILITIES, judge_all
 from app.doctor.report import Report, StepResult, make_report
-from app.doctor.seen import Found, Seen
+from app.doctor.seen import CAPABILITIES, Found, Seen
 from app.doctor.step import Needs, Step
 from app.doctor.target import Target
 from app.doctor.visit import Visit, make_key
@@ -48,6 +47,7 @@ def plan(request: Request) -> tuple[Step, ...]:
     """The steps in their order. Whether one can be taken shows on the way."""
     steps = (
         *reading.STEPS,
+        *manners.STEPS,
         *habits.POLLING,
         *enrolling.STEPS,
         *trespassing.STEPS,
@@ -71,7 +71,7 @@ def examine(request: Request, progress: Callable[[Step], object] = lambda _: Non
 def _judge(taken: Sequence[tuple[Step, StepResult]], seen: Seen) -> list[StepResult]:
     """Judge in the end, when what came later may tell what it was: the doctor's own steps first."""
     others = (
-        ("all answers", "what may show at any of them", tuple(judge_all(seen))),
+        ("all answers", "what may show at any of them", tuple(manners.judge_all(seen))),
         ("serial numbers", "each has to be unique, and not to be guessed", tuple(judge_serials(seen))),
         ("the end", "the server has to be there still", tuple(_judge_end(seen))),
     )

@@ -1,5 +1,7 @@
 """Which findings are but consequences of another one, where both are there."""
 
+from app.doctor.seen import CAPABILITIES
+
 _CAPABILITIES = {
     "caps-no-digest",
     "caps-no-aes",
@@ -7,7 +9,6 @@ _CAPABILITIES = {
     "caps-no-renewal",
     "caps-no-sha384",
     "caps-case",
-    "caps-empty",
     "weak-digest",
     "weak-cipher",
 }
@@ -31,9 +32,10 @@ _NO_ANSWER = {
     "wrong-recipient-fault",
 }
 # From what is the matter to what follows from it.
-_FOLDED: dict[str, set[str]] = {
+FOLDED: dict[str, set[str]] = {
     "html-body": {
         *_CAPABILITIES,
+        "caps-empty",
         "http-media-type",
         "nonsense-fault",
         "nothing-of-scep",
@@ -80,12 +82,15 @@ _FOLDED: dict[str, set[str]] = {
     "message-type-kills": _NO_ANSWER,
     "server-dies": _NO_ANSWER,
 }
-# Beside these, nothing that was seen says anything: the client never came to the server.
+# Beside these, at the first thing that was asked, nothing that was seen says anything.
 _NEVER_THERE = {"unreachable", "url-wrong", "http-redirect"}
 
 
 def is_folded(finding: str, cause: str) -> bool:
     """Whether *finding* is not worth telling beside *cause*."""
-    if finding == cause:
-        return False
-    return finding in _FOLDED.get(cause, ()) or (cause in _NEVER_THERE and finding not in _NEVER_THERE)
+    return finding != cause and finding in FOLDED.get(cause, ())
+
+
+def is_all(finding: str, where: str) -> bool:
+    """Whether *finding*, seen there, is all that there is to tell: no client comes any further."""
+    return finding in _NEVER_THERE and where == CAPABILITIES

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.diagnosis.finding import Finding, Severity
 from app.diagnosis.knowledge import Knowledge
-from app.doctor.folding import is_folded
+from app.doctor.folding import is_all, is_folded
 from app.doctor.seen import Found
 
 _SEVERITIES = list(Severity)
@@ -105,17 +105,23 @@ class Report:
 
 def make_report(url: str, steps: Sequence[StepResult], requests: int, known: Knowledge) -> Report:
     """Put together what the *steps* found."""
+    order = list(known.findings)
     found: dict[str, list[Found]] = {}
     for step in steps:
-        for one in step.found:
+        # What one answer shows is told from the outside in, as the knowledge has it.
+        for one in sorted(step.found, key=lambda one: order.index(one.finding)):
             found.setdefault(one.finding, []).append(one)
     entries = list(_entries(found, known))
-    # The order of the steps is the order in which a client comes by: what stops it first stands first.
-    entries.sort(key=lambda entry: _SEVERITIES.index(entry.finding.severity))
+    # What a client was seen to stop at stands before what it would; else in the order of the steps.
+    entries.sort(key=lambda entry: (_SEVERITIES.index(entry.finding.severity), not entry.stopped))
     return Report(url, tuple(entries), tuple(steps), requests)
 
 
 def _entries(found: Mapping[str, Sequence[Found]], known: Knowledge) -> Iterator[Entry]:
+    ends = [name for name, seen in found.items() if any(is_all(name, one.where) for one in seen)]
+    if ends:
+        yield Entry(known.findings[ends[0]], tuple(found[ends[0]]), (), _stopped(found[ends[0]]))
+        return
     for name, seen in found.items():
         if any(is_folded(name, other) for other in found):
             continue

@@ -17,6 +17,9 @@ from ca.scep.messages import Transaction
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
 
+# The steps that begin every visit, by their names.
+CAPABILITIES, CERTIFICATES = "GetCACaps", "GetCACert"
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:

@@ -16,7 +16,7 @@ _WRONG_CHALLENGE = "wrong challenge"
 _STRANGER = "renewal by a stranger"
 _UNPROVEN = "CSR signed wrongly"
 _ASTRAY = "encrypted to another"
-_EXTENSION = "unknown extension"
+EXTENSION = "unknown extension"
 _UNREADABLE = "unreadable envelopes"
 
 
@@ -89,15 +89,15 @@ def _told(answer: Answer) -> str:
 
 def _send_extension(visit: Visit) -> None:
     applicant = visit.applicant(2)
-    visit.operate(_EXTENSION, visit.asking.enrol(applicant, applicant.odd_csr(visit.challenge())))
+    visit.operate(EXTENSION, visit.asking.enrol(applicant, applicant.odd_csr(visit.challenge())))
 
 
 def _judge_extension(seen: Seen) -> Iterator[Found]:
-    for exchange in seen.of(_EXTENSION):
+    for exchange in seen.of(EXTENSION):
         yield from judge_reply(exchange, seen)
         leaf = issued_by(exchange, seen)
         if leaf is not None and UNKNOWN_EXTENSION in leaf.extensions:
-            yield Found("extension-copied", _EXTENSION, UNKNOWN_EXTENSION)
+            yield Found("extension-copied", EXTENSION, UNKNOWN_EXTENSION)
 
 
 def _send_unknown(visit: Visit) -> None:
@@ -153,7 +153,7 @@ STEPS = (
         _judge_unreadable,
     ),
     Step(
-        _EXTENSION,
+        EXTENSION,
         Needs.CERTIFICATE,
         "a PKCSReq with the challenge password, and an extension that nobody knows",
         "a server decides what stands in its certificates",

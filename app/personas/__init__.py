@@ -3,8 +3,9 @@
 Each stands in a file of ``known``; what no file can say is code beside it.
 """
 
+from app.personas.conversation import Reach, Session, Verdict, judge
 from app.personas.persona import Persona, Stage, personas
-from app.personas.session import Reach, Session, Verdict, enrol, judge, look, renew
+from app.personas.session import enrol, look, renew
 
 PERSONAS = personas()
 

@@ -7,10 +7,10 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.client import Identity
+from app.client.csr import spki_of
 from app.personas.persona import Csr, Persona, Signer
 from ca.algorithms import digests
 from ca.algorithms.signatures import certificate_identifier, sign
@@ -48,13 +48,6 @@ def make_material(
     csr = _make_csr(persona.csr, subject, names, key, challenge)
     identity = renewed or _make_signer(persona.signer, subject, key, transaction_id)
     return Material(csr, spki, identity, transaction_id)
-
-
-def spki_of(key: rsa.RSAPrivateKey) -> bytes:
-    """The public half, as DER of the SubjectPublicKeyInfo."""
-    return key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
 
 
 def _transaction_id(form: str, spki: bytes) -> str:

@@ -20,7 +20,7 @@ from ca.algorithms.key_transport import PKCS1_V15, KeyTransport
 from ca.scep.codec import Form
 
 FOLDER = Path(__file__).with_name("known")
-# RFC 4055 4.1: what Windows means by parameters that it leaves out.
+# SHA-1 is what absent parameters mean (RFC 4055 4.1); which ones Windows writes is not known.
 _TRANSPORTS = {"PKCS1": PKCS1_V15, "OAEP": KeyTransport(digests.SHA1, digests.SHA1)}
 # A finding, and after @ the place that it must be at where not every one counts.
 Rule = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(@[A-Za-z.]+)?$")]
@@ -47,12 +47,11 @@ class _Part(BaseModel):
 class Wire(_Part):
     """How a client speaks HTTP.
 
-    It sends its message by POST where one of *posts* is listed.
-    *steps* are the queries before the PKIOperation, in order. In *headers* ``{host}`` stands for host
-    and port, ``{name}`` for the host alone; those of *post*, with ``{length}``, are where ``{post}`` is, or
-    else the last. *suffix* is appended to the path.
-    Base64 in a GET is of the *alphabet*, in lines of *wrap* characters (0: one line), and has the
-    characters in *escapes* percent-encoded. What a *placeholder* it names a CA by stands in *steps*.
+    *steps* are the queries before the PKIOperation, in order; *get* is that of a PKIOperation by GET,
+    which is the way where none of the capabilities in *posts* is listed. In *headers* ``{host}`` stands for
+    host and port, ``{name}`` for the host alone, ``{post}`` for the headers of a *post*, with ``{length}``;
+    else these are the last. *suffix* is appended to the path. Base64 in a GET is of the *alphabet*, in lines
+    of *wrap* characters (0: one line), with the characters in *escapes* percent-encoded.
     """
 
     version: Literal["1.0", "1.1"] = "1.1"
@@ -73,8 +72,8 @@ class Signer(_Part):
     """The self-signed certificate that a first request is signed with.
 
     *subject* is the CSR's where empty; ``{uuid}`` in it is a fresh one. With *own_key* it has a key of
-    its own. *serial* is at random, the number that the transactionID says (``number``, by *base*), or its
-    characters (``text``). *key_usage* are bits by their names in RFC 5280.
+    its own. *serial* is at random, or the transactionID: as a number in one of two bases, or its
+    characters. *key_usage* are bits by their names in RFC 5280.
     """
 
     subject: str = ""
@@ -127,8 +126,8 @@ class Message(_Part):
 class Polling(_Part):
     """How a client asks again: by a CertPoll, or by sending its request once more, octet by octet.
 
-    *plain* is for a poll in the first message's last resort, 3DES and SHA-1, whatever was listed.
-    *issuer* says whose subject stands where the issuing CA's belongs.
+    A *plain* poll is under 3DES and SHA-1, whatever is listed. *issuer* says whose subject stands where the
+    issuing CA's belongs (RFC 8894 3.3.3).
     """
 
     resends: bool = False
@@ -137,11 +136,12 @@ class Polling(_Part):
 
 
 class Persona(_Part):
-    """One client. *renewal* is the messageType of its renewals, empty where it has none.
+    """One client, and the *family* whose ways it has where the knowledge says nothing of itself.
 
-    *exact* says that it reads capabilities letter by letter,
-    *takes_first* that it takes the first certificate of a reply for its own, whatever key is in it.
-    *refuses* is what it stops at, *minds* what it says and goes on. *source* are keys of the knowledge.
+    *source* are keys of the knowledge. *renewal* is the messageType of its renewals, empty where it has
+    none. An *exact* one reads capabilities letter by letter, a line each; one that *takes_first* takes the
+    first certificate of a reply for its own, whatever key is in it. *refuses* is what it stops at, *minds*
+    what it tells and goes on.
     """
 
     name: str

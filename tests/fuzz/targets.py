@@ -25,7 +25,7 @@ from app.http.parser import RequestParser
 from app.http.query import decode_message, parse_query
 from app.personas import PERSONAS, Stage, judge
 from app.personas.material import Material
-from app.personas.observing import Asked, observe_ca, observe_capabilities, observe_reply
+from app.personas.observing import Asked, observe_ca, observe_reply
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.levels import CryptoLevel
 from ca.algorithms.password import KeyDerivation, KeyWrap
@@ -284,7 +284,6 @@ def observation(data: bytes) -> None:
     answer = RawAnswer("HTTP/1.1", 200, "OK", (), data, head + data, 0)
     identity = Identity(device().certificate(), device().key)
     material = Material(b"", spki(device().key), identity, "t1")
-    observe_capabilities(answer)
     observe_ca(answer)
     found = observe_reply(answer, Asked(material, NONCE, device().cipher, (world().ca,), takes_first=True))
     for persona in PERSONAS.values():

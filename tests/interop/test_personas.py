@@ -74,7 +74,8 @@ def written(exchanges: list[Exchange]) -> dict[str, object]:
         # A number has as many digits as it needs.
         "transactionID": "a number" if transaction.isdigit() else len(transaction),
         "upper": transaction.upper() == transaction,
-        "findings": {note.finding for node in top.walk() for note in node.notes},
+        # strongSwan's serial number is a digest, and has an octet more where its first bit is set.
+        "findings": {note.finding for node in top.walk() for note in node.notes} - {"signer-serial-number"},
     }
 
 
