@@ -149,7 +149,8 @@ def _put_response(parent: Node, message: _Message, inside: Inside) -> None:
         return
     inside(node, message.body, Role.ANSWER)
     found = next((child.place for child in node.children if child.place in _TYPES), "")
-    if any(child.place == "base64" for child in node.children):
-        node.note("ca-not-der", "it is PEM or base64")
+    if coded := next((child for child in node.children if child.place == "base64"), None):
+        is_reply = any(inner.place == "CertRep" for inner in coded.walk())
+        node.note("reply-not-der" if is_reply else "ca-not-der", "it is PEM or base64")
     if found and kind != _TYPES[found]:
         headers.note("http-media-type", f"{kind or 'none'}, and it should be {_TYPES[found]}")

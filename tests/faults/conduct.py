@@ -61,7 +61,12 @@ class Conduct:
     # Which keys open envelopes and sign replies, where they are not those of the certificate that is served.
     opening_key: str = ""
     signing_key: str = ""
-    # HTTP.
+    # HTTP. It fails at, and dies of, what is named: "operation", "nothing" (an empty message), "recipient"
+    # (somebody else's message) and "message type".
+    fails_at: frozenset[str] = frozenset()
+    dies_of: frozenset[str] = frozenset()
+    over_tls: bool = False
+    is_there: bool = True
     chunked: bool = False
     redirect: str = ""
     restores_plus: bool = True
@@ -72,15 +77,20 @@ class Conduct:
     knows_identifiers: bool = True
     knows_http_1_0: bool = True
     knows_hostless: bool = True
+    takes_head: bool = True
+    takes_expect: bool = True
+    takes_any_case: bool = True
     takes_get: bool = True
     takes_post: bool = True
     takes_line_breaks: bool = True
     insists_on_media_type: bool = False
     says_length: bool = True
+    breaks_off: bool = False
     cache_control: str = "no-store"
-    fails_at_operations: bool = False
     reply_type: str = "application/x-pki-message"
     refuses_by_http: bool = False
+    # A reply as a whole: "der" is right; the others are "base64", "half" and "nothing".
+    reply_form: str = "der"
     # The signature of a reply.
     attributes: Callable[[Attributes], Attributes] = unaltered
     signs_attributes: bool = True
@@ -94,6 +104,8 @@ class Conduct:
     embeds_signer: bool = True
     content_type: str = "data"
     digests_content: bool = True
+    signed_data_version: int = 1
+    writes_null: bool = True
     indefinite: bool = False
     trailer: bytes = b""
     # The envelope of a reply: "signer" is right; the others are "subject", "serial" and "leaf".
@@ -112,6 +124,7 @@ class Conduct:
     unchecked: frozenset[str] = frozenset()
     unread: frozenset[str] = frozenset()
     certifies_own_key: bool = False
+    renames: bool = False
     leaf_is_ca: bool = False
     leaf_days: tuple[int, int] = (0, 365)
     # The name of the key that signs what is issued, where it is not the CA's.
@@ -123,7 +136,6 @@ class Conduct:
     finds_by_transaction_alone: bool = False
     answers_queries: bool = True
     is_oracle: bool = False
-    dies_of_message_types: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,10 @@ class Death(BaseException):
     """The server ends, as one does that meets what its program does not know."""
 
 
+class ServerFault(Exception):
+    """An error that nobody caught: HTTP 500."""
+
+
 class Office:
     """One server's CA: what it issued is all that it remembers."""
 
@@ -54,6 +58,7 @@ class Office:
         Raises:
             NoMessage: It cannot be answered by a CertRep.
             Refused: This server refuses by HTTP.
+            ServerFault: It is not up to this message.
             Death: It ends.
 
         """
@@ -74,6 +79,8 @@ class Office:
         """The content of a SUCCESS."""
         if message.message_type in _QUERIES and not self.conduct.answers_queries:
             raise NoMessage("no such thing is served")
+        if "recipient" in self.conduct.fails_at and not message.is_for(self.material.signer):
+            raise ServerFault
         content = open_envelope(message, self.material.opening_key, self.conduct)
         match message.message_type:
             case "19" | "17":
@@ -88,7 +95,7 @@ class Office:
             case "22":
                 lists = degenerate([], [self._issuer.revocation_list()])
                 return seal(lists, message, sequence(), sequence(), self.conduct)
-        if self.conduct.dies_of_message_types:
+        if "message type" in self.conduct.dies_of:
             raise Death
         raise Refused(BAD_REQUEST, "unknown messageType")
 

@@ -16,6 +16,7 @@ from tests.faults.material import Material, rsa_key
 from tests.faults.signing import spki
 from tests.faults.writing import dump
 
+_ONE_NAME = x509.Name.build({"common_name": "device"})
 _KNOWN = {"subject_alt_name", "basic_constraints", "key_usage", "extended_key_usage"}
 
 
@@ -46,7 +47,7 @@ class Issuer:
                     "not_before": x509.Time({"utc_time": begin}),
                     "not_after": x509.Time({"utc_time": end}),
                 },
-                "subject": asked["subject"],
+                "subject": _ONE_NAME if self._conduct.renames else asked["subject"],
                 "subject_public_key_info": key,
                 "extensions": self._extensions(asked, key),
             }

@@ -1,14 +1,17 @@
 """The keys and certificates of the server: made once, the certificates as a fault wants them."""
 
 import secrets
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from tests.faults.conduct import CaForm, Conduct
@@ -67,6 +70,19 @@ def make_material(conduct: Conduct) -> Material:
         answer=answer,
         answer_type=conduct.ca_type or answer_type,
     )
+
+
+def tls_context() -> ssl.SSLContext:
+    """HTTPS with a certificate that nobody but the server itself has signed."""
+    key = rsa_key("tls")
+    form = CaForm(is_ca=False, usage=frozenset({"digital_signature"}))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "tls.pem")
+        file.write_bytes(private + _make_ca(form, key).public_bytes(Encoding.PEM))
+        context.load_cert_chain(file)
+    return context
 
 
 def _answer(form: str, ca: x509.Certificate, bundle: list[x509.Certificate]) -> tuple[bytes, str]:

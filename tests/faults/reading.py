@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asn1crypto import cms, parser
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
@@ -59,6 +60,14 @@ class Message:
     cipher: str
     envelope: Any
     is_ber: bool
+
+    def is_for(self, certificate: x509.Certificate) -> bool:
+        """Whether its first recipient is named as that certificate is."""
+        named = self.envelope["recipient_infos"][0].chosen["rid"].chosen
+        return bool(
+            named["serial_number"].native == certificate.serial_number
+            and named["issuer"].dump() == certificate.issuer.public_bytes()
+        )
 
 
 def read_message(data: bytes) -> Message:

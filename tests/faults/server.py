@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.faults.catalogue import FAULTS
 from tests.faults.conduct import FAULTLESS, Conduct
 from tests.faults.deciding import CHALLENGE, Office
+from tests.faults.material import tls_context
 from tests.faults.web import Handler
 
 
@@ -30,6 +31,9 @@ class FaultServer(ThreadingHTTPServer):
     def __init__(self, conduct: Conduct, port: int = 0) -> None:
         self.office = Office(conduct)
         super().__init__(("127.0.0.1", port), self._handler())
+        self._scheme = "https" if conduct.over_tls else "http"
+        if conduct.over_tls:
+            self.socket = tls_context().wrap_socket(self.socket, server_side=True)
 
     def _handler(self) -> type[Handler]:
         server = self
@@ -45,7 +49,7 @@ class FaultServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self.server_address[1]}/scep"
+        return f"{self._scheme}://127.0.0.1:{self.server_address[1]}/scep"
 
     def run(self) -> None:
         """Answer until the end."""

@@ -53,7 +53,7 @@ def sign_reply(
     kind = DATA if conduct.content_type == "data" else SIGNED_DATA
     certificate = material.signer.public_bytes(Encoding.DER)
     signed = sequence(
-        integer(1),
+        integer(conduct.signed_data_version),
         set_of([_digest_algorithm(digest, conduct)]),
         sequence(oid(kind), b"" if content is None else tagged(0, octets(content))),
         tagged(0, certificate) if conduct.embeds_signer else b"",
@@ -120,7 +120,7 @@ def _signature_algorithm(digest: str, conduct: Conduct) -> bytes:
             size = DIGESTS[digest].digest_size
             parameters = {"hash_algorithm": used, "mask_gen_algorithm": mask, "salt_length": size}
             return sequence(oid(f"{RSA}10"), dump(algos.RSASSAPSSParams(parameters)))
-    return sequence(oid(f"{RSA}1"), NULL)
+    return sequence(oid(f"{RSA}1"), NULL if conduct.writes_null else b"")
 
 
 def _sign(data: bytes, digest: str, key: rsa.RSAPrivateKey, conduct: Conduct) -> bytes:

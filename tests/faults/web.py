@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
-from tests.faults.deciding import Death, Office
+from tests.faults.deciding import Death, Office, ServerFault
 from tests.faults.reading import NoMessage, Refused
 
 PATHS = {"/scep", "/scep/", "/cgi-bin/pkiclient.exe", "/certsrv/mscep/mscep.dll"}
@@ -72,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
             answer = Answer(f"{error}\n".encode(), status=400)
         except Refused as error:
             answer = Answer(f"{error}\n".encode(), status=500)
+        except ServerFault:
+            answer = Answer(b"internal error\n", status=500)
         except Death:
             self.close_connection = True
             self.end()
@@ -93,10 +95,15 @@ class Handler(BaseHTTPRequestHandler):
         ):
             return Answer(b"no Host\n", status=400)
         path = parts.path.removesuffix(_SUFFIX) if conduct.knows_suffixes else parts.path
-        if path not in PATHS and parts.path not in PATHS:
+        if self.command == "HEAD" and not conduct.takes_head:
+            return Answer(b"", status=405)
+        if not conduct.is_there or (path not in PATHS and parts.path not in PATHS):
             return Answer(b"nothing is here\n", status=404)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        match query.get("operation", "PKIOperation" if self.command == "POST" else "").lower():
+        operation = query.get("operation", "PKIOperation" if self.command == "POST" else "")
+        if not conduct.takes_any_case and operation == operation.lower():
+            operation = ""
+        match operation.lower():
             case "getcacaps":
                 return Answer(conduct.capabilities, conduct.capabilities_type)
             case "getcacert" if not conduct.knows_identifiers and query.get("message"):
@@ -108,8 +115,8 @@ class Handler(BaseHTTPRequestHandler):
             case "pkioperation":
                 message = body if self.command == "POST" else self._message_of_get(parts.query)
                 return self._operate(message)
-        if conduct.fails_at_operations:
-            return Answer(b"internal error\n", status=500)
+        if "operation" in conduct.fails_at:
+            raise ServerFault
         return Answer(b"no such operation\n", status=400)
 
     def _message_of_get(self, query: str) -> bytes:
@@ -133,8 +140,21 @@ class Handler(BaseHTTPRequestHandler):
             if kind != "application/x-pki-message":
                 return Answer(f"unsupported media type {kind}\n".encode(), status=415)
         if not message:
-            raise NoMessage("invalid data len 0")
-        return Answer(self.office.operate(message), conduct.reply_type)
+            raise self._error("nothing", NoMessage("invalid data len 0"))
+        return Answer(_in_form(self.office.operate(message), conduct.reply_form), conduct.reply_type)
+
+    def _error(self, at: str, otherwise: Exception) -> BaseException:
+        """What happens at something odd: the server dies of it, fails, or answers as it should."""
+        if at in self.office.conduct.dies_of:
+            return Death()
+        return ServerFault() if at in self.office.conduct.fails_at else otherwise
+
+    def handle_expect_100(self) -> bool:
+        """Say that the body may come."""
+        if self.office.conduct.takes_expect:
+            return super().handle_expect_100()
+        self._write(Answer(b"no expectations\n", status=417))
+        return False
 
     def _write(self, answer: Answer) -> None:
         """In one piece, so that nobody waits for the second."""
@@ -153,9 +173,22 @@ class Handler(BaseHTTPRequestHandler):
             body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in chunks) + b"0\r\n\r\n"
         elif self.office.conduct.says_length:
             lines.append(f"Content-Length: {len(body)}")
+            if self.office.conduct.breaks_off:
+                self.close_connection, body = True, body[: len(body) // 2]
         else:
             self.close_connection = True
         if self.close_connection:
             lines.append("Connection: close")
         head = "".join(f"{line}\r\n" for line in lines)
         self.wfile.write(f"{head}\r\n".encode() + (b"" if self.command == "HEAD" else body))
+
+
+def _in_form(reply: bytes, form: str) -> bytes:
+    match form:
+        case "base64":
+            return base64.b64encode(reply)
+        case "half":
+            return reply[: len(reply) // 2]
+        case "nothing":
+            return b""
+    return reply

@@ -40,7 +40,15 @@ CHECK_FAULTS = (
         "message-type-kills",
         ("everyone",),
         "A messageType that it does not know ends the server",
-        Conduct(dies_of_message_types=True),
+        Conduct(dies_of=frozenset({"message type"})),
+        hidden=True,
+    ),
+    Fault(
+        "stranger-500",
+        "wrong-recipient-fault",
+        ("everyone",),
+        "A message that is encrypted to somebody else is an error 500",
+        Conduct(fails_at=frozenset({"recipient"})),
         hidden=True,
     ),
     Fault(
@@ -131,6 +139,14 @@ ISSUING_FAULTS = (
         ("everyone",),
         "Serial numbers are counted",
         Conduct(serials="sequential"),
+        hidden=True,
+    ),
+    Fault(
+        "renamed",
+        "name-changed",
+        ("everyone",),
+        "Every device is certified under one name",
+        Conduct(renames=True),
         hidden=True,
     ),
     Fault(
