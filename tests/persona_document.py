@@ -50,7 +50,7 @@ def _sections(persona: Persona, known: Knowledge) -> Iterator[str]:
     yield f"- takes the {'first certificate' if persona.takes_first else 'certificate for its key'}\n"
     yield from _rules(persona, known, everyone=False)
     sources = "; ".join(known.sources[key] for key in persona.source)
-    yield f"\nSources: {sources}.\n"
+    yield f"\nSources: {sources}: {persona.confidence.words}.\n"
 
 
 _FORMS = {

@@ -138,8 +138,9 @@ SEEN = {
     "a CA that may not encipher": Fault(
         certificates(ca_with("key_cert_sign", "crl_sign")),
         "ca-key-usage",
-        ("ios", "macos", "windows"),
+        ("macos", "windows"),
         ("sscep", "certmonger"),
+        ("ios",),
     ),
     "PEM": Fault(certificates(PEM), "ca-not-der", ("ios", "windows", "sscep", "cisco")),
     "no CA certificate": Fault(

@@ -12,6 +12,9 @@ from app.diagnosis.knowledge import knowledge
 from app.personas import PERSONAS, Persona, Reach, Stage, enrol, judge, look, renew
 from app.personas.observing import Observation
 from app.personas.persona import FOLDER
+from ca.algorithms.digests import SHA256
+from ca.deviations import Deviations
+from ca.scep import codec
 from ca.scep.codec import encode_ca_chain
 from ca.x509.certificate import Certificate
 from tests.forged import CA, DEVICE_KEY, PENDING, ForgedServer, Forgery, issue, serving
@@ -137,6 +140,20 @@ def test_a_fingerprint_is_held_against_the_ca() -> None:
     assert stopping(wrong) == {"ca-fingerprint"}
 
 
+@pytest.mark.parametrize("name", ["windows", "micromdm"])
+def test_a_fingerprint_is_held_against_the_signer_too(name: str) -> None:
+    """Of these clients it is not known that they look; who gave a fingerprint wants to be sure."""
+    forged = Forgery(signer=OTHER_CA, key=rsa_key(3))
+    with serving(ForgedServer(capabilities=CAPABILITIES, answers=[forged])) as server:
+        sure, unsure = (
+            enrol(PERSONAS[name], server.url, subject=SUBJECT, key=DEVICE_KEY, reach=Reach(fingerprint=pin))
+            for pin in (CA.fingerprint(), None)
+        )
+
+    assert stopping(sure) == {"signer-not-ca"}
+    assert unsure.certificate == issue()
+
+
 def test_an_ra_is_written_to_and_may_sign() -> None:
     """RFC 8894 3.1: with an RA, the envelope is for it, and the reply is its own."""
     usage = x509.KeyUsage(True, False, True, False, False, False, False, False, False)
@@ -192,3 +209,16 @@ def test_the_document_tells_what_each_sends_and_minds() -> None:
         DOCUMENT.write_text(written, "utf-8", newline="\n")
 
     assert DOCUMENT.read_text("utf-8") == written, HINT
+
+
+def test_jscep_signs_what_it_signs_with() -> None:
+    """RFC 6211 2: its library adds the algorithms, and a server must not mind an attribute more."""
+    with serving(ForgedServer(capabilities=CAPABILITIES)) as server:
+        told = asking(PERSONAS["jscep"], server.url)
+
+    message = told.exchanges[-1].request.partition(b"\r\n\r\n")[2]
+    ((protection,),) = [codec.load(message, Deviations()).attributes["1.2.840.113549.1.9.52"]]
+    digest, signature = protection.sequence(2, 2)
+    assert digest.raw == SHA256.identifier
+    assert signature.children()[0].oid() == "1.2.840.113549.1.1.11"
+    assert told.certificate == issue()

@@ -83,13 +83,20 @@ def doctor(
         return 0
     report = _examine(request)
     known = knowledge()
-    if junit_file is not None:
-        junit_file.write_bytes(junit(report, known))
     if as_json:
         print_json(report.as_json(known))
     else:
         _print(report, known)
+    if junit_file is not None:
+        _write(junit_file, junit(report, known))
     return 0 if report.passed else 1
+
+
+def _write(file: Path, document: bytes) -> None:
+    try:
+        file.write_bytes(document)
+    except OSError as error:
+        raise Refusal(f"{file}: {error.strerror}; the report was not written there") from error
 
 
 def _target(url: str) -> Target:
@@ -119,8 +126,7 @@ def _read_challenges(source: str | None) -> tuple[str, ...]:
     """The challenge passwords, one on a line.
 
     Raises:
-        OSError: The file cannot be read.
-        Refusal: It is not UTF-8, or there is none in it.
+        Refusal: It cannot be read, is not UTF-8, or there is none in it.
 
     """
     if source is None:
@@ -130,11 +136,13 @@ def _read_challenges(source: str | None) -> tuple[str, ...]:
         from getpass import getpass
 
         return (getpass("challenge: ", sys.stderr),)
-    octets = sys.stdin.buffer.read(1 << 16) if source == "-" else Path(source).read_bytes()[: 1 << 16]
     try:
+        octets = sys.stdin.buffer.read(1 << 16) if source == "-" else Path(source).read_bytes()[: 1 << 16]
         found = tuple(filter(None, octets.decode("utf-8-sig").splitlines()))[:_MOST_CHALLENGES]
     except UnicodeDecodeError:
         found = ()
+    except OSError as error:
+        raise Refusal(f"{source}: {error.strerror}; --challenge takes a file, or - for stdin") from error
     if not found:
         where = "standard input" if source == "-" else source
         raise Refusal(f"{where}: there is no challenge password in it, as UTF-8 text, one on a line")
@@ -196,10 +204,10 @@ def _print_failures(console: Console, report: Report, known: Knowledge) -> None:
 def _headline(report: Report) -> RichText:
     counts = [(report.count(one), one) for one in Severity]
     told = ", ".join(f"{count} {one}{'s' if count > 1 else ''}" for count, one in counts if count)
-    taken = [step for step in report.steps if not step.skipped]
+    asked = f"{report.requests} request{'s' if report.requests > 1 else ''}"
     line = RichText(f"{report.url}: ", style="bold")
     line.append(told or "nothing is wrong with it that is known here", style="" if told else "green")
-    return line.append(f" ({len(taken)} steps, {report.requests} requests)", style="dim")
+    return line.append(f" ({asked} in {report.seconds:.1f} s)", style="dim")
 
 
 def _print_entry(console: Console, entry: Entry, known: Knowledge) -> None:

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 
 from cryptography import x509
@@ -18,6 +18,7 @@ from app.client.trust import Roles, assign_roles
 from app.doctor.seen import Asked, Terms
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC, Cipher
 from ca.algorithms.digests import SHA1, SHA256
+from ca.algorithms.signatures import certificate_identifier
 from ca.asn1 import writer
 from ca.errors import BadAlgorithm
 from ca.scep.codec import encode_issuer_and_serial_number, encode_request
@@ -110,19 +111,12 @@ def pad_badly(terms: Terms) -> Terms:
 
 
 def impersonate(certificate: Certificate, key: rsa.RSAPrivateKey) -> Certificate:
-    """A certificate with the issuer and serial number of another, and another key: *key*."""
-    original = x509.load_der_x509_certificate(certificate.der)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(original.subject)
-        .issuer_name(original.issuer)
-        .public_key(key.public_key())
-        .serial_number(original.serial_number)
-        .not_valid_before(original.not_valid_before_utc)
-        .not_valid_after(original.not_valid_after_utc)
-    )
-    made = builder.sign(key, hashes.SHA256())
-    return Certificate.load(made.public_bytes(serialization.Encoding.DER))
+    """A certificate with the issuer and serial number of another, and *key*; nobody has signed it."""
+    algorithm = certificate_identifier(key, SHA256)
+    validity = writer.sequence(*[writer.time(datetime.now(UTC))] * 2)
+    name, serial = certificate.issuer_der, certificate.serial_der
+    tbs = writer.sequence(serial, algorithm, name, validity, name, spki_of(key))
+    return Certificate.load(writer.sequence(tbs, algorithm, writer.bit_string(b"")))
 
 
 class Asking:

@@ -18,6 +18,7 @@ from app.doctor.step import Needs, Step
 from app.doctor.target import Target
 from app.doctor.visit import Visit, make_key
 from app.personas import PERSONAS, Reach
+from ca.asn1 import Asn1Error
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +76,34 @@ def _judge(taken: Sequence[tuple[Step, StepResult]], seen: Seen) -> list[StepRes
         ("serial numbers", "each has to be unique, and not to be guessed", tuple(judge_serials(seen))),
         ("the end", "the server has to be there still", tuple(_judge_end(seen))),
     )
-    own = {step.name: tuple(step.judge(seen)) for step, _ in taken if not is_persona(step)}
+    own = {step.name: _found(step, seen) for step, _ in taken if not is_persona(step)}
     for one in chain(*own.values(), *(found for _, _, found in others)):
         seen.found.setdefault(one.finding, one)
-    found = own | {step.name: tuple(step.judge(seen)) for step, _ in taken if is_persona(step)}
+    found = own | {step.name: _found(step, seen) for step, _ in taken if is_persona(step)}
     results = [replace(result, found=found[step.name]) for step, result in taken]
     return [*results, *(StepResult(name, why, one) for name, why, one in others)]
+
+
+def _found(step: Step, seen: Seen) -> tuple[Found, ...]:
+    """What *step* shows; where even that breaks off, this is told with what was found before."""
+    found: list[Found] = []
+    try:
+        for one in step.judge(seen):
+            found.append(one)
+    except Asn1Error as error:
+        found.append(Found("damaged-encoding", step.name, str(error)))
+    return tuple(found)
 
 
 def _take(step: Step, visit: Visit, progress: Callable[[Step], object]) -> tuple[Step, StepResult]:
     progress(step)
     lacking = _lacking(step, visit)
     started = time.monotonic()
-    if not lacking:
-        step.send(visit)
+    try:
+        if not lacking:
+            step.send(visit)
+    except Asn1Error as error:
+        lacking = f"what the server gave cannot be read: {error}"
     return step, StepResult(step.name, step.why, skipped=lacking, seconds=time.monotonic() - started)
 
 

@@ -40,9 +40,11 @@ class Entry:
 
     def why(self, known: Knowledge) -> str:
         """What was seen, what clients do about it, and what follows from it."""
-        does = [f"{known.clients[key]} {words}" for key, words in self.finding.clients.items()]
-        after = [f"it leads to {', '.join(self.leads_to)}"] if self.leads_to else []
-        return ". ".join([f"seen at {self.places}", *does, *after])
+        does = [f"{known.clients[key]}: {words}" for key, words in self.finding.clients.items()]
+        stopped = ", ".join(known.clients[key] for key in self.stopped)
+        after = [f"seen to stop: {stopped}"] if stopped else []
+        after += [f"it leads to {', '.join(self.leads_to)}"] if self.leads_to else []
+        return ". ".join([f"Seen at {self.places}", *does, *after])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class Report:
     def passed(self) -> bool:
         """Whether nothing breaks a rule that a client insists on."""
         return not self.count(Severity.VIOLATION)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return sum(step.seconds for step in self.steps)
 
     def count(self, severity: Severity) -> int:
         """How many of that severity there are."""

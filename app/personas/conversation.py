@@ -2,7 +2,7 @@
 
 import secrets
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from app.client import ClientError
@@ -25,11 +25,15 @@ from app.personas.persona import Persona, Stage
 from app.personas.wire import get_request, message_query, post_request
 from app.words import printable
 from ca.algorithms.ciphers import DES_EDE3_CBC
-from ca.algorithms.digests import SHA1
-from ca.asn1 import writer
+from ca.algorithms.digests import SHA1, Digest
+from ca.algorithms.keys import PrivateKey
+from ca.algorithms.signatures import certificate_identifier
+from ca.asn1 import tags, writer
 from ca.scep.codec import encode_request
 from ca.scep.messages import MessageType, PkiStatus, Transaction
 from ca.x509.certificate import Certificate
+
+_CMS_ALGORITHM_PROTECTION = "1.2.840.113549.1.9.52"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,7 @@ class Conversation:
         plain = message_type is MessageType.CERT_POLL and self.persona.polling.plain
         cipher = DES_EDE3_CBC if plain else form.cipher(self.capabilities)
         nonce = secrets.token_bytes(form.nonce_octets)
+        digest = SHA1 if plain else form.digest(self.capabilities)
         authorities = self._known()
         message = encode_request(
             message_type,
@@ -173,11 +178,12 @@ class Conversation:
             material.identity.certificate,
             material.identity.key,
             authorities.recipient,
-            digest=SHA1 if plain else form.digest(self.capabilities),
+            digest=digest,
             cipher=cipher,
             key_transport=form.transport,
             named_digest=form.named_digest,
             form=form.form,
+            more=_protection(material.identity.key, digest) if form.protects else None,
         )
         return message, Asked(material, nonce, cipher, authorities.signers, self.persona.takes_first)
 
@@ -200,10 +206,19 @@ class Conversation:
         else:
             request = get_request(wire, self.url, message_query(wire, message))
         reply = observe_reply(self._exchange("PKIOperation", request), asked)
+        if self.reach.fingerprint is not None:
+            self._insist_on_signer(reply)
         self._judge(Stage.CERT_REP, reply.observations)
         if reply.status == PkiStatus.PENDING:
             self._judge(Stage.PENDING, reply.observations)
         return reply
+
+    def _insist_on_signer(self, reply: Reply) -> None:
+        """A person who gave a fingerprint is told of another signer, whether this client looks or not."""
+        for one in reply.observations:
+            if one.finding == "signer-not-ca":
+                self.verdicts.append(Verdict(one.finding, one.where, printable(cut(one.detail)), True))
+                raise Stopped(self._in_words(self.verdicts[-1]))
 
     def _exchange(self, operation: str, request: bytes) -> RawAnswer:
         reach = self.reach
@@ -226,6 +241,14 @@ class Conversation:
         what = knowledge().findings[verdict.finding].what
         detail = f": {verdict.detail}" if verdict.detail else ""
         return f"{self.persona.title} stops at {verdict.where}: {what}{detail} ({verdict.finding})"
+
+
+def _protection(key: PrivateKey, digest: Digest) -> Mapping[str, bytes]:
+    """The algorithms of a SignerInfo that names its digest, as an attribute (RFC 6211 2)."""
+    signature = certificate_identifier(key, digest)
+    # [1] IMPLICIT: the tag of the SEQUENCE is replaced.
+    retagged = bytes((tags.CONTEXT_1_CONSTRUCTED,)) + signature[1:]
+    return {_CMS_ALGORITHM_PROTECTION: writer.sequence(digest.identifier, retagged)}
 
 
 def judge(persona: Persona, stage: Stage, observations: Iterable[Observation]) -> Iterator[Verdict]:

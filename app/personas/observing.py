@@ -28,6 +28,8 @@ from ca.scep.codec.attributes import read_nonce, read_text
 from ca.scep.messages import MessageType, PkiStatus
 from ca.x509.certificate import Certificate
 
+# Of the body of an HTTP error they would only say that it is one.
+_BESIDE_AN_ERROR = {"nothing-of-scep", "damaged-encoding"}
 _UNTRUSTED = "TLS: the server's certificate is not trusted"
 
 
@@ -76,7 +78,7 @@ def observe_wire(sent: Sent) -> list[Observation]:
 def observe_capabilities(answer: RawAnswer) -> list[Observation]:
     """What there is to say about GetCACaps."""
     found = _inspected("GetCACaps", answer, Opener(datetime.now(UTC)))
-    if answer.status == 200 and not answer.body.strip():
+    if _is_good(answer) and not answer.body.strip():
         found.append(Observation("caps-empty", "GetCACaps", "the body is empty"))
     return found
 
@@ -87,7 +89,8 @@ def observe_ca(answer: RawAnswer) -> tuple[list[Observation], tuple[Certificate,
     try:
         return found, decode_ca_certificates(answer.body)
     except InvalidReply as error:
-        found.append(Observation("ca-not-der", "GetCACert", str(error)))
+        if _is_good(answer):
+            found.append(Observation("ca-not-der", "GetCACert", str(error)))
         return found, ()
 
 
@@ -122,7 +125,12 @@ def _inspected(operation: str, answer: RawAnswer, opener: Opener) -> list[Observ
         Observation(note.finding, _where(operation, node), note.detail)
         for node in top.walk()
         for note in node.notes
+        if _is_good(answer) or note.finding not in _BESIDE_AN_ERROR
     ]
+
+
+def _is_good(answer: RawAnswer) -> bool:
+    return 200 <= answer.status < 300
 
 
 def _where(operation: str, node: Node) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.diagnosis.capabilities_text import KNOWN
+from app.diagnosis.finding import Confidence
 from ca.algorithms import ciphers, digests
 from ca.algorithms.ciphers import Cipher
 from ca.algorithms.digests import Digest
@@ -98,7 +99,8 @@ class Message(_Part):
     """How a client writes a pkiMessage.
 
     *ciphers* and *digests* are tried in order: a capability, and what is used where it is listed; the
-    empty one is for whatever is listed. *named_digest* is for a signatureAlgorithm that names its digest.
+    empty one is for whatever is listed. *named_digest* is for a signatureAlgorithm that names its digest;
+    one that *protects* its algorithms signs them too (RFC 6211).
     """
 
     ciphers: Mapping[str, str]
@@ -106,6 +108,7 @@ class Message(_Part):
     key_transport: Literal["PKCS1", "OAEP"] = "PKCS1"
     form: Form = Form.DER
     named_digest: bool = False
+    protects: bool = False
     nonce_octets: int = Field(16, ge=1, le=64)
     transaction: Literal["sha1-upper", "sha1-lower", "md5-upper", "sha256-decimal", "sha1-base64"]
 
@@ -138,7 +141,8 @@ class Polling(_Part):
 class Persona(_Part):
     """One client, and the *family* whose ways it has where the knowledge says nothing of itself.
 
-    *source* are keys of the knowledge. *renewal* is the messageType of its renewals, empty where it has
+    *source* are keys of the knowledge, and *confidence* says how sure its file is of the client where a
+    finding speaks of several. *renewal* is the messageType of its renewals, empty where it has
     none. An *exact* one reads capabilities letter by letter, a line each; one that *takes_first* takes the
     first certificate of a reply for its own, whatever key is in it. *refuses* is what it stops at, *minds*
     what it tells and goes on.
@@ -148,6 +152,7 @@ class Persona(_Part):
     title: str
     family: str = ""
     source: tuple[str, ...] = Field(min_length=1)
+    confidence: Confidence
     renewal: Literal["", "17", "19"] = ""
     takes_first: bool = False
     exact: bool = False

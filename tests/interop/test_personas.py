@@ -1,7 +1,11 @@
 """Personas held against the clients that they stand for: what both send, but for what differs each time."""
 
 import re
-from collections.abc import Callable
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -98,3 +102,61 @@ def test_a_persona_sends_what_its_client_sends(
     assert told.certificate is not None, told.outcome
     assert asked(ours.exchanges()) == asked(real.exchanges())
     assert written(ours.exchanges()) == written(real.exchanges())
+
+
+@contextmanager
+def scepserver(home: Path) -> Iterator[str]:
+    """Debian's own server, which is wrong in ways that are known."""
+    peers.require(peers.SCEPCLIENT)
+    depot = str(home / "depot")
+    subprocess.run(["scepserver", "ca", "-init", "-depot", depot], check=True, capture_output=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+    command = ["scepserver", "-depot", depot, "-port", str(port), "-challenge", "open sesame"]
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/scep"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+# What each stops at; nothing where it gets its certificate.
+STOPS: dict[str, set[str]] = {
+    "certmonger": {"des-reply"},
+    "cisco": {"http-error"},
+    "ios": set(),
+    "juniper": set(),
+    "macos": {"ca-key-usage"},
+    "micromdm": set(),
+    "sscep": {"des-reply"},
+    "strongswan": {"caps-no-sha384"},
+    "windows": {"http-error"},
+}
+
+
+def test_another_server_is_judged_as_the_clients_judge_it(tmp_path: Path) -> None:
+    """It replies in single DES, echoes the nonce, knows one path, and has a CA that may not encipher."""
+    with scepserver(tmp_path) as url:
+        told = {
+            name: enrol(
+                PERSONAS[name],
+                url,
+                subject=Name.from_text(f"CN=persona-{name},O=Interop"),
+                key=rsa_key(1),
+                challenge="open sesame",
+            )
+            for name in STOPS
+        }
+
+    assert {
+        name: {one.finding for one in session.verdicts if one.refuses} for name, session in told.items()
+    } == STOPS
+    assert {name for name, session in told.items() if session.certificate} == {"ios", "juniper", "micromdm"}
+    assert all("nonce-echoed" in {one.finding for one in told[name].verdicts} for name in ("ios", "micromdm"))

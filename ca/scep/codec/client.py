@@ -1,6 +1,6 @@
 """The client's half of the codec: a request to bytes, and a CertRep checked before it is believed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hmac import compare_digest
@@ -51,6 +51,7 @@ def encode_request(
     named_digest: bool = False,
     signing_time: datetime | None = None,
     form: Form = Form.DER,
+    more: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """Encrypt *payload* to the CA's *recipient* certificate and sign it with *key*.
 
@@ -58,11 +59,13 @@ def encode_request(
     IssuerAndSerialNumber (RFC 8894 3.3). The *signing_time* is now where none is given. It is DER
     unless another *form* is asked for; with *named_digest* the signatureAlgorithm names the digest too.
     A *message_type* that the RFC does not have tries a server.
+    *more* are attributes to sign besides, a dotted OID to the DER of its one value.
     """
     attributes = {
         oids.MESSAGE_TYPE: text(message_type),
         oids.TRANSACTION_ID: text(transaction.transaction_id),
         oids.SENDER_NONCE: writer.octet_string(transaction.sender_nonce),
+        **(more or {}),
     }
     envelope = rewrite(encrypt([recipient], payload, cipher, key_transport=key_transport), form)
     signed = sign(
