@@ -54,11 +54,14 @@ class Role(Enum):
 def find_role(signer_info: Tlv | None, told: Role) -> Role:
     """Who sent it: as its messageType says, else as was *told*, else as its attributes let guess.
 
+    What a server answered is a reply, whatever its messageType.
     A message without any attribute of SCEP is taken for a reply: servers that were ported from a plain
     PKCS7.sign send such ones, clients do not.
     """
     if signer_info is None:
         return told
+    if told is Role.ANSWER:
+        return Role.REPLY
     attributes = _by_oid(signer_info.find(tags.CONTEXT_0_CONSTRUCTED))
     if (kind := _text(attributes, oids.MESSAGE_TYPE)) is not None:
         return Role.REPLY if kind == MessageType.CERT_REP else Role.REQUEST
@@ -163,6 +166,9 @@ def _length(octets: bytes | None) -> str:
 
 
 def _judge_reply(there: dict[str, Node], content: Node, octets: bytes | None) -> None:
+    kind = there["messageType"].value if "messageType" in there else ""
+    if kind.partition(" ")[0] in set(MessageType) - {MessageType.CERT_REP}:
+        there["messageType"].note("message-type-not-cert-rep", f"it is {kind}")
     status = there["pkiStatus"].value[:1] if "pkiStatus" in there else ""
     nonces = [there[name].value for name in ("senderNonce", "recipientNonce") if name in there]
     if len(nonces) == 2 and nonces[0] == nonces[1]:

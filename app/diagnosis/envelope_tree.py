@@ -51,7 +51,9 @@ def put_envelope(parent: Node, one: Tlv, content: Tlv, opener: Opener, inside: I
     if opener.can_try:
         opened = opener.open(one.raw)
         if isinstance(opened, str):
-            if _explains(node, "encrypted-type-not-data") or (
+            if not one.is_whole():
+                node.add("opened", "no: it is not whole")
+            elif _explains(node, "encrypted-type-not-data") or (
                 opener.password is None and _explains(field, "recipient-other")
             ):
                 node.add("opened", f"no: {opened}")

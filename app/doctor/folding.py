@@ -42,6 +42,14 @@ FOLDED: dict[str, set[str]] = {
         "operation-unknown",
         "suffix-refused",
     },
+    # Of half an answer nothing can be said to be missing.
+    "http-answer-broken": {
+        *_CAPABILITIES,
+        "caps-no-digest",
+        "caps-empty",
+        "damaged-encoding",
+        "nothing-of-scep",
+    },
     "caps-empty": _CAPABILITIES,
     "caps-blanks": _CAPABILITIES,
     "caps-no-digest": _CAPABILITIES,

@@ -104,7 +104,7 @@ class Conduct:
     embeds_signer: bool = True
     content_type: str = "data"
     digests_content: bool = True
-    signed_data_version: int = 1
+    signer_info_version: int = 1
     writes_null: bool = True
     indefinite: bool = False
     trailer: bytes = b""

@@ -53,7 +53,7 @@ def sign_reply(
     kind = DATA if conduct.content_type == "data" else SIGNED_DATA
     certificate = material.signer.public_bytes(Encoding.DER)
     signed = sequence(
-        integer(conduct.signed_data_version),
+        integer(1),
         set_of([_digest_algorithm(digest, conduct)]),
         sequence(oid(kind), b"" if content is None else tagged(0, octets(content))),
         tagged(0, certificate) if conduct.embeds_signer else b"",
@@ -101,7 +101,7 @@ def _signer_info(
     to_sign = set_of(in_order if conduct.signs_sorted else sent)
     signed = bytes([conduct.signed_tag]) + to_sign[1:] if conduct.signs_attributes else content
     return sequence(
-        integer(1),
+        integer(conduct.signer_info_version),
         sequence(material.signer.issuer.public_bytes(), integer(material.signer.serial_number)),
         _digest_algorithm(digest, conduct),
         tagged(0, b"".join(sent)) if conduct.signs_attributes else b"",

@@ -70,6 +70,7 @@ ATTRIBUTE_FAULTS = (
         ("ios", "macos", "sscep", "certmonger"),
         "The messageType of the request in the reply",
         Conduct(attributes=_with("messageType", core.PrintableString("19"))),
+        shows="SUCCESS",
     ),
     Fault(
         "no-status",

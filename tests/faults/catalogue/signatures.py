@@ -112,8 +112,8 @@ SIGNATURE_FAULTS = (
         "version-3",
         "cms-version",
         ("everyone",),
-        "A SignedData of version 3",
-        Conduct(signed_data_version=3),
+        "A SignerInfo of version 3, though issuer and serial number name the signer",
+        Conduct(signer_info_version=3),
         shows="SUCCESS",
     ),
     Fault(
