@@ -73,7 +73,7 @@ def _finding(finding: Finding, known: Knowledge) -> Iterator[str]:
 def _faults(known: Knowledge) -> Iterator[str]:
     """The table of what test_faults.py proves."""
     yield _FAULTS
-    yield "| What is wrong | What doctor names first | Whom it hurts | How it is mended | Without a challenge |"
+    yield "| What is wrong | What doctor names first | Whom it hurts | Cure | Without a challenge |"
     yield "|---|---|---|---|---|"
     for fault in FAULTS.values():
         finding = known.findings[fault.finding]
