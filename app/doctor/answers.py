@@ -38,11 +38,6 @@ class Answer:
         start = answer.raw.rfind(f"{answer.version} {answer.status}".encode("ascii"), 0, 1 << 16)
         return answer.raw[max(start, 0) :]
 
-    @cached_property
-    def reply(self) -> Node | None:
-        """The CertRep in it."""
-        return self.find("CertRep")
-
     @property
     def is_reply(self) -> bool:
         """Whether it is a CertRep with a status that the RFC has: the server took the message."""
@@ -67,12 +62,8 @@ class Answer:
 
     def attribute(self, name: str) -> str:
         """The value of a signed attribute as it is shown: octets in hexadecimal."""
-        fields = self.find("signedAttrs")
+        fields = next((node for node in self.tree.walk() if node.place == "signedAttrs"), None)
         return next((one.value for one in fields.children if one.name == name), "") if fields else ""
-
-    def find(self, place: str, inside: Node | None = None) -> Node | None:
-        """The first place of that name."""
-        return next((node for node in (inside or self.tree).walk() if node.place == place), None)
 
     @cached_property
     def issued(self) -> tuple[Certificate, ...]:

@@ -77,7 +77,7 @@ def _enrol(persona: Persona, visit: Visit) -> None:
     visit.meet(session)
     if session.certificate is not None and persona.renewal:
         identity = Identity(Certificate.load(session.certificate), applicant.key)
-        visit.meet(renew(persona, url, identity, key=visit.key(1), reach=reach))
+        visit.meet(renew(persona, url, identity, key=visit.make_key(), reach=reach))
 
 
 def _judge(persona: Persona, session: Session, seen: Seen, *, renews: bool) -> Iterator[Found]:

@@ -18,6 +18,7 @@ from ca.x509.certificate import Certificate
 
 ENROLMENT = "enrolment"
 _OTHER_STRING = "challenge as PrintableString"
+_BY_GET = "enrolment by GET"
 _POLLING = "poll of the enrolment"
 _RENEWAL, _SAME_TRANSACTION, _REPLAY = "renewal", "renewal in the old transaction", "lost reply"
 _POLLS, _POLL_SECONDS = 2, 1.0
@@ -29,6 +30,9 @@ def _send_enrolment(visit: Visit) -> None:
     applicant, challenge = visit.applicant(), visit.challenge()
     asked = visit.asking.enrol(applicant, applicant.csr(challenge))
     answer = visit.operate(ENROLMENT, asked)
+    if not answer.is_reply and visit.seen.offers_post and not visit.by_get:
+        visit.by_get = True
+        answer = visit.operate(_BY_GET, asked)
     if answer.status is PkiStatus.FAILURE:
         # As iOS writes it. A server that reads no other string refuses all the others.
         csr = make_material(PERSONAS["ios"], applicant.name, (), applicant.key, challenge).csr
@@ -47,8 +51,8 @@ def _send_enrolment(visit: Visit) -> None:
 
 
 def _judge_enrolment(seen: Seen) -> Iterator[Found]:
-    first, second = seen.first(ENROLMENT), seen.first(_OTHER_STRING)
-    for exchange in (*seen.of(ENROLMENT), *seen.of(_POLLING)):
+    first, second = seen.first(_BY_GET) or seen.first(ENROLMENT), seen.first(_OTHER_STRING)
+    for exchange in (*seen.of(ENROLMENT), *seen.of(_BY_GET), *seen.of(_POLLING)):
         yield from judge_reply(exchange, seen)
     if first is not None and Answer(first, seen.now).status is PkiStatus.FAILURE:
         if second is not None and Answer(second, seen.now).status is PkiStatus.SUCCESS:
@@ -115,7 +119,8 @@ def _judge_replay(seen: Seen) -> Iterator[Found]:
 
 def _enrolled(seen: Seen) -> Certificate | None:
     """The certificate of the enrolment."""
-    exchanges = (*seen.of(ENROLMENT), *seen.of(_OTHER_STRING), *seen.of(_POLLING))
+    steps = (ENROLMENT, _BY_GET, _OTHER_STRING, _POLLING)
+    exchanges = [exchange for step in steps for exchange in seen.of(step)]
     asked = next((one.asked for one in exchanges if one.asked and one.asked.spki), None)
     found = (find_leaf(Answer(one, seen.now), asked) for one in exchanges if asked)
     return next((one for one in found if one is not None), None)
@@ -160,8 +165,8 @@ STEPS = (
     Step(
         ENROLMENT,
         Needs.CHALLENGE,
-        "a PKCSReq with the challenge password; once more as a PrintableString where it is refused; "
-        "polled twice where it is held",
+        "a PKCSReq with the challenge password; once more by GET where a POST brings nothing, or with the "
+        "password as a PrintableString where it is refused; polled twice where it is held",
         "the whole way to a certificate",
         _send_enrolment,
         _judge_enrolment,

@@ -124,8 +124,9 @@ def _lacking(step: Step, visit: Visit) -> str:
     there = {
         Needs.NOTHING: True,
         Needs.RECIPIENT: visit.seen.roles is not None,
-        Needs.CHALLENGE: visit.seen.roles is not None,
         Needs.SAMPLE: visit.sample is not None,
         Needs.CERTIFICATE: visit.identity is not None,
     }
-    return "" if there[step.needs] else f"there is no {step.needs.value}"
+    # Who has no challenge password never comes here: the plan is without such steps.
+    needs = Needs.RECIPIENT if step.needs is Needs.CHALLENGE else step.needs
+    return "" if there[needs] else f"it needs {needs.value}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.client.client import Identity
-from app.client.raw import exchange
+from app.client.raw import Sent, exchange
 from app.doctor.answers import Answer
 from app.doctor.asking import Applicant, Asking
 from app.doctor.seen import Asked, Exchange, Seen
@@ -25,12 +25,12 @@ def make_key() -> rsa.RSAPrivateKey:
 class Visit:
     """One visit to *target*.
 
-    *sample* is a message that the server was seen to answer; *identity* what it issued, with its
-    key, and *enrolled* what that was asked with;
-    *by_get* whether messages go by GET though POST is offered, which does not work there.
-
     *challenges* are used one after the other, and the last of them on and on. *subject* is what the
     certificates are asked for; where it is empty, each has a name of its own.
+
+    *sample* is a message that the server was seen to answer. *identity* is what it issued, with its key,
+    and *enrolled* what that was asked with. *by_get* says that a POST is offered and does not work.
+    *sent* counts the requests.
     """
 
     target: Target
@@ -51,20 +51,16 @@ class Visit:
 
     def ask(self, step: str, operation: str, request: bytes, asked: Asked | None = None) -> Exchange:
         """Send *request* as it is, and keep what comes."""
-        reach = self.reach
-        found = exchange(self.target.url, request, operation, timeout=reach.timeout, trust=reach.trust)
-        self.sent += 1
-        if found.answer is None and self.seen.is_known and not self._is_there():
-            self.seen.killed_by = self.seen.killed_by or step
+        found = self._exchange(request, operation)
+        if found.answer is None and self.seen.is_known:
+            there = self._exchange(self.target.get("GetCACaps"), "GetCACaps").answer
+            self.seen.killed_by = self.seen.killed_by or ("" if there else step)
         return self.seen.add(Exchange(step, found, asked))
 
-    def _is_there(self) -> bool:
-        """Whether the server answers anything."""
+    def _exchange(self, request: bytes, operation: str) -> Sent:
         self.sent += 1
-        request = self.target.get("GetCACaps")
         reach = self.reach
-        found = exchange(self.target.url, request, "GetCACaps", timeout=reach.timeout, trust=reach.trust)
-        return found.answer is not None
+        return exchange(self.target.url, request, operation, timeout=reach.timeout, trust=reach.trust)
 
     def get(self, step: str, operation: str, message: str | None = None) -> Exchange:
         """GetCACaps and its kind."""
@@ -98,9 +94,15 @@ class Visit:
 
     def applicant(self, number: int = 0) -> Applicant:
         """A device with a name of its own and the key of that *number*: a few do, for they take time."""
+        return Applicant(self._name(), self.key(number))
+
+    def device(self) -> Applicant:
+        """A device with a key of its own: clients make their transactionID of it."""
+        return Applicant(self._name(), self.make_key())
+
+    def _name(self) -> Name:
         self._asked += 1
-        subject = self.subject or f"CN=scepbox-doctor-{self._mark}-{self._asked}"
-        return Applicant(Name.from_text(subject), self.key(number))
+        return Name.from_text(self.subject or f"CN=scepbox-doctor-{self._mark}-{self._asked}")
 
     def successor(self, name: Name) -> Applicant:
         """A device of that *name* with another key than the one that enrolled, as a renewal has it."""
@@ -111,11 +113,6 @@ class Visit:
         while len(self._keys) <= number:
             self._keys.append(self.make_key())
         return self._keys[number]
-
-    def device(self) -> Applicant:
-        """A device with a key of its own: clients make their transactionID of it."""
-        self._keys.append(self.make_key())
-        return self.applicant(len(self._keys) - 1)
 
     def meet(self, session: Session) -> None:
         """Keep what became of a persona."""
