@@ -73,13 +73,14 @@ def _finding(finding: Finding, known: Knowledge) -> Iterator[str]:
 def _faults(known: Knowledge) -> Iterator[str]:
     """The table of what test_faults.py proves."""
     yield _FAULTS
-    yield "| What is wrong | What doctor names first | Whom it hurts | Without a challenge |"
-    yield "|---|---|---|---|"
+    yield "| What is wrong | What doctor names first | Whom it hurts | Cure | Without a challenge |"
+    yield "|---|---|---|---|---|"
     for fault in FAULTS.values():
         finding = known.findings[fault.finding]
         hurt = ", ".join(known.clients[client] for client in fault.clients) or "nobody that is known"
-        cause = f"[{_plain(finding.what)}](#{finding.id}), and its cure"
-        yield f"| {fault.says} (`{fault.name}`) | {cause} | {hurt} | {'no' if fault.hidden else 'yes'} |"
+        named = f"[{_plain(finding.what)}](#{finding.id})"
+        seen = "no" if fault.hidden else "yes"
+        yield f"| {fault.says} (`{fault.name}`) | {named} | {hurt} | {_plain(finding.fix)} | {seen} |"
     yield ""
 
 

@@ -119,8 +119,8 @@ class Conduct:
     certificates: Callable[[bytes, bytes], list[bytes]] = leaf_alone
     # What a FAILURE has for content: None is absent.
     refusal_content: bytes | None = b""
-    # Decisions. Unchecked may be "challenge", "CSR signature", "key size" and "renewal signer"; unread "ber",
-    # "oaep", "des", "nonces" and "challenge strings".
+    # Decisions. Unchecked may be "challenge", "CSR signature" and "renewal signer"; unread "ber", "oaep",
+    # "des", "nonces" and "challenge strings".
     unchecked: frozenset[str] = frozenset()
     unread: frozenset[str] = frozenset()
     certifies_own_key: bool = False

@@ -134,7 +134,7 @@ class Office:
         unchecked = self.conduct.unchecked
         info = request["certification_request_info"]
         key = rsa_public_key(info["subject_pk_info"])
-        if key.key_size < 2048 and "key size" not in unchecked:
+        if key.key_size < 2048:
             raise Refused(BAD_REQUEST, "the key is too small")
         if "CSR signature" not in unchecked:
             _check_proof(request)

@@ -82,23 +82,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> Answer:
         conduct, parts = self.office.conduct, urlsplit(self.path)
-        if conduct.redirect:
-            return Answer(b"", status=301, location=conduct.redirect + self.path)
-        if len(self.path) > conduct.longest_target:
-            return Answer(b"the address is too long\n", status=414)
-        if self.request_version == "HTTP/1.0" and not conduct.knows_http_1_0:
-            return Answer(b"HTTP/1.1, please\n", status=426)
-        if (
-            self.headers.get("Host") is None
-            and self.request_version == "HTTP/1.1"
-            and not conduct.knows_hostless
-        ):
-            return Answer(b"no Host\n", status=400)
-        path = parts.path.removesuffix(_SUFFIX) if conduct.knows_suffixes else parts.path
-        if self.command == "HEAD" and not conduct.takes_head:
-            return Answer(b"", status=405)
-        if not conduct.is_there or (path not in PATHS and parts.path not in PATHS):
-            return Answer(b"nothing is here\n", status=404)
+        if unfit := self._judge_way(parts.path):
+            return unfit
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         operation = query.get("operation", "PKIOperation" if self.command == "POST" else "")
         if not conduct.takes_any_case and operation == operation.lower():
@@ -115,9 +100,27 @@ class Handler(BaseHTTPRequestHandler):
             case "pkioperation":
                 message = body if self.command == "POST" else self._message_of_get(parts.query)
                 return self._operate(message)
-        if "operation" in conduct.fails_at:
-            raise ServerFault
-        return Answer(b"no such operation\n", status=400)
+        raise self._error("operation", NoMessage("no such operation"))
+
+    def _judge_way(self, path: str) -> Answer | None:
+        """What is said before the operation is looked at; None where the request may come in."""
+        conduct, is_old = self.office.conduct, self.request_version == "HTTP/1.0"
+        known = PATHS | (
+            {f"{one.rstrip('/')}{_SUFFIX}" for one in PATHS} if conduct.knows_suffixes else set()
+        )
+        if conduct.redirect:
+            return Answer(b"", status=301, location=conduct.redirect + self.path)
+        if len(self.path) > conduct.longest_target:
+            return Answer(b"the address is too long\n", status=414)
+        if is_old and not conduct.knows_http_1_0:
+            return Answer(b"HTTP/1.1, please\n", status=426)
+        if not is_old and self.headers.get("Host") is None and not conduct.knows_hostless:
+            return Answer(b"no Host\n", status=400)
+        if self.command == "HEAD" and not conduct.takes_head:
+            return Answer(b"", status=405)
+        if path not in known or not conduct.is_there:
+            return Answer(b"nothing is here\n", status=404)
+        return None
 
     def _message_of_get(self, query: str) -> bytes:
         """The pkiMessage in a query: with + bare or not, wrapped or not, in either alphabet."""

@@ -6,6 +6,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from app.doctor.examination import Request, examine
+from app.doctor.target import Target
 from tests.asking_faults import Asking
 from tests.faults.server import Running
 
@@ -40,3 +42,16 @@ def test_inspect_says_that_the_attributes_of_scep_are_missing_and_for_whom_it_is
         *("recipient-not-signer", "weak-digest", "weak-cipher", "signed-unsorted", "unsorted-attributes")
     }
     assert asking.found(asking.answer("GetCACert")) == []
+
+
+def test_doctor_leads_with_the_attributes_and_those_who_stop_there(asking: Asking) -> None:
+    """What else is wrong with such a server comes behind it, for a client never gets that far."""
+    url = asking.server.url
+
+    report = examine(Request(Target(url), ("not checked",), personas=("ios", "sscep")))
+
+    first, second, *_ = report.entries
+    assert first.finding.id == "message-type-missing"
+    assert {"ios", "sscep"} <= set(first.stopped)
+    assert set(first.leads_to) >= {"pki-status-missing", "transaction-id-missing"}
+    assert second.finding.id == "recipient-not-signer"
