@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from app.diagnosis.explain import code_forms
 from app.diagnosis.finding import Finding, Symptom
 from app.diagnosis.knowledge import AREAS, Knowledge
+from tests.faults.catalogue import FAULTS
 from tests.world import ROOT
 
 DOCUMENT = ROOT / "docs/diagnoses.md"
@@ -25,6 +26,15 @@ The tests write this file from [app/diagnosis/known](../app/diagnosis/known):
 `SCEPBOX_WRITE_DOCS=1 pytest tests/test_diagnoses.py`.
 """
 
+_FAULTS = f"""\
+## Faults that doctor was tried on
+
+{len(FAULTS)} small servers of the tests (tests/faults, on public libraries, with nothing of this program in
+them), each of which is wrong in one way. `tests/test_faults.py` holds `doctor` to name that one first, with
+those whom it hurts, and nothing false beside it; of the server without a fault it has nothing to say.
+`python -m tests.faults.server --fault NAME` runs one of them for a client of your own.
+"""
+
 
 def markdown(known: Knowledge) -> str:
     """The whole document."""
@@ -38,6 +48,7 @@ def markdown(known: Knowledge) -> str:
         parts.append(f"## {title}\n")
         findings = (one for one in known.findings.values() if one.area == area)
         parts += [text for one in findings for text in _finding(one, known)]
+    parts += _faults(known)
     return "\n".join(parts)
 
 
@@ -57,6 +68,20 @@ def _finding(finding: Finding, known: Knowledge) -> Iterator[str]:
     yield f"\nMend: {_plain(finding.fix)}.\n"
     places = ", ".join(f"`{place}`" for place in finding.where)
     yield f"Shown at {places}. Source: {_sources(finding, known)}.\n"
+
+
+def _faults(known: Knowledge) -> Iterator[str]:
+    """The table of what test_faults.py proves."""
+    yield _FAULTS
+    yield "| What is wrong | What doctor names first | Whom it hurts | Cure | Without a challenge |"
+    yield "|---|---|---|---|---|"
+    for fault in FAULTS.values():
+        finding = known.findings[fault.finding]
+        hurt = ", ".join(known.clients[client] for client in fault.clients) or "nobody that is known"
+        named = f"[{_plain(finding.what)}](#{finding.id})"
+        seen = "no" if fault.hidden else "yes"
+        yield f"| {fault.says} (`{fault.name}`) | {named} | {hurt} | {_plain(finding.fix)} | {seen} |"
+    yield ""
 
 
 def _sources(one: Finding | Symptom, known: Knowledge) -> str:

@@ -70,6 +70,11 @@ def test_the_inner_ring_imports_nothing_from_outside() -> None:
     assert strangers == set()
 
 
+def test_the_servers_that_are_wrong_on_purpose_know_nothing_of_the_program() -> None:
+    """A mistake that both made would show nowhere."""
+    assert importing("tests/faults", "app", "ca") == set()
+
+
 def test_the_inner_ring_never_imports_the_outer() -> None:
     """The direction of every dependency is inward."""
     assert importing("ca", "app", "tests") == set()

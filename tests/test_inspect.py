@@ -172,7 +172,7 @@ def test_faults_of_a_reply_s_envelope_are_told(world: World) -> None:
         return forgery.put(oids.RECIPIENT_NONCE, writer.octet_string(bytes(16))).message()
 
     assert found(reply(oaep), opener) == ["oaep-reply"]
-    assert found(reply(des), opener) == ["weak-cipher", "des-reply"]
+    assert found(reply(des), opener) == ["des-reply"]
     assert found(reply(two), opener) == ["reply-not-leaf-alone"]
     assert found(reply(none), opener) == ["success-without-certificate"]
     assert found(reply(none), Opener(NOW, rsa_key(3))) == ["envelope-not-opened"]
@@ -234,7 +234,7 @@ def test_envelopes_open_with_gcm_and_with_passwords(world: World) -> None:
     assert values(look(gcm, Opener(NOW, world.key)), "CSR") == ["CN=ipad-17"]
     assert values(look(sealed, Opener(NOW, password=SECRET)), "certificate") == ["CN=Test CA"]
     assert "envelope-not-opened" in found(sealed, Opener(NOW, password="wrong"))
-    assert "envelope-not-opened" in found(sealed, Opener(NOW, world.key))
+    assert found(sealed, Opener(NOW, world.key)) == ["recipient-other"]
 
 
 def test_a_private_key_is_not_shown(world: World) -> None:
@@ -333,7 +333,7 @@ def test_capabilities_are_read_as_clients_read_them() -> None:
 
     assert found(encode_capabilities(good), least="info") == []
     assert found(b"SCEPStandard\n") == ["caps-no-digest", "caps-no-post", "caps-no-aes"]
-    assert found(encode_capabilities(good).replace(b"\n", b" \n")) == ["caps-no-digest", "caps-blanks"]
+    assert found(encode_capabilities(good).replace(b"\n", b" \n")) == ["caps-blanks"]
     assert found(encode_capabilities(good).replace(b"POSTPKI", b"PostPKI")) == ["caps-case"]
 
 

@@ -25,6 +25,7 @@ _VERBS = {
     "challenge": ("challenge", "challenge_import"),
     "crl": ("crl",),
     "db": ("db",),
+    "doctor": ("doctor",),
     "enroll": ("enroll",),
     "explain": ("explain",),
     "init": ("init",),

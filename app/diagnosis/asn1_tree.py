@@ -30,6 +30,8 @@ def put_leaf(parent: Node, name: str, one: Tlv | None, place: str = "") -> Node:
 
 def note_damage(node: Node, one: Tlv) -> None:
     """Say where the encoding breaks, unless a place inside says so already."""
+    if one.is_whole():
+        return
     if any(note.finding == "damaged-encoding" for inner in node.walk() for note in inner.notes):
         return
     found = _first_damage(one)

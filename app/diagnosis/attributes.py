@@ -6,7 +6,9 @@ from app.diagnosis.asn1_tree import put
 from app.diagnosis.node import Node
 from app.diagnosis.tlv import Tlv
 from app.diagnosis.words import (
+    AUTH_ENVELOPED_DATA,
     CONTENT_TYPE,
+    ENVELOPED_DATA,
     MESSAGE_DIGEST,
     hexadecimal,
     oid_name,
@@ -14,11 +16,12 @@ from app.diagnosis.words import (
     type_name,
     value_of,
 )
-from ca.asn1 import tags
+from ca.asn1 import tags, writer
 from ca.errors import FailInfo
 from ca.scep import oids
 from ca.scep.messages import MessageType, PkiStatus
 
+_ENVELOPES = (writer.oid(ENVELOPED_DATA), writer.oid(AUTH_ENVELOPED_DATA))
 _TEXTS = {oids.MESSAGE_TYPE, oids.PKI_STATUS, oids.FAIL_INFO, oids.TRANSACTION_ID}
 _NONCES = {oids.SENDER_NONCE, oids.RECIPIENT_NONCE}
 _VALUES = {
@@ -51,11 +54,14 @@ class Role(Enum):
 def find_role(signer_info: Tlv | None, told: Role) -> Role:
     """Who sent it: as its messageType says, else as was *told*, else as its attributes let guess.
 
+    What a server answered is a reply, whatever its messageType.
     A message without any attribute of SCEP is taken for a reply: servers that were ported from a plain
     PKCS7.sign send such ones, clients do not.
     """
     if signer_info is None:
         return told
+    if told is Role.ANSWER:
+        return Role.REPLY
     attributes = _by_oid(signer_info.find(tags.CONTEXT_0_CONSTRUCTED))
     if (kind := _text(attributes, oids.MESSAGE_TYPE)) is not None:
         return Role.REPLY if kind == MessageType.CERT_REP else Role.REQUEST
@@ -146,18 +152,30 @@ def judge_attributes(message: Node, content: Node, octets: bytes | None, role: R
             field.note(finding, f"there are {', '.join(there) or 'none'}")
     if role is Role.REPLY:
         _judge_reply(there, content, octets)
-    elif not octets:
-        content.note("envelope-missing")
+    elif not _is_envelope(octets):
+        content.note("envelope-missing", _length(octets))
+
+
+def _is_envelope(octets: bytes | None) -> bool:
+    """Whether content begins as an envelope does."""
+    return any(oid in (octets or b"")[:40] for oid in _ENVELOPES)
+
+
+def _length(octets: bytes | None) -> str:
+    return "there is no content" if octets is None else f"{len(octets)} octets of something else"
 
 
 def _judge_reply(there: dict[str, Node], content: Node, octets: bytes | None) -> None:
-    status = there["pkiStatus"].value[:1] if "pkiStatus" in there else PkiStatus.SUCCESS
+    kind = there["messageType"].value if "messageType" in there else ""
+    if kind.partition(" ")[0] in set(MessageType) - {MessageType.CERT_REP}:
+        there["messageType"].note("message-type-not-cert-rep", f"it is {kind}")
+    status = there["pkiStatus"].value[:1] if "pkiStatus" in there else ""
     nonces = [there[name].value for name in ("senderNonce", "recipientNonce") if name in there]
     if len(nonces) == 2 and nonces[0] == nonces[1]:
         there["senderNonce"].note("nonce-echoed")
     if status == PkiStatus.SUCCESS:
-        if not octets:
-            content.note("envelope-missing")
+        if not _is_envelope(octets):
+            content.note("envelope-missing", _length(octets))
         return
     if status == PkiStatus.FAILURE:
         why = [there[name].value for name in ("failInfo", "failInfoText") if name in there]
@@ -166,6 +184,9 @@ def _judge_reply(there: dict[str, Node], content: Node, octets: bytes | None) ->
             there["pkiStatus"].note("fail-info-missing")
     elif status == PkiStatus.PENDING:
         there["pkiStatus"].note("pending")
+    else:
+        # Of no status, and of one that there is not, nobody knows what goes with it.
+        return
     if octets is None:
         content.note("failure-without-content")
     elif octets:

@@ -12,6 +12,8 @@ _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _MOST_BLOCKS = 64
 # What less than this share of is base64 is some other text.
 _SHARE = 0.9
+# What has a blank more often than this is a sentence: a + that became a blank is one character in 64.
+_LETTERS_A_BLANK = 16
 
 
 def find_blocks(data: bytes) -> list[tuple[str, bytes]]:
@@ -23,7 +25,7 @@ def find_blocks(data: bytes) -> list[tuple[str, bytes]]:
 def is_base64(data: bytes) -> bool:
     """Whether it is text that is base64 for the most part, and long enough to hold something."""
     sample = b"".join(data[:8192].split())
-    if len(sample) < 16:
+    if len(sample) < 16 or data[:8192].count(b" ") * _LETTERS_A_BLANK > len(sample):
         return False
     strange = len(_ALPHABET.findall(sample.rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))))
     return data[:8192].isascii() and strange <= (1 - _SHARE) * len(sample)

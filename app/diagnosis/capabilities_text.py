@@ -50,7 +50,8 @@ def _judge(node: Node, exactly: set[str], folded: set[str]) -> None:
     if not folded:
         node.note("caps-empty")
         return
-    if not exactly & _DIGESTS:
+    # Where one is there with blanks or in small letters, that is what is wrong, and is said already.
+    if not exactly & _DIGESTS and not folded & {word.casefold() for word in _DIGESTS}:
         node.note("caps-no-digest")
     for word, finding in (
         ("aes", "caps-no-aes"),

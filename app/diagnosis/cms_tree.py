@@ -119,13 +119,23 @@ def _put_degenerate(
     for crl in lists.children[:_MOST_SIGNERS] if lists else ():
         put_revocation_list(node, "CRL", crl)
     if role is Role.REPLY:
-        if not found and not lists:
-            node.note("success-without-certificate")
-        elif len(found) > 1:
-            node.note("reply-not-leaf-alone", f"{len(found)} certificates, the first is {_subject(found[0])}")
+        _judge_issued(node, found, lists, opener)
     elif role is Role.ANSWER or any(map(is_authority, found)):
         judge_bundle(node, found, opener)
     return node
+
+
+def _judge_issued(node: Node, found: list[Tlv], lists: Tlv | None, opener: Opener) -> None:
+    """What the envelope of a SUCCESS holds: one certificate, for the key that the CSR named."""
+    if not found and not lists:
+        node.note("success-without-certificate")
+    elif len(found) > 1:
+        node.note("reply-not-leaf-alone", f"{len(found)} certificates, the first is {_subject(found[0])}")
+    if not found or opener.certified is None:
+        return
+    certificates = [read_certificate(one, Deviations()) for one in found]
+    if not any(one is not None and one.spki == opener.certified for one in certificates):
+        node.note("leaf-other-key", f"it is for {_subject(found[0])}")
 
 
 def _subject(one: Tlv) -> str:

@@ -41,22 +41,32 @@ def put_envelope(parent: Node, one: Tlv, content: Tlv, opener: Opener, inside: I
     field = put(node, "recipientInfos", recipients, place="recipientInfos")
     for recipient in recipients.children[:16] if recipients else ():
         _put_recipient(field, recipient, role)
-    if (
-        recipients
-        and one.is_whole()
-        and all(recipient.tag != tags.SEQUENCE for recipient in recipients.children)
-    ):
+    by_key = any(one.tag == tags.SEQUENCE for one in recipients.children) if recipients else False
+    if recipients and one.is_whole() and not by_key:
         field.note("recipient-other")
-    _judge_recipient(field, recipients, opener, role)
+    if by_key:
+        _judge_recipient(field, recipients, opener, role)
     after = content.children[content.children.index(recipients) + 1 :] if recipients else []
     _put_encrypted(node, after[0] if after else None, role)
     if opener.can_try:
         opened = opener.open(one.raw)
         if isinstance(opened, str):
-            node.note("envelope-not-opened", opened)
+            if not one.is_whole():
+                node.add("opened", "no: it is not whole")
+            elif _explains(node, "encrypted-type-not-data") or (
+                opener.password is None and _explains(field, "recipient-other")
+            ):
+                node.add("opened", f"no: {opened}")
+            else:
+                node.note("envelope-not-opened", opened)
         else:
             inside(node.add("opened", f"{len(opened)} octets"), opened, role)
     return node
+
+
+def _explains(node: Node, finding: str) -> bool:
+    """Whether what is noted already is also why the envelope does not open."""
+    return any(note.finding == finding for note in node.notes)
 
 
 def _put_recipient(field: Node, one: Tlv, role: Role) -> None:
@@ -98,10 +108,11 @@ def _put_encrypted(node: Node, one: Tlv | None, role: Role) -> None:
     algorithm = one.child(1) if one else None
     oid = algorithm_oid(algorithm)
     put(field, "contentEncryptionAlgorithm", algorithm, oid_name(oid))
-    if ciphers.BY_OID.get(oid) in (DES_CBC, DES_EDE3_CBC):
-        node.note("weak-cipher", oid_name(oid))
-    if role is Role.REPLY and ciphers.BY_OID.get(oid) is DES_CBC:
+    cipher = ciphers.BY_OID.get(oid)
+    if role is Role.REPLY and cipher is DES_CBC:
         node.note("des-reply")
+    elif cipher in (DES_CBC, DES_EDE3_CBC):
+        node.note("weak-cipher", oid_name(oid))
     content = one.child(2) if one else None
     put(field, "encryptedContent", content, f"{len(content.string())} octets" if content else "")
 

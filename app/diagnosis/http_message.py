@@ -17,6 +17,7 @@ _REQUEST = re.compile(rb"(GET|POST|HEAD|PUT) \S+( HTTP/\d(\.\d)?)?\r?\n", re.IGN
 _RESPONSE = re.compile(rb"HTTP/\d(\.\d)? (\d{3})[^\r\n]*\r?\n")
 _SECRETS = {"authorization", "cookie", "set-cookie", "proxy-authorization"}
 _MOST_HEADERS = 100
+_MOST_TEXT = 200
 # By what the body was found to be.
 _TYPES = {
     "GetCACaps": "text/plain",
@@ -129,19 +130,27 @@ def _put_response(parent: Node, message: _Message, inside: Inside) -> None:
     node = parent.add("HTTP response", message.first, "http.response")
     headers = _put_headers(node, message)
     status = message.first.split()[1]
+    kind = message.header("content-type") or ""
     if status.startswith("3"):
         node.note("http-redirect", message.header("location") or "")
     elif not status.startswith("2"):
         node.note("http-error", status)
     if "chunked" in (message.header("transfer-encoding") or "").lower():
         headers.note("http-chunked-reply")
+    succeeded = status.startswith("2")
     if not message.body:
-        node.add("body", "empty")
+        body = node.add("body", "empty", "GetCACaps" if kind == "text/plain" else "")
+        if succeeded:
+            body.note("caps-empty" if kind == "text/plain" else "nothing-of-scep")
+        return
+    if not succeeded and kind.startswith("text/plain"):
+        # The one line that goes with an error is no message, whatever it looks like.
+        node.add("body", message.body[:_MOST_TEXT].decode("utf-8", "replace").strip())
         return
     inside(node, message.body, Role.ANSWER)
     found = next((child.place for child in node.children if child.place in _TYPES), "")
-    kind = message.header("content-type")
-    if any(child.place == "base64" for child in node.children):
-        node.note("ca-not-der", "it is PEM or base64")
+    if coded := next((child for child in node.children if child.place == "base64"), None):
+        is_reply = any(inner.place == "CertRep" for inner in coded.walk())
+        node.note("reply-not-der" if is_reply else "ca-not-der", "it is PEM or base64")
     if found and kind != _TYPES[found]:
         headers.note("http-media-type", f"{kind or 'none'}, and it should be {_TYPES[found]}")

@@ -17,6 +17,7 @@ AREAS = {
     "ca_answers": "GetCACaps, GetCACert and the CA's certificate",
     "request": "A request",
     "reply": "A reply",
+    "behaviour": "How a server behaves",
     "server": "Servers and devices",
 }
 

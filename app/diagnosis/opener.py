@@ -13,12 +13,16 @@ from ca.x509.certificate import Certificate
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """*certificate* is whom the envelope should be for; *now* is what validity is held to."""
+    """*certificate* is whom the envelope should be for; *now* is what validity is held to.
+
+    *certified* is the DER of the SubjectPublicKeyInfo of the CSR, where a reply answers one that is known.
+    """
 
     now: datetime
     key: PrivateKey | None = field(default=None, repr=False)
     certificate: Certificate | None = None
     password: str | None = field(default=None, repr=False)
+    certified: bytes | None = None
 
     @property
     def can_try(self) -> bool:

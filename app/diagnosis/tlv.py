@@ -28,6 +28,8 @@ class Tlv:
     form: str = ""
     damage: str = ""
     children: list["Tlv"] = field(default_factory=list)
+    # Of what was walked, and asked for again at every layer.
+    _whole: bool | None = field(default=None, init=False, repr=False)
 
     @property
     def raw(self) -> bytes:
@@ -56,7 +58,9 @@ class Tlv:
 
     def is_whole(self) -> bool:
         """Whether nothing in it is damaged."""
-        return not self.damage and all(child.is_whole() for child in self.children)
+        if self._whole is None:
+            self._whole = not self.damage and all(child.is_whole() for child in self.children)
+        return self._whole
 
 
 class Walk:

@@ -35,6 +35,7 @@ class Peer:
 
 OPENSSL = Peer("openssl", "openssl", ("openssl", "version"), r"OpenSSL (\S+)")
 SCEPCLIENT = Peer("scepclient", "scep", ("scepclient", "-version"), r"(\d\S+)")
+SCEPSERVER = Peer("scepserver", "scep", ("scepserver", "-version"), r"(\d\S+)")
 STRONGSWAN = Peer(
     "strongSwan pki",
     "strongswan-pki libstrongswan-extra-plugins",

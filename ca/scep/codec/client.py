@@ -37,7 +37,7 @@ _NEVER_PENDING = "a query is answered at once or not at all (RFC 8894 4.5, 4.6)"
 
 
 def encode_request(
-    message_type: MessageType,
+    message_type: str,
     payload: bytes,
     transaction: Transaction,
     certificate: Certificate,
@@ -58,6 +58,7 @@ def encode_request(
     *payload* is what the messageType asks for: a PKCS #10, an IssuerAndSubject or an
     IssuerAndSerialNumber (RFC 8894 3.3). The *signing_time* is now where none is given. It is DER
     unless another *form* is asked for; with *named_digest* the signatureAlgorithm names the digest too.
+    A *message_type* that the RFC does not have tries a server.
     *more* are attributes to sign besides, a dotted OID to the DER of its one value.
     """
     attributes = {

@@ -1,0 +1,151 @@
+"""Steps in which a persona comes to the server: another client's own way of asking and of judging."""
+
+from collections.abc import Iterator, Sequence
+
+from app.client.client import Identity
+from app.diagnosis.finding import Severity
+from app.diagnosis.knowledge import knowledge
+from app.doctor.answers import Answer
+from app.doctor.seen import CAPABILITIES, CERTIFICATES, Found, Seen
+from app.doctor.step import Needs, Step
+from app.doctor.trespassing import EXTENSION
+from app.doctor.visit import Visit
+from app.personas import PERSONAS, Persona, Session, Verdict, enrol, look, renew
+from ca.errors import FailInfo
+from ca.scep.codec import Form
+from ca.scep.codec.attributes import NONCE_OCTETS
+from ca.scep.messages import PkiStatus
+from ca.x509.certificate import Certificate
+
+# A persona chose these for itself, by what was listed or because it knows nothing else.
+_OWN_CHOICE = {"weak-cipher", "weak-digest", "des-reply"}
+# How a client puts it that something went wrong. What it was, the doctor's own steps may have seen.
+_GENERAL = {
+    "ca-not-der",
+    "damaged-encoding",
+    "envelope-not-opened",
+    "html-body",
+    "http-answer-broken",
+    "http-error",
+    "leaf-other-key",
+    "nothing-of-scep",
+    "signature-wrong",
+    "unreachable",
+}
+_OF_THE_WAY = {"ca-not-der", "html-body", "http-answer-broken", "http-error", "unreachable"}
+_TOLD_BY_PERSONAS = {"challenge-string", "digest-refused", "not-enrolled"}
+_REFUSED = "refused"
+_AS = "as "
+
+
+def steps(names: Sequence[str], *, read_only: bool) -> tuple[Step, ...]:
+    """A step for each of the personas that are named."""
+    return tuple(_step(PERSONAS[name], read_only=read_only) for name in names)
+
+
+def is_persona(step: Step) -> bool:
+    """Whether *step* is one of these: they are judged last, by what the doctor's own steps show."""
+    return step.name.startswith(_AS)
+
+
+def _step(persona: Persona, *, read_only: bool) -> Step:
+    def send(visit: Visit) -> None:
+        if read_only:
+            visit.meet(look(persona, visit.target.url, visit.reach))
+        else:
+            _enrol(persona, visit)
+
+    def judge(seen: Seen) -> Iterator[Found]:
+        for number, session in enumerate(seen.sessions.get(persona.name, ())):
+            yield from _judge(persona, session, seen, renews=number > 0)
+
+    does = "reads" if read_only else "enrols and renews" if persona.renewal else "enrols"
+    return Step(
+        f"{_AS}{persona.name}",
+        Needs.NOTHING,
+        f"what {persona.title} sends: it {does}",
+        "it stops where that client stops",
+        send,
+        judge,
+    )
+
+
+def _enrol(persona: Persona, visit: Visit) -> None:
+    applicant, challenge = visit.device(), visit.challenge()
+    url, reach = visit.target.url, visit.reach
+    session = enrol(persona, url, subject=applicant.name, key=applicant.key, challenge=challenge, reach=reach)
+    visit.meet(session)
+    if session.certificate is not None and persona.renewal:
+        identity = Identity(Certificate.load(session.certificate), applicant.key)
+        visit.meet(renew(persona, url, identity, key=visit.make_key(), reach=reach))
+
+
+def _judge(persona: Persona, session: Session, seen: Seen, *, renews: bool) -> Iterator[Found]:
+    client = persona.name if persona.name in knowledge().clients else persona.family
+    for verdict in session.verdicts:
+        if verdict.finding in _OWN_CHOICE - seen.found.keys() or (renews and verdict.finding == _REFUSED):
+            # That a renewal so early is refused, the doctor's own has told.
+            continue
+        finding = _name(persona, client, verdict, seen)
+        stops = verdict.refuses and finding != "not-enrolled"
+        where = f"as {persona.name}: {verdict.where}"
+        yield Found(finding, where, verdict.detail, (persona.name,) if stops else (), persona.name)
+
+
+def _name(persona: Persona, client: str, verdict: Verdict, seen: Seen) -> str:
+    """Which finding it is: the client's word for it, or what the doctor's own steps know it to be."""
+    if verdict.finding == _REFUSED:
+        finding = _refusal(persona, verdict, seen)
+        if finding in {*seen.found, *_TOLD_BY_PERSONAS}:
+            return finding
+        return _cause(client, seen) or finding
+    if verdict.finding not in _GENERAL or _is_seen_there(verdict, seen):
+        return verdict.finding
+    return _cause(client, seen, verdict.finding) or verdict.finding
+
+
+def _is_seen_there(verdict: Verdict, seen: Seen) -> bool:
+    """Whether the doctor's own steps saw the same, at an answer of the same kind."""
+    own = seen.found.get(verdict.finding)
+    is_early = verdict.where.startswith((CAPABILITIES, CERTIFICATES))
+    return own is not None and own.where.startswith((CAPABILITIES, CERTIFICATES)) == is_early
+
+
+def _refusal(persona: Persona, verdict: Verdict, seen: Seen) -> str:
+    """Why a server refuses this client: what it writes otherwise than others do, or its challenge."""
+    fail_info, message = verdict.detail[:1], persona.message
+    if fail_info in (FailInfo.BAD_ALG, FailInfo.BAD_MESSAGE_CHECK) and message.key_transport == "OAEP":
+        return "oaep-not-read"
+    if fail_info == FailInfo.BAD_ALG:
+        is_digest = "des-not-read" not in seen.found and _signs_over_md5(persona)
+        return "digest-refused" if is_digest else "des-not-read"
+    if fail_info == FailInfo.BAD_MESSAGE_CHECK and message.form is not Form.DER:
+        return "ber-not-read"
+    if message.nonce_octets != NONCE_OCTETS and "strict-server" in seen.found:
+        return "strict-server"
+    if persona.csr.printable and _grants_again(seen):
+        return "challenge-string"
+    return "not-enrolled"
+
+
+def _grants_again(seen: Seen) -> bool:
+    """Whether the challenge password was good after the first enrolment, as a UTF8String."""
+    return any(Answer(one, seen.now).status is PkiStatus.SUCCESS for one in seen.of(EXTENSION))
+
+
+def _signs_over_md5(persona: Persona) -> bool:
+    return "MD5" in persona.message.digests.values()
+
+
+def _cause(client: str, seen: Seen, verdict: str = "") -> str:
+    """Which of the doctor's own findings it must be: one that names this client, or else the first.
+
+    What is about the way goes first where the *verdict* is about it too.
+    """
+    findings = [knowledge().findings[one] for one in seen.found if one != verdict]
+    grave = [one for one in findings if one.severity is not Severity.INFO]
+    if verdict in _OF_THE_WAY:
+        grave.sort(key=lambda one: one.area not in ("transport", "behaviour"))
+    naming = [one for one in grave if client in one.clients]
+    common = [one for one in grave if "everyone" in one.clients]
+    return next((one.id for one in (*naming, *common, *grave)), "")

@@ -1,0 +1,105 @@
+"""What is wrong with a CertRep, held to the request that it answers and to GetCACert. Nothing is sent."""
+
+from collections.abc import Iterator
+
+from app.client.raw import RawAnswer
+from app.doctor.answers import Answer
+from app.doctor.seen import Asked, Exchange, Found, Seen
+from app.personas.material import Material
+from app.personas.observing import Asked as Expected
+from app.personas.observing import Observation, observe_reply
+from ca.asn1 import Asn1Error
+from ca.scep.messages import PkiStatus
+from ca.x509.certificate import Certificate
+from ca.x509.chain import ChainBroken
+
+# What ``inspect`` says of every answer that is one, and what is no fault here.
+_OUTCOMES = {"refused", "pending"}
+# What cannot be told of an answer to one who asked for no certificate of his own.
+_OF_ISSUED = {"leaf-other-key"}
+
+
+def judge_answer(exchange: Exchange, seen: Seen) -> Iterator[Found]:
+    """Whatever shows in the response alone: its status, its headers, its body layer by layer."""
+    answer = Answer(exchange, seen.now)
+    if exchange.answer is None:
+        yield Found("http-answer-broken", exchange.step, exchange.sent.trouble)
+        return
+    if exchange.sent.trouble:
+        yield Found("http-answer-broken", exchange.step, exchange.sent.trouble)
+    if not 200 <= exchange.status < 300:
+        redirected = 300 <= exchange.status < 400
+        yield Found("http-redirect" if redirected else "http-error", exchange.step, _error(answer))
+        return
+    yield from notes(answer)
+
+
+def _error(answer: Answer) -> str:
+    found = answer.exchange.answer
+    target = found.header("location") if found else None
+    return f"{answer.why}, to {target}" if target else answer.why
+
+
+def notes(answer: Answer) -> Iterator[Found]:
+    """What ``inspect`` notes."""
+    for node in answer.tree.walk():
+        for note in node.notes:
+            if note.finding not in _OUTCOMES:
+                yield Found(note.finding, f"{answer.exchange.step}: {node.place or node.name}", note.detail)
+
+
+def judge_reply(exchange: Exchange, seen: Seen) -> Iterator[Found]:
+    """Everything about the answer to a PKIOperation, whatever its status says."""
+    if exchange.asked is None or not exchange.answer or not 200 <= exchange.status < 300:
+        yield from judge_answer(exchange, seen)
+        return
+    answer, asked = Answer(exchange, seen.now), exchange.asked
+    ignored = _OUTCOMES if asked.spki else _OUTCOMES | _OF_ISSUED
+    for one in _observe(exchange.answer, asked, seen):
+        if one.finding not in ignored:
+            yield Found(one.finding, f"{exchange.step}: {one.where}", one.detail)
+    theirs, ours = answer.attribute("senderNonce"), asked.transaction.sender_nonce.hex()
+    if theirs == ours:
+        yield Found("nonce-echoed", f"{exchange.step}: signedAttrs.senderNonce", "it is the request's")
+    if answer.status is PkiStatus.SUCCESS and asked.spki:
+        yield from _judge_issued(answer, asked, seen)
+
+
+def _observe(answer: RawAnswer, asked: Asked, seen: Seen) -> list[Observation]:
+    """What personas see too: what ``inspect`` notes, and what only who asked can hold it to."""
+    material = Material(b"", asked.spki, asked.signer, asked.transaction.transaction_id)
+    held_to = Expected(
+        material, asked.transaction.sender_nonce, asked.terms.cipher, seen.certificates, takes_first=False
+    )
+    return observe_reply(answer, held_to).observations
+
+
+def _judge_issued(answer: Answer, asked: Asked, seen: Seen) -> Iterator[Found]:
+    """The certificate that was issued."""
+    where = f"{answer.exchange.step}: certificates"
+    leaf = find_leaf(answer, asked)
+    if leaf is None:
+        return
+    try:
+        yield from _judge_leaf(leaf, asked, seen, where)
+    except Asn1Error as error:
+        yield Found("damaged-encoding", where, str(error))
+
+
+def _judge_leaf(leaf: Certificate, asked: Asked, seen: Seen, where: str) -> Iterator[Found]:
+    if not leaf.not_valid_before <= seen.now <= leaf.not_valid_after:
+        yield Found("leaf-not-valid", where, f"{leaf.not_valid_before} to {leaf.not_valid_after}")
+    elif seen.roles is not None:
+        try:
+            seen.roles.check_issued(leaf, (), seen.now)
+        except ChainBroken as error:
+            yield Found("leaf-other-issuer", where, str(error))
+    if leaf.is_ca:
+        yield Found("leaf-is-ca", where, str(leaf.subject))
+    if asked.subject and not leaf.subject.matches(asked.subject):
+        yield Found("name-changed", where, f"{asked.subject} was asked for, {leaf.subject} came")
+
+
+def find_leaf(answer: Answer, asked: Asked) -> Certificate | None:
+    """The certificate for the key that was asked for."""
+    return next((one for one in answer.issued if one.spki == asked.spki), None)

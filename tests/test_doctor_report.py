@@ -1,0 +1,142 @@
+"""What becomes of what doctor found: causes before consequences, the worst first, told once."""
+
+import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
+
+import pytest
+
+from app.diagnosis.finding import Severity
+from app.diagnosis.knowledge import knowledge
+from app.doctor.folding import FOLDED, is_folded
+from app.doctor.junit import junit
+from app.doctor.report import Report, StepResult, make_report
+from app.doctor.seen import Found
+from app.doctor.target import Spelling, Target
+
+KNOWN = knowledge()
+URL = "http://ca.example/scep"
+
+
+def report(*steps: tuple[Found, ...]) -> Report:
+    """A report on steps that found so much."""
+    results = [StepResult(f"step {number}", "why", found) for number, found in enumerate(steps, 1)]
+    return make_report(URL, results, 7, KNOWN)
+
+
+def ids(one: Report) -> list[str]:
+    return [entry.finding.id for entry in one.entries]
+
+
+def test_every_finding_that_is_folded_is_known() -> None:
+    """A slip there would show a consequence beside its cause."""
+    assert (
+        FOLDED.keys() | {one for consequences in FOLDED.values() for one in consequences}
+        <= KNOWN.findings.keys()
+    )
+
+
+@pytest.mark.parametrize("cause", FOLDED)
+def test_no_two_findings_hide_each_other(cause: str) -> None:
+    """Else neither would be told, and a broken server would pass."""
+    assert not [other for other in FOLDED[cause] if is_folded(cause, other)]
+
+
+def test_a_consequence_is_told_beneath_its_cause() -> None:
+    """Blanks behind each capability are why no digest is found."""
+    one = report((Found("caps-no-digest", "GetCACaps"), Found("caps-blanks", "GetCACaps", "'AES '")))
+
+    assert ids(one) == ["caps-blanks"]
+    assert one.entries[0].leads_to == ("caps-no-digest",)
+    assert "it leads to caps-no-digest" in one.entries[0].why(KNOWN)
+
+
+def test_where_nobody_answers_nothing_else_is_told() -> None:
+    """What was not answered either says nothing."""
+    assert ids(report((Found("unreachable", "GetCACaps"),), (Found("http-old", "HTTP/1.0"),))) == [
+        "unreachable"
+    ]
+
+
+def test_the_worst_comes_first_and_what_was_seen_to_stop_somebody_before_the_rest() -> None:
+    """Who reads three lines has read the right ones."""
+    one = report(
+        (Found("http-head", "HEAD"), Found("plus-lost", "bare +")),
+        (Found("des-reply", "enrolment"), Found("oaep-reply", "as ios", "", ("ios",), "ios")),
+    )
+
+    assert ids(one) == ["oaep-reply", "plus-lost", "des-reply", "http-head"]
+    severities = [list(Severity).index(entry.finding.severity) for entry in one.entries]
+    assert all(before <= after for before, after in pairwise(severities))
+    assert not one.passed
+    assert [entry.finding.id for entry in one.fails()["ios"]] == ["oaep-reply", "plus-lost"]
+
+
+def test_warnings_alone_pass() -> None:
+    """A server that works with a blemish does not break a build."""
+    assert report((Found("des-reply", "enrolment"),)).passed
+
+
+def test_the_same_seen_by_many_is_told_once() -> None:
+    """By doctor's own steps where they saw it; who stopped stands beside it."""
+    one = report(
+        (Found("http-media-type", "GetCACert", "text/html"),),
+        (Found("http-media-type", "as ios: GetCACert", "text/html", ("ios",), "ios"),),
+        (Found("http-media-type", "as sscep: GetCACert", "text/html", ("sscep",), "sscep"),),
+    )
+
+    (entry,) = one.entries
+    assert entry.places == "GetCACert: text/html"
+    assert entry.stopped == ("ios", "sscep")
+    assert entry.clients[:2] == ("ios", "sscep")
+
+
+def test_junit_tells_each_finding_in_the_step_that_showed_it_first() -> None:
+    """A violation fails, a warning is in the output, and what could not be tried is skipped."""
+    steps = [
+        StepResult("GetCACert", "why", (Found("ca-key-usage", "GetCACert", "\x1b[2J"),), seconds=1.5),
+        StepResult("enrolment", "why", (Found("des-reply", "enrolment"), Found("ca-key-usage", "again"))),
+        StepResult("renewal", "why", skipped="there is no certificate"),
+    ]
+
+    suite = ElementTree.fromstring(junit(make_report(URL, steps, 3, KNOWN), KNOWN))[0]
+
+    assert {key: suite.get(key) for key in ("tests", "failures", "skipped")} == {
+        "tests": "3",
+        "failures": "1",
+        "skipped": "1",
+    }
+    certificate, enrolment, renewal = suite
+    failure = certificate.find("failure")
+    assert failure is not None
+    assert failure.get("type") == "ca-key-usage"
+    assert certificate.get("time") == "1.500"
+    assert "\x1b" not in (failure.text or "")
+    assert [child.tag for child in enrolment] == ["system-out"]
+    assert [child.tag for child in renewal] == ["skipped"]
+
+
+def test_requests_are_written_octet_for_octet() -> None:
+    """What is asked is what the step says, and nothing that a library thinks better."""
+    target = Target("http://ca.example:8080/scep?tenant=7")
+    usual = "Host: ca.example:8080\r\nUser-Agent: scepbox\r\nConnection: close\r\n"
+
+    assert target.get("GetCACaps", version="1.0", suffix="/x") == (
+        f"GET /scep/x?tenant=7&operation=GetCACaps HTTP/1.0\r\n{usual}\r\n".encode()
+    )
+    assert b"Host" not in target.get("GetCACaps", host=False)
+    assert target.post(b"m" * 1001, media_type=None, chunked=True) == (
+        f"POST /scep?tenant=7&operation=PKIOperation HTTP/1.1\r\n{usual}".encode()
+        + b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n"
+        + b"m" * 1000
+        + b"\r\n1\r\nm\r\n0\r\n\r\n"
+    )
+    assert Target("http://ca.example").get("GetCACaps").startswith(b"GET /?operation=GetCACaps ")
+
+
+def test_base64_is_spelt_as_clients_spell_it() -> None:
+    """Escaped as it should be, with + as iOS leaves it, and in lines as Cisco IOS breaks it."""
+    message = bytes.fromhex("fbefbe") * 17
+
+    assert Spelling.ESCAPED.of(b"\xfb\xef\xbe\xfb") == "%2B%2B%2B%2B%2Bw%3D%3D"
+    assert Spelling.BARE_PLUS.of(b"\xfb\xef\xbe\xfb") == "+++++w%3D%3D"
+    assert Spelling.WRAPPED.of(message) == "%2B" * 64 + "%0A" + "%2B" * 4 + "%0A"

@@ -1,0 +1,31 @@
+"""``doctor`` at servers that are wrong in one way each: it names that first, and nothing false beside.
+
+The table of docs/diagnoses.md is of these faults (test_diagnoses.py).
+"""
+
+import pytest
+
+from tests.doctoring import examined, personas_of
+from tests.faults.catalogue import FAULTS
+from tests.faults.conduct import FAULTLESS, Fault
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_nothing_is_wrong_with_the_faultless_one(asks: bool) -> None:
+    """No client stops, and nobody is told to mend what is not broken."""
+    report = examined(FAULTLESS, asks=asks)
+
+    assert [(entry.finding.id, entry.places) for entry in report.entries] == []
+    assert [step.name for step in report.steps if step.skipped] == []
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.name)
+def test_the_fault_is_named_first_with_those_it_hurts_and_nothing_false_beside(fault: Fault) -> None:
+    """Whoever reads the first line knows what to mend; what is not hidden shows without a challenge."""
+    report = examined(fault.conduct, personas_of(fault), asks=fault.hidden)
+
+    told = [f"{entry.finding.id}: {entry.places}" for entry in report.entries]
+    first, *others = report.entries
+    assert first.finding.id == fault.finding, told
+    assert set(fault.clients) <= set(first.clients)
+    assert {entry.finding.id for entry in others} <= fault.beside, told
