@@ -1,8 +1,8 @@
 """Runs the server: in a thread for the tests, or by itself.
 
 ``python -m tests.faults.server --fault NAME --port 0 --folder DIR`` prints its address when it is ready,
-and leaves the CA's certificate as ca.pem in the folder, if one is given. Without a fault it is right. The challenge password
-is ``open sesame``.
+and leaves the CA's certificate as ca.pem in the folder, if one is given. Without a fault it is right.
+The challenge password is ``open sesame``.
 """
 
 import argparse
