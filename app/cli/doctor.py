@@ -14,7 +14,7 @@ from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.doctor.examination import Request, examine, plan
 from app.doctor.junit import junit
-from app.doctor.report import Entry, Report
+from app.doctor.report import Entry, Report, client_name
 from app.doctor.step import Step
 from app.doctor.target import Target
 from app.personas import PERSONAS, Reach
@@ -194,7 +194,7 @@ def _print_failures(console: Console, report: Report, known: Knowledge) -> None:
     console.print()
     console.print(RichText("what will fail, for whom:", style="bold"))
     for client, entries in fails.items():
-        line = RichText(f"  {known.clients[client]}: ")
+        line = RichText(f"  {client_name(client, known)}: ")
         for number, entry in enumerate(entries):
             line.append(", " if number else "")
             line.append(entry.finding.id, style=_STYLES[entry.finding.severity])
@@ -218,7 +218,7 @@ def _print_entry(console: Console, entry: Entry, known: Knowledge) -> None:
     for client, does in finding.clients.items():
         console.print(RichText(f"  {known.clients[client]}: {does}"))
     if entry.stopped:
-        names = ", ".join(known.clients[client] for client in entry.stopped)
+        names = ", ".join(client_name(client, known) for client in entry.stopped)
         console.print(RichText(f"  seen to stop here: {names}"))
     console.print(RichText(printable(f"  seen: {entry.places}")))
     if entry.leads_to:

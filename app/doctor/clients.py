@@ -89,7 +89,7 @@ def _judge(persona: Persona, session: Session, seen: Seen, *, renews: bool) -> I
         finding = _name(persona, client, verdict, seen)
         stops = verdict.refuses and finding != "not-enrolled"
         where = f"as {persona.name}: {verdict.where}"
-        yield Found(finding, where, verdict.detail, (client,) if stops else (), persona.name)
+        yield Found(finding, where, verdict.detail, (persona.name,) if stops else (), persona.name)
 
 
 def _name(persona: Persona, client: str, verdict: Verdict, seen: Seen) -> str:

@@ -7,6 +7,7 @@ from app.diagnosis.finding import Finding, Severity
 from app.diagnosis.knowledge import Knowledge
 from app.doctor.folding import is_all, is_folded
 from app.doctor.seen import Found
+from app.personas import PERSONAS
 
 _SEVERITIES = list(Severity)
 _MOST_PLACES = 3
@@ -41,7 +42,7 @@ class Entry:
     def why(self, known: Knowledge) -> str:
         """What was seen, what clients do about it, and what follows from it."""
         does = [f"{known.clients[key]}: {words}" for key, words in self.finding.clients.items()]
-        stopped = ", ".join(known.clients[key] for key in self.stopped)
+        stopped = ", ".join(client_name(key, known) for key in self.stopped)
         after = [f"seen to stop: {stopped}"] if stopped else []
         after += [f"it leads to {', '.join(self.leads_to)}"] if self.leads_to else []
         return ". ".join([f"Seen at {self.places}", *does, *after])
@@ -108,6 +109,11 @@ class Report:
                 for entry in self.entries
             ],
         }
+
+
+def client_name(key: str, known: Knowledge) -> str:
+    """What a client is called to people: one that findings speak of, or else a persona."""
+    return known.clients.get(key) or PERSONAS[key].title
 
 
 def make_report(url: str, steps: Sequence[StepResult], requests: int, known: Knowledge) -> Report:

@@ -100,7 +100,9 @@ def test_a_persona_sends_what_its_client_sends(
     )
 
     assert told.certificate is not None, told.outcome
-    assert asked(ours.exchanges()) == asked(real.exchanges())
+    # certmonger's daemon asks for both at once, so that either may be the first.
+    in_order = sorted if name == "certmonger" else list
+    assert in_order(asked(ours.exchanges())) == in_order(asked(real.exchanges()))
     assert written(ours.exchanges()) == written(real.exchanges())
 
 
