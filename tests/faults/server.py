@@ -1,8 +1,8 @@
 """Runs the server: in a thread for the tests, or by itself.
 
 ``python -m tests.faults.server --fault NAME --port 0 --folder DIR`` prints its address when it is ready,
-and leaves the CA's certificate as ca.pem in the folder. Without a fault it is right. The challenge password
-is ``open sesame``.
+and leaves the CA's certificate as ca.pem in the folder, if one is given. Without a fault it is right.
+The challenge password is ``open sesame``.
 """
 
 import argparse
@@ -93,11 +93,13 @@ def main() -> None:
         "--fault", choices=sorted(FAULTS), help="in what it is wrong; without it all is right"
     )
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--folder", type=Path, default=Path(), help="where ca.pem is left")
+    parser.add_argument("--folder", type=Path, help="where ca.pem is left, if anywhere")
     options = parser.parse_args()
     server = FaultServer(FAULTS[options.fault].conduct if options.fault else FAULTLESS, options.port)
-    certificate = server.office.material.ca.public_bytes(Encoding.PEM)
-    (options.folder / "ca.pem").write_bytes(certificate)
+    if options.folder:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        certificate = server.office.material.ca.public_bytes(Encoding.PEM)
+        (options.folder / "ca.pem").write_bytes(certificate)
     print(f"ready: {server.url}", flush=True)
     server.run()
 
