@@ -21,6 +21,7 @@ from app.http.rounds import let_others_catch_up
 from app.http.server import Site, WebServer
 from app.logs import set_log_level
 from app.notifier import Notifier
+from app.recorder.recorder import Recorder
 from app.rollover import CaWatch
 from app.settings import Change, Settings
 from app.store import Sharing
@@ -63,6 +64,7 @@ class Service:
         self.store = open_configured_store(folder, config, sharing)
         self._key = ChallengeKey(folder.load_secret())
         self._counts = build_counts(config, count)
+        self._recorder = Recorder(folder.recordings)
         # One for all sites: each asks it, and it looks once.
         self._watch = CaWatch(folder)
         self._told: set[str] = set()
@@ -93,14 +95,17 @@ class Service:
 
             def take_in(new: Config) -> None:
                 notifier.use(find_notified(self._validators.of(new).values()))
+                self._recorder.use(new.build_recorder_limits())
                 set_log_level(new.log.level)
 
             self._settings.on_change = take_in
             self._settings.announces = share.is_first
+            self._recorder.use(self._config.build_recorder_limits())
             self._settings.begin()
             self._counts.meter.begin(share.slot)
             served = [*sites, admin] if share.is_first and admin else list(sites)
-            return Worker(WebServer(served, share), self.store, notifier, self._counts.tally, self._reload)
+            server = WebServer(served, share)
+            return Worker(server, self.store, notifier, self._recorder, self._counts.tally, self._reload)
 
         return make
 
@@ -114,7 +119,8 @@ class Service:
                 say(f"warning: {warning}")
                 self._told.add(warning)
         base = self._given_url or config.server.base_url or ""
-        return build_web(cas, config, self.store, self._key, base, self._counts, self._validators.of(config))
+        validators, keep = self._validators.of(config), self._recorder.keep
+        return build_web(cas, config, self.store, self._key, base, self._counts, validators, keep)
 
     def _reload(self, actor: str) -> Change:
         change = self._settings.reload(self._build)
