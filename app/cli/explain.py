@@ -33,7 +33,8 @@ _ALL = 1_000_000
 def explain_(place: Workplace, text: tuple[str, ...], as_json: bool) -> None:
     """Say what a device's error code or message means, and what to check, in order.
 
-    Where a server recorded a fitting exchange in the last minutes, say which of it it was. A code may be decimal or hexadecimal; a text may be a whole line of a log, - reads it from standard input.
+    Where the server of the data folder recorded an exchange of the last minutes that fits, say so first.
+    A code may be decimal or hexadecimal; a text may be a whole line of a log, - reads it from standard input.
     """
     words = " ".join(text)
     words = sys.stdin.buffer.read(1 << 16).decode("utf-8", "replace") if words == "-" else words
@@ -45,8 +46,8 @@ def explain_(place: Workplace, text: tuple[str, ...], as_json: bool) -> None:
     if not found.symptoms:
         raise NotDone(_nothing(words, found))
     if not as_json:
-        _print(found, known)
         _print_fits(fits, place, known)
+        _print(found, known)
 
 
 def _nothing(words: str, found: Explanation) -> str:
@@ -87,16 +88,14 @@ def _print_fits(fits: list[Fit], place: Workplace, known: Knowledge) -> None:
     if not fits:
         return
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console.print(RichText("This time, by what was recorded in the last minutes:", style="bold"))
+    for fit in fits:
+        one, cause = fit.recording, known.findings[fit.cause]
+        who = printable(f"{one.remote} {one.subject}".strip())
+        console.print(RichText(f"  at {at_time(one)} UTC {who} {what_happened(one)}", style="red"))
+        show = place.folder.command(f"log show {one.id}")
+        console.print(RichText(f"     that is: {cause.what} ({cause.id}); see `{show}`"))
     console.print()
-    console.print(RichText("this time, by what was recorded in the last minutes:", style="bold"))
-    for one in fits:
-        recording = one.recording
-        who = printable(f"{recording.remote} {recording.subject}".strip())
-        console.print(
-            RichText(f"  at {at_time(recording)} UTC {who} {what_happened(recording)}", style="red")
-        )
-        show = place.folder.command(f"log show {recording.id}")
-        console.print(RichText(f"     that is: {known.findings[one.cause].what} ({one.cause}); see `{show}`"))
 
 
 def _fit_json(one: Fit) -> dict[str, object]:
