@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from wsgiref.types import WSGIApplication
 
-from bottle import Bottle
-
+from app.chaos.application import Chaos
 from app.clock import utc_now
 from app.config import Config
 from app.data_folder import DataFolder
@@ -108,8 +108,12 @@ def build_web(
     counts: Counts | None = None,
     validators: Mapping[str, Validator] | None = None,
     keep: Keep | None = None,
-) -> Bottle:
-    """The application that is served. *keep* is told of each exchange, once it is over."""
+    chaos: Chaos | None = None,
+) -> WSGIApplication:
+    """The application that is served. *keep* is told of each exchange, once it is over.
+
+    With *chaos* what may happen to clients does.
+    """
     counts = counts or Counts()
     ca, lifetime = cas.current, config.crl_lifetime
     profiles = config.build_profiles()
@@ -140,6 +144,7 @@ def build_web(
         validators=validators or {},
         consult=counts.meter.consulting(wait_elsewhere),
         watch=watch,
+        **({} if chaos is None else {"temper": chaos.temper}),
     )
     statuses = [
         RevocationStatus(one, store, utc_now, lifetime)
@@ -170,7 +175,7 @@ def build_web(
         OcspResponder(status, signer.current) for status, signer in zip(statuses, signers, strict=True)
     ]
     OcspEndpoint(OcspResponders(responders).respond).add_to(web)
-    return web
+    return web if chaos is None else chaos.around(web)
 
 
 def build_statuses(cas: Succession, config: Config, store: SqlStore) -> dict[str, RevocationStatus]:

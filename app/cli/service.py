@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bottle import Bottle
 
+from app.chaos.application import Chaos
 from app.cli.admin_site import ADMIN_CONNECTIONS, build_admin, open_admin_site
 from app.cli.context import say
 from app.cli.worker import Worker, write_audit
@@ -41,7 +42,8 @@ BUSY_SECONDS = 3.0
 class Service:
     """The CA in *folder* under *settings*, for *count* processes.
 
-    *base_url* is how devices reach it, where the settings do not say. What the command line changes
+    *base_url* is how devices reach it, where the settings do not say; with *chaos* they meet with more than
+    answers. What the command line changes
     meanwhile, and what is reloaded, is taken in by all that is served.
     """
 
@@ -53,6 +55,7 @@ class Service:
         validators: Validators,
         base_url: str,
         count: int,
+        chaos: Chaos | None = None,
     ) -> None:
         self.base_url = base_url or config.server.base_url or ""
         self._given_url = base_url
@@ -64,6 +67,7 @@ class Service:
         self.store = open_configured_store(folder, config, sharing)
         self._key = ChallengeKey(folder.load_secret())
         self._counts = build_counts(config, count)
+        self._chaos = chaos
         self._recorder = Recorder(folder.recordings)
         # One for all sites: each asks it, and it looks once.
         self._watch = CaWatch(folder)
@@ -119,8 +123,17 @@ class Service:
                 say(f"warning: {warning}")
                 self._told.add(warning)
         base = self._given_url or config.server.base_url or ""
-        validators, keep = self._validators.of(config), self._recorder.keep
-        return build_web(cas, config, self.store, self._key, base, self._counts, validators, keep)
+        return build_web(
+            cas,
+            config,
+            self.store,
+            self._key,
+            base,
+            self._counts,
+            self._validators.of(config),
+            self._recorder.keep,
+            self._chaos,
+        )
 
     def _reload(self, actor: str) -> Change:
         change = self._settings.reload(self._build)

@@ -46,8 +46,9 @@ _NAMES = {
     for name in ("GetCACaps", "GetCACert", "GetCACertChain", "GetNextCACert", _PKI_OPERATION)
 }
 _OUTCOMES = {200: "answered", 400: "malformed", 500: "failed", 503: "unavailable"}
-# In the environ of a request, what is to be kept of it.
-_ASKED = "scepbox.asked"
+# In the environ of a request to this endpoint.
+ASKED = "scepbox.asked"
+# What is to be kept of it.
 _BODY = "scepbox.body"
 _DEVIATIONS = "scepbox.deviations"
 _EXCHANGE = "scepbox.exchange"
@@ -92,8 +93,9 @@ class ScepEndpoint:
 
         def counted(name: str = DEFAULT, suffix: str = "") -> HTTPResponse:
             began = time.perf_counter()
+            request.environ[ASKED] = UNKNOWN, UNKNOWN
             response = handler(name, suffix)
-            operation, profile = request.environ.get(_ASKED, (UNKNOWN, UNKNOWN))
+            operation, profile = request.environ[ASKED]
             if self._keep is not None:
                 about = (self._keep, request.environ, operation, profile, response, began)
                 request.environ[WHEN_SENT] = partial(_tell, *about)
@@ -112,7 +114,7 @@ class ScepEndpoint:
             return refuse(404, "there is no such profile")
         query = parse_query(request.environ.get("QUERY_STRING", ""))
         asked = query.operation or ("pkioperation" if request.method == "POST" else "")
-        request.environ[_ASKED] = _NAMES.get(asked, UNKNOWN), name
+        request.environ[ASKED] = _NAMES.get(asked, UNKNOWN), name
         if request.method == "POST":
             return self._post(query, profile)
         return self._get(query, profile)

@@ -22,7 +22,7 @@ class Fit:
 
 
 def find_fits(recordings: Iterable[Recording], causes: Collection[str], now: datetime) -> list[Fit]:
-    """Those of the last quarter of an hour of which one of *causes* is noted: the five newest, latest first."""
+    """The newest five of the last quarter of an hour of which one of *causes* is noted, the latest first."""
     fits = []
     for one in sorted(recordings, key=lambda one: one.at, reverse=True):
         noted = [found.id for found in one.findings if found.id in causes]
