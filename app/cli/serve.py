@@ -49,7 +49,7 @@ from ca.profiles import DEFAULT, Profile
     "--base-url", metavar="URL", help="How devices reach this server, where that is another address."
 )
 @click.option(
-    "--chaos", is_flag=True, help="For authors of clients: lose, delay and rewrite answers at random."
+    "--chaos", is_flag=True, help="For authors of clients: answers are lost, late and odd at random."
 )
 @click.option("--chaos-seed", type=click.IntRange(0), metavar="N", help="With --chaos: the same once more.")
 @verb
