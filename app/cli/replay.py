@@ -46,7 +46,7 @@ def replay_(_: Workplace, file: Path, url: str, challenge: str | None, as_json: 
         click.echo(f"then: {printable(str(done.recorded))}")
         click.echo(f"now:  {printable(str(done.today))}")
     if not done.is_same:
-        raise NotDone(f"the server answers otherwise{_hint(done, password)}")
+        raise NotDone(f"the server answers otherwise{_hint(one, done, password)}")
 
 
 def _read(file: Path) -> Recording:
@@ -67,11 +67,11 @@ def _roles(url: str) -> Roles:
         raise NotDone(str(error)) from error
 
 
-def _hint(done: Replayed, password: str) -> str:
+def _hint(one: Recording, done: Replayed, password: str) -> str:
     if done.sent.trouble:
         return f": {done.sent.trouble}"
-    if done.recorded.pki_status == "SUCCESS" and not password:
-        return ": what was granted is granted again with a good challenge password, by --challenge -"
+    if one.asked is not None and one.asked.challenge == "given" and not password:
+        return "; its challenge password was not what it failed by then: give a good one by --challenge -"
     return ""
 
 

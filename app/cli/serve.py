@@ -117,9 +117,8 @@ def serve(
 def _begin_chaos(seed: int | None) -> Chaos:
     """Say loudly what devices are in for."""
     chaos = Chaos(secrets.randbelow(1_000_000) if seed is None else seed)
-    say(
-        "CHAOS MODE: answers are lost, late, oddly written, or PENDING at random. Not for devices that count!"
-    )
+    say("CHAOS MODE: answers are lost, late, oddly written, or PENDING at random.")
+    say("CHAOS MODE: this is for trying out clients, and not for devices that anybody needs.")
     say(f"chaos seed: {chaos.seed}; --chaos --chaos-seed {chaos.seed} does the same once more")
     return chaos
 

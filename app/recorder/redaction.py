@@ -40,6 +40,7 @@ def _redact_line(line: bytes) -> bytes:
 
 def _redact_pair(pair: bytes) -> bytes:
     name, equals, value = pair.partition(b"=")
-    if name in _OURS or not pair or (equals and not value):
+    if name in _OURS or not pair:
         return pair
-    return (name + equals if equals else b"") + REDACTED
+    # What has no name, or base64 that ends in =, may be a secret itself.
+    return name + equals + REDACTED if value.strip(b"=") else REDACTED
