@@ -279,8 +279,10 @@ def test_the_path_of_the_address_counts_where_it_has_one() -> None:
     assert b"\r\nContent-Length: 0\r\n" in post
 
 
-def test_a_verdict_is_read_of_whatever_came() -> None:
+def test_a_verdict_is_read_of_whatever_came(world: World, device: Device) -> None:
     """A server may answer anything."""
+    granted = heard_of(world, device.message(world.ca)).reply
+    assert Verdict.read(granted) == Verdict(200, codec.PKI_MESSAGE, "SUCCESS")
     assert Verdict.read(b"") == Verdict(0)
     assert Verdict.read(b"nonsense") == Verdict(0)
     html = b"HTTP/1.1 500 Oops\r\ncontent-type: text/html\r\n\r\n<html>"
