@@ -337,6 +337,22 @@ def test_a_disk_that_is_full_costs_recordings_and_nothing_else(tmp_path: Path, h
     assert len(everything(folder)) == 1
 
 
+def test_a_file_that_somebody_removed_is_followed_by_another(tmp_path: Path, heard: Heard) -> None:
+    """What is written into one that has no name any more is lost."""
+    with recording(tmp_path) as recorder:
+        recorder.keep(heard)
+        deadline = time.monotonic() + 60
+        while not everything(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (first,) = tmp_path.iterdir()
+        first.unlink()
+        recorder.keep(heard)
+
+    (second,) = tmp_path.iterdir()
+    assert second.name != first.name
+    assert len(everything(tmp_path)) == 1
+
+
 def test_nothing_is_kept_where_the_settings_say_so(tmp_path: Path, heard: Heard, refused: Heard) -> None:
     """Neither all of it nor a kind of it; and what is removed meanwhile is begun anew."""
     folder = tmp_path / "recordings"
@@ -374,6 +390,29 @@ def test_who_it_is_goes_by_the_address_while_one_alone_comes_from_there(heard: H
     assert what_happened(asking) == "asked for the CA certificate"
     names.note(one.model_copy(update={"subject": "O=Example,CN=ipad-18"}))
     assert names.of(asking) == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"renewal_of": "ab"}, "sent a request: renewed, certificate 1f follows ab"),
+        ({"outcome": "repeated"}, "sent a request: answered as before, certificate 1f"),
+        ({"message": "CertPoll"}, "asked whether its request is decided on: issued, certificate 1f"),
+        (
+            {"message": "GetCert", "outcome": "answered"},
+            "asked for a certificate by its number: answered, certificate 1f",
+        ),
+        ({"message": "GetCRL", "outcome": "answered", "serial": ""}, "asked for the CRL: answered"),
+        ({"note": "a\x1b[2Jb"}, "sent a request: issued, certificate 1f [a [2Jb]"),
+        (
+            {"operation": "unknown", "message": "", "outcome": "failed", "status": 500, "reason": ""},
+            "asked for nothing that SCEP has: refused with HTTP 500, nobody noted why",
+        ),
+    ],
+)
+def test_each_ending_has_its_words(heard: Heard, changes: dict[str, object], words: str) -> None:
+    """A person reads them in passing."""
+    assert what_happened(recorded(heard).model_copy(update={"serial": "1f", **changes})) == words
 
 
 def test_only_what_went_wrong_just_now_is_the_cause(refused: Heard, heard: Heard) -> None:

@@ -132,6 +132,9 @@ def _tell_and_say_again(watching: Watching, data: Path, other: Path, tmp_path: P
     with server(data, tmp_path / "log") as service:
         ca = ca_of(service)
         assert "127.0.0.1 asked for the CA certificate" in watching.until("asked")
+        # Whose answer has no body.
+        ask(service.url, "HEAD", "/scep?operation=GetCACaps", None)
+        assert watching.until("asked what").rstrip().endswith("127.0.0.1 asked what the server can do")
         certificate_of(enrol(service, ca, 16))
         assert "ipad-16 (127.0.0.1) sent a request: issued, certificate " in watching.until("sent")
         began = time.monotonic()

@@ -18,7 +18,7 @@ WhenSent: TypeAlias = Callable[[bytes], object]
 class Task(WSGITask):  # type: ignore[misc] # waitress has no types
     """Serves a request with the application of its listener."""
 
-    _sent = b""
+    _head = _sent = b""
 
     def get_environment(self) -> dict[str, Any]:
         """What the application is given (PEP 3333)."""
@@ -28,20 +28,26 @@ class Task(WSGITask):  # type: ignore[misc] # waitress has no types
 
     def build_response_header(self) -> bytes:
         """The head of the reply."""
-        self._sent = super().build_response_header()
-        return self._sent
+        self._head = super().build_response_header()
+        return self._head
 
     def write(self, data: bytes) -> None:
-        """Send some of the body, and the head before it."""
+        """Send some of the body, and the head before it.
+
+        Raises:
+            ClientDisconnected: Nobody is there any more.
+
+        """
         super().write(data)
+        self._sent = self._sent or self._head
         if data and self.has_body:
             self._sent += b"%X\r\n%s\r\n" % (len(data), data) if self.chunked_response else data
 
-    def execute(self) -> None:
+    def service(self) -> None:
         """Have the request answered, and tell of the answer whoever asked to be told."""
         try:
-            super().execute()
+            super().service()
         finally:
             told: WhenSent | None = (self.environ or {}).get(WHEN_SENT)
             if told is not None:
-                told(self._sent + b"0\r\n\r\n" if self.chunked_response else self._sent)
+                told(self._sent + b"0\r\n\r\n" if self.chunked_response and self._sent else self._sent)
