@@ -19,7 +19,7 @@ from app.diagnosis.knowledge import knowledge
 from app.diagnosis.opener import Opener
 from app.recorder.fitting import find_fits
 from app.recorder.heard import Heard
-from app.recorder.making import _FINDINGS, make_line
+from app.recorder.making import FINDINGS, make_line
 from app.recorder.reading import Follower, Wanted, find_recording, list_recordings
 from app.recorder.recorder import MOST_WAITING, Recorder
 from app.recorder.recording import (
@@ -215,8 +215,8 @@ def test_every_rule_leads_to_a_finding_that_is_known() -> None:
     """A rule that was renamed would lead nowhere, and nobody would notice."""
     classes = {name for name, one in vars(errors).items() if isinstance(one, type)}
 
-    assert _FINDINGS.keys() <= classes
-    assert set(_FINDINGS.values()) <= knowledge().findings.keys()
+    assert FINDINGS.keys() <= classes
+    assert set(FINDINGS.values()) <= knowledge().findings.keys()
 
 
 def test_exchanges_are_written_and_found_again(tmp_path: Path, heard: Heard, refused: Heard) -> None:

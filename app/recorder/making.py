@@ -21,7 +21,7 @@ from ca.x509.extensions import Extension
 from ca.x509.general_names import read_general_names
 
 # What a rule of the responder is in the knowledge of explain; all others are a refusal like any.
-_FINDINGS = {
+FINDINGS = {
     "BadMessageCheck": "signature-wrong",
     "EnvelopeUnreadable": "envelope-not-opened",
     **dict.fromkeys(("ChallengeRejected", "ChallengeReused", "TooManyGuesses"), "challenge-refused"),
@@ -137,8 +137,8 @@ def _wish(one: Extension) -> dict[str, object]:
 def _findings(heard: Heard, status: int) -> Iterator[dict[str, str]]:
     exchange = heard.exchange
     if exchange is not None and exchange.fail_info:
-        if exchange.rule in _FINDINGS:
-            yield _finding(_FINDINGS[exchange.rule], detail=exchange.detail)
+        if exchange.rule in FINDINGS:
+            yield _finding(FINDINGS[exchange.rule], detail=exchange.detail)
         if exchange.request is not None and exchange.rule in _REJECTED:
             absent = exchange.request.csr.challenge_password is None
             yield from [_finding("csr-no-challenge")] if absent else []

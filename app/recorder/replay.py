@@ -102,7 +102,7 @@ def replay(one: Recording, url: str, roles: Roles | None, challenge_password: st
         raise CannotReplay("the request is not in it")
     message = http.message
     if one.operation == "PKIOperation" and roles is not None and message:
-        message = _rekeyed(one, message, roles, challenge_password)
+        message = rekey(one, message, roles, challenge_password)
     sent = exchange(url, http.request_to(url, message), one.operation)
     today = Verdict.read(sent.answer.raw) if sent.answer else Verdict(0)
     return Replayed(Verdict.read(one.reply_octets), today, sent)
@@ -118,7 +118,13 @@ def needs_ca(one: Recording) -> bool:
     return one.operation == "PKIOperation"
 
 
-def _rekeyed(one: Recording, message: bytes, roles: Roles, challenge_password: str) -> bytes:
+def rekey(one: Recording, message: bytes, roles: Roles, challenge_password: str) -> bytes:
+    """The pkiMessage *message* of *one* under a key of its own; what is no pkiMessage stays as it is.
+
+    Raises:
+        CannotReplay: It cannot be made again.
+
+    """
     try:
         read = ReadMessage.load(message)
     except MalformedMessage:
@@ -127,7 +133,7 @@ def _rekeyed(one: Recording, message: bytes, roles: Roles, challenge_password: s
     try:
         signer = read.signer
         subject = _subject(one, signer)
-        key = _make_key(asked.key or _label(signer))
+        key = make_key(asked.key or _label(signer))
         identity = _identity(signer, subject, key)
         payload = _payload(one, read, asked, subject, key, roles, challenge_password)
         return read.again(payload, identity.certificate, identity.key, roles.recipient)
@@ -145,7 +151,13 @@ def _label(signer: Certificate | None) -> str:
     return key_label(signer.public_key()) if signer else "rsa:2048"
 
 
-def _make_key(label: str) -> PrivateKey:
+def make_key(label: str) -> PrivateKey:
+    """A new key of the type that *label* names, such as ``rsa:2048``.
+
+    Raises:
+        ValueError: None of that type can be made, or not in a time that anybody waits.
+
+    """
     if label == "ed25519":
         return ed25519.Ed25519PrivateKey.generate()
     if label in _CURVES:
