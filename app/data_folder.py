@@ -108,6 +108,11 @@ class DataFolder:
         return self.path / "secrets.key"
 
     @property
+    def recordings(self) -> Path:
+        """The folder of recorded exchanges."""
+        return self.path / "recordings"
+
+    @property
     def unfinished_restore(self) -> Path | None:
         """What a restore that was killed left behind; None where there is no such thing."""
         return next(iter(sorted(self.path.glob(f"{RESTORING}*"))), None)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from wsgiref.types import WSGIApplication
 
-from bottle import Bottle
-
+from app.chaos.application import Chaos
 from app.clock import utc_now
 from app.config import Config
 from app.data_folder import DataFolder
@@ -14,7 +14,7 @@ from app.http.ocsp import OcspEndpoint
 from app.http.public import PublicPages
 from app.http.revocation import CrlPage
 from app.http.rounds import do_elsewhere, wait_elsewhere
-from app.http.scep import ScepEndpoint
+from app.http.scep import Keep, ScepEndpoint, note_exchange
 from app.linter import PkiLinter
 from app.metrics.meter import Meter
 from app.metrics.shared import SharedNumbers
@@ -32,6 +32,7 @@ from ca.issuing.addresses import StatusAddresses, public_name
 from ca.issuing.authority import Authority
 from ca.issuing.root import encode_pem
 from ca.issuing.status import RevocationStatus
+from ca.journal import Exchange
 from ca.ocsp.responder import OcspResponder, OcspResponders
 from ca.policy.challenges import ChallengeKey
 from ca.policy.enrolment import EnrolmentPolicy
@@ -106,14 +107,24 @@ def build_web(
     base_url: str = "",
     counts: Counts | None = None,
     validators: Mapping[str, Validator] | None = None,
-) -> Bottle:
-    """The application that is served."""
+    keep: Keep | None = None,
+    chaos: Chaos | None = None,
+) -> WSGIApplication:
+    """The application that is served. *keep* is told of each exchange, once it is over.
+
+    With *chaos* what may happen to clients does.
+    """
     counts = counts or Counts()
     ca, lifetime = cas.current, config.crl_lifetime
     profiles = config.build_profiles()
     _index(store, profiles.values())
     url = distribution_url(config, base_url)
     authority, others = build_authority(ca, url), build_others(cas, url)
+
+    def watch(exchange: Exchange) -> None:
+        counts.meter.watch(exchange)
+        note_exchange(exchange)
+
     responder = Responder(
         authority=authority,
         identity=ca.identity,
@@ -132,7 +143,8 @@ def build_web(
         queries=counts.queries,
         validators=validators or {},
         consult=counts.meter.consulting(wait_elsewhere),
-        watch=counts.meter.watch,
+        watch=watch,
+        **({} if chaos is None else {"temper": chaos.temper}),
     )
     statuses = [
         RevocationStatus(one, store, utc_now, lifetime)
@@ -151,6 +163,7 @@ def build_web(
         lambda: encode_ca_chain(ca.served(utc_now())),
         next((Announcement(ca.identity, one.served, utc_now).body for one in cas.next), None),
         counts.meter.count,
+        keep,
     ).add_to(web)
     # Of two certificates for one name and key the one of today stays.
     files = {public_name(one.certificate): one.certificate.der for one in reversed(cas.all())}
@@ -162,7 +175,7 @@ def build_web(
         OcspResponder(status, signer.current) for status, signer in zip(statuses, signers, strict=True)
     ]
     OcspEndpoint(OcspResponders(responders).respond).add_to(web)
-    return web
+    return web if chaos is None else chaos.around(web)
 
 
 def build_statuses(cas: Succession, config: Config, store: SqlStore) -> dict[str, RevocationStatus]:

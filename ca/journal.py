@@ -7,10 +7,10 @@ from datetime import datetime
 
 from ca.deviations import Deviations
 from ca.errors import ChallengeReused, ScepError
-from ca.laps import Laps
+from ca.laps import Laps, Stage
 from ca.ports import AuditEntry, Notification, Peer, Repository, RequestRecord, StoredCertificate
 from ca.profiles import Profile
-from ca.scep.messages import MessageType, Transaction
+from ca.scep.messages import EnrolmentRequest, MessageType, Transaction
 from ca.tally import BREACH, REFUSED, RefusalTally
 
 # A poll or a query is answered by what was decided before.
@@ -58,6 +58,10 @@ class Exchange:
     # What decided it, as in the audit log.
     rule: str = ""
     is_breach: bool = False
+    # What was asked, once that is proven; it holds the challenge password.
+    request: EnrolmentRequest | None = field(default=None, repr=False)
+    # How far it came: the last stage, or the one in which it was refused.
+    stage: Stage = Stage.REPLY
 
     def anew(self) -> "Exchange":
         """The exchange without what an undone attempt noted (see :meth:`ca.ports.Store.transact`)."""
@@ -101,6 +105,7 @@ class Exchange:
     def refused(self, refusal: ScepError) -> None:
         """Note why it ends without one."""
         self.status = "refused"
+        self.stage = self.laps.reached
         # That was undone with the rest.
         self.revoked = ()
         self.fail_info = refusal.fail_info.label

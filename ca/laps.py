@@ -42,6 +42,11 @@ class Laps:
         self._stage, self._entered = stage, now
 
     @property
+    def reached(self) -> Stage:
+        """The stage whose work is under way; what a transaction decides counts as deciding to its end."""
+        return Stage.DECIDE if self._stage is Stage.COMMIT else self._stage
+
+    @property
     def total(self) -> float:
         """How many seconds all stages took together, but for the one that goes on."""
         return self._entered - self._started

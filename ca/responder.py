@@ -75,6 +75,11 @@ def _unwatched(_: Exchange) -> None:
     """Nobody counts."""
 
 
+def _as_it_is(outcome: Outcome, _: Exchange) -> Outcome:
+    """What came of it is what is told."""
+    return outcome
+
+
 def _here(work: Callable[[], object]) -> None:
     """Do it at once, where nobody else waits."""
     work()
@@ -95,7 +100,8 @@ class Responder:
     *elsewhere* does what takes long, and lets others be answered meanwhile; *consult* does so for what
     waits, which is asking *validators*, by the names that profiles call them. *tally* keeps refusals from
     filling the audit log; *queries* keeps one source from asking for ever. *watch* is told of each exchange
-    once it has ended.
+    once it has ended. *temper* may tell a device something else than what came of its request, which is done
+    by then: for authors of clients.
     """
 
     authority: Authority
@@ -114,6 +120,7 @@ class Responder:
     tally: RefusalTally = field(default_factory=RefusalTally)
     queries: QueryLimit | None = None
     watch: Callable[[Exchange], object] = _unwatched
+    temper: Callable[[Outcome, Exchange], Outcome] = _as_it_is
 
     def respond(self, body: bytes, profile: Profile, peer: Peer, deviations: Deviations) -> bytes:
         """Answer the pkiMessage *body* with the DER of a CertRep.
@@ -141,7 +148,7 @@ class Responder:
             if door.authority is not self.authority:
                 exchange.other_ca = str(door.authority.certificate.subject)
             asked = Asked(door.authority, door.issuer, alone=not self.others)
-            outcome = self._answer(request, exchange, asked)
+            outcome = self.temper(self._answer(request, exchange, asked), exchange)
             laps.enter(Stage.REPLY)
             if isinstance(outcome, Success) and isinstance(recipient, Password):
                 # A tenth of a second, and kept for the reply.
@@ -316,7 +323,7 @@ def _check_offered(message: PkiMessage, profile: Profile, peer: Peer, queries: Q
 def _note_signer(request: EnrolmentRequest, exchange: Exchange) -> None:
     """Keep what is odd about the signer: Windows, iOS and clockless devices are."""
     signer, place = request.signer, "pkiMessage.certificates"
-    exchange.subject = str(request.csr.subject)
+    exchange.subject, exchange.request = str(request.csr.subject), request
     deviations = exchange.deviations
     if signer.spki != request.csr.spki and signer.is_self_issued:
         deviations.add(DeviationKind.SIGNER_KEY, place, "not the key of the CSR")

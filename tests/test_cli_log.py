@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from app.cli.log import log
+from app.cli.audit_log import verify
 from tests.command_line import did, run, serving
 
 
@@ -126,7 +126,7 @@ def test_an_end_that_was_cut_off_is_named_to_who_knows_it(data: Path) -> None:
 @pytest.mark.parametrize("head", ["9", "9:abc", "x:" + "0" * 64, "", "-1:" + "0" * 64, "9:" + "0" * 65])
 def test_a_head_that_is_none_is_told(head: str) -> None:
     """Half of a line was copied."""
-    done = CliRunner().invoke(log, ["verify", "--head", head])
+    done = CliRunner().invoke(verify, ["--head", head])
 
     assert done.exit_code == 2
     assert "NUMBER:HASH" in done.output

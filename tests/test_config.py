@@ -152,7 +152,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(tmp_path: Path) -> Non
 
     told = problems(path)
 
-    known = "ca, challenge, crypto, database, limits, log, profiles, server, validator"
+    known = "ca, challenge, crypto, database, limits, log, profiles, recorder, server, validator"
     assert told == [
         f"{path}:{line}"
         for line in (

@@ -6,14 +6,20 @@ import click
 from rich.console import Console
 from rich.text import Text as RichText
 
-from app.cli.context import NotDone, Text, Workplace, json_option, print_json, verb
+from app.cli.challenge import rfc3339
+from app.cli.context import NotDone, Text, Workplace, json_option, print_json, say, verb
+from app.clock import utc_now
 from app.diagnosis.explain import Explanation, code_forms, explain
 from app.diagnosis.finding import Finding, Symptom
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.hints import PROGRAM
+from app.recorder.fitting import LATELY, Fit, find_fits
+from app.recorder.reading import Wanted, list_recordings
+from app.recorder.words import at_time, what_happened
 from app.words import printable
 
 _SHOWN = 60
+_ALL = 1_000_000
 
 
 @click.command(
@@ -24,20 +30,23 @@ _SHOWN = 60
 @click.argument("text", metavar="CODE|TEXT", type=Text(), nargs=-1, required=True)
 @json_option
 @verb
-def explain_(_: Workplace, text: tuple[str, ...], as_json: bool) -> None:
+def explain_(place: Workplace, text: tuple[str, ...], as_json: bool) -> None:
     """Say what a device's error code or message means, and what to check, in order.
 
+    Where the server of the data folder recorded an exchange of the last minutes that fits, say so first.
     A code may be decimal or hexadecimal; a text may be a whole line of a log, - reads it from standard input.
     """
     words = " ".join(text)
     words = sys.stdin.buffer.read(1 << 16).decode("utf-8", "replace") if words == "-" else words
     known = knowledge()
     found = explain(words, known)
+    fits = _find_fits(place, found)
     if as_json:
-        print_json(_as_json(found, known))
+        print_json({**_as_json(found, known), "recorded": [_fit_json(one) for one in fits]})
     if not found.symptoms:
         raise NotDone(_nothing(words, found))
     if not as_json:
+        _print_fits(fits, place, known)
         _print(found, known)
 
 
@@ -61,6 +70,45 @@ def _print(found: Explanation, known: Knowledge) -> None:
         console.print(RichText("check, in this order:"))
         for place, cause in enumerate(symptom.causes, 1):
             _print_cause(console, place, known.findings[cause], symptom)
+
+
+def _find_fits(place: Workplace, found: Explanation) -> list[Fit]:
+    causes = {cause for symptom in found.symptoms for cause in symptom.causes}
+    now = utc_now()
+    try:
+        recordings = list_recordings(place.folder.recordings, Wanted(since=now - LATELY), _ALL)
+    except OSError as error:
+        # Whoever has no server here, or may not read what it keeps, is answered all the same.
+        say(f"note: what was recorded cannot be read: {error.strerror or error}")
+        return []
+    return find_fits(recordings, causes, now)
+
+
+def _print_fits(fits: list[Fit], place: Workplace, known: Knowledge) -> None:
+    if not fits:
+        return
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console.print(RichText("This time, by what was recorded in the last minutes:", style="bold"))
+    for fit in fits:
+        one, cause = fit.recording, known.findings[fit.cause]
+        who = printable(f"{one.remote} {one.subject}".strip())
+        console.print(RichText(f"  at {at_time(one)} UTC {who} {what_happened(one)}", style="red"))
+        show = place.folder.command(f"log show {one.id}")
+        console.print(RichText(f"     that is: {cause.what} ({cause.id}); see `{show}`"))
+    console.print()
+
+
+def _fit_json(one: Fit) -> dict[str, object]:
+    recording = one.recording
+    return {
+        "id": recording.id,
+        "at": rfc3339(recording.at),
+        "remote": recording.remote,
+        "subject": recording.subject,
+        "transaction_id": recording.transaction_id,
+        "cause": one.cause,
+        "what": what_happened(recording),
+    }
 
 
 def _print_cause(console: Console, place: int, finding: Finding, symptom: Symptom) -> None:

@@ -11,7 +11,7 @@ from rich.tree import Tree
 from app.cli.context import Refusal, Workplace, json_option, print_json, read_secret, verb
 from app.cli.explain import finding_json
 from app.clock import utc_now
-from app.diagnosis.finding import Severity
+from app.diagnosis.finding import Finding, Severity
 from app.diagnosis.inspection import MAX_OCTETS, Verdict, inspect, verdicts
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.diagnosis.node import Node
@@ -95,7 +95,7 @@ def _print(top: Node, found: list[Verdict], known: Knowledge, *, as_hex: bool) -
     # A pipe has no width to fit.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     for one in found:
-        _print_verdict(console, one, known)
+        print_finding(console, one.finding, one.note.detail, known)
     if not found:
         console.print("nothing is wrong with it that is known here", style="green")
     console.print()
@@ -104,11 +104,11 @@ def _print(top: Node, found: list[Verdict], known: Knowledge, *, as_hex: bool) -
     console.print(tree)
 
 
-def _print_verdict(console: Console, one: Verdict, known: Knowledge) -> None:
-    finding = one.finding
+def print_finding(console: Console, finding: Finding, detail: str, known: Knowledge) -> None:
+    """Say what is wrong, whom it hurts and how it is mended; *detail* is what it was there."""
     line = RichText(f"{finding.severity}: ", style=_STYLES[finding.severity])
     line.append(finding.what, style="bold" if finding.severity is Severity.VIOLATION else "")
-    line.append(printable(f" ({one.note.detail})") if one.note.detail else "")
+    line.append(printable(f" ({detail})") if detail else "")
     console.print(line)
     if finding.severity is not Severity.INFO:
         for client, does in finding.clients.items():

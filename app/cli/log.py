@@ -1,139 +1,203 @@
-"""``log``: reading the audit log, and checking that nothing in it was changed."""
+"""``log``: what devices and server said to each other, listed, followed, told whole, and handed on."""
 
-import re
+import json
 import sys
-from datetime import timedelta
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, timedelta
+from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import Progress
+from rich.text import Text as RichText
 
-from app.cli.challenge import Duration, rfc3339
-from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, say, verb
+from app.cli.challenge import Duration
+from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, say, verb
+from app.cli.inspect import print_finding
 from app.clock import utc_now
-from app.store import SqlRepository
-from app.store.records import AuditHead, AuditReport, Finding, WrittenEntry
+from app.data_folder import replace_private, write_private
+from app.diagnosis.attributes import Role
+from app.diagnosis.inspection import inspect, verdicts
+from app.diagnosis.knowledge import Knowledge, knowledge
+from app.diagnosis.opener import Opener
+from app.hints import PROGRAM
+from app.recorder.reading import Follower, Wanted, find_recording, list_recordings
+from app.recorder.recording import Recording
+from app.recorder.words import Names, at_time, what_happened
+from app.words import printable
 
-_HEAD = re.compile(r"([0-9]{1,18}):([0-9a-fA-F]{64})")
-# So many are told in words; --json has all of them.
-_MOST_TOLD = 20
 _SOME = 100
+_ALL = 1_000_000
+_LOOK_SECONDS = 0.25
+_WIDE = 4096
+# No calendar reaches further back.
+_AGES = timedelta(days=365_000)
+_OCTETS = {"request", "reply"}
 
 
-class _Head(click.ParamType[AuditHead]):
-    """``NUMBER:HASH``."""
-
-    name = "head"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> AuditHead:
-        """The end of the log as it was."""
-        match = _HEAD.fullmatch(str(value))
-        if match is None:
-            self.fail(f"{value!r} is not NUMBER:HASH, as log verify prints it", param, ctx)
-        return AuditHead(int(match[1]), bytes.fromhex(match[2]))
-
-
-@click.group()
-def log() -> None:
-    """What was decided, by whom and why: the audit log."""
-
-
-@log.command()
-@click.option("--since", type=Duration(), metavar="DURATION", help="Only what is no older, as in 7d.")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=_SOME, show_default=True)
+@click.group(invoke_without_command=True)
+@click.option("--follow", is_flag=True, help="Tell what comes, until Ctrl-C.")
+@click.option("--transaction", type=Text(), default="", metavar="ID", help="Only of this transactionID.")
+@click.option("--subject", type=Text(), default="", metavar="TEXT", help="Only where the subject has this.")
+@click.option("--serial", type=Text(), default="", help="Only about this certificate, in hexadecimal.")
+@click.option("--remote", type=Text(), default="", metavar="ADDRESS", help="Only from this address.")
+@click.option("--since", type=Duration(), metavar="DURATION", help="Only what is no older, as in 2h.")
+@click.option("--limit", type=click.IntRange(1, _ALL), default=_SOME, show_default=True)
 @json_option
 @verb
-def audit(place: Workplace, since: timedelta | None, limit: int, as_json: bool) -> None:
-    """List the newest decisions, the newest last."""
-    place.require_ca()
-    # No calendar reaches so far back: then it is all there is.
-    start = utc_now() - since if since and since < timedelta(days=365_000) else None
-    found = place.read(lambda repository: repository.list_audit(start, limit))
-    if as_json:
-        print_json([_as_json(one) for one in found])
+def log(
+    place: Workplace,
+    follow: bool,
+    transaction: str,
+    subject: str,
+    serial: str,
+    remote: str,
+    since: timedelta | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List what devices asked for lately and what came of it, the newest last.
+
+    What an administrator or a device decided for good is in the audit log: log audit.
+    """
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        given = {name for name in context.params if _is_given(context, name)}
+        if given:
+            option = f"--{min(given).replace('as_', '')}"
+            raise click.UsageError(f"put {option} behind {context.invoked_subcommand}", context)
         return
+    start = utc_now() - since if since and since < _AGES else None
+    wanted = Wanted(transaction, subject, serial, remote, start)
+    folder = place.folder.recordings
+    if follow:
+        _follow(folder, wanted, as_json=as_json)
+        return
+    found = list_recordings(folder, wanted, limit)
+    if as_json:
+        print_json([_summary(one) for one in found])
+        return
+    names = Names(found)
     rows = [
-        [
-            str(one.number),
-            f"{one.entry.at:%Y-%m-%d %H:%M:%S}",
-            one.entry.actor,
-            one.entry.action,
-            one.entry.target,
-            one.entry.outcome,
-            one.entry.rule,
-            one.entry.detail,
-        ]
+        [one.id, f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}", names.of(one), what_happened(one)]
         for one in found
     ]
-    print_table(["number", "at (UTC)", "actor", "action", "target", "outcome", "rule", "detail"], rows)
+    print_table(["id", "at (UTC)", "who", "what"], rows)
+    if not found:
+        say("nothing that fits was recorded; what is kept, [recorder] in the settings says")
 
 
 @log.command()
-@click.option("--head", type=_Head(), metavar="NUMBER:HASH", help="Where it ended once, as it was printed.")
+@click.argument("id")
 @json_option
 @verb
-def verify(place: Workplace, head: AuditHead | None, as_json: bool) -> None:
-    """Check the whole audit log, and print where it ends. Keep that elsewhere, for --head."""
-    place.require_ca()
-
-    def check(repository: SqlRepository) -> AuditReport:
-        total = repository.audit_head().number
-        task = progress.add_task("checking", total=total)
-        return repository.check_audit(head, lambda: progress.advance(task))
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        report = place.read(check)
+def show(place: Workplace, id: str, as_json: bool) -> None:
+    """Tell one exchange whole: what came of it, why, and which clients mind what."""
+    one = _find(place, id)
     if as_json:
-        print_json(_report(report))
-    if report.unchecked and not as_json:
-        lost = "cannot be checked: their key was lost, as the next one says"
-        say(f"note: entries 1 to {report.unchecked} {lost}")
-    if report.findings:
-        raise NotDone("\n".join(_in_words(report)))
-    if not as_json:
-        click.echo(str(report.head))
-        say(f"whole: {report.head.number} entries; keep the line above elsewhere, for --head")
+        print_json(one.model_dump(mode="json"))
+        return
+    # A pipe has no width to fit.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    for name, text in _fields(one):
+        line = RichText(f"{name}: ", style="bold")
+        console.print(line.append(printable(text)))
+    console.print()
+    known = knowledge()
+    told = list(_findings(one, known))
+    for finding, detail in told:
+        print_finding(console, known.findings[finding], detail, known)
+    if not told:
+        console.print("nothing is wrong with it that is known here", style="green")
 
 
-def _as_json(one: WrittenEntry) -> dict[str, object]:
-    entry = one.entry
-    return {
-        "number": one.number,
-        "at": rfc3339(entry.at),
-        "actor": entry.actor,
-        "action": entry.action,
-        "target": entry.target,
-        "outcome": entry.outcome,
-        "rule": entry.rule,
-        "detail": entry.detail,
-        "hash": one.chain.hex(),
+@log.command()
+@click.argument("id")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@verb
+def export(place: Workplace, id: str, file: Path, force: bool) -> None:
+    """Write one exchange into a file, for inspect and log replay anywhere. Nothing in it is secret."""
+    one = _find(place, id)
+    content = f"{one.model_dump_json(indent=2, exclude_defaults=True)}\n".encode()
+    try:
+        (replace_private if force else write_private)(file, content)
+    except FileExistsError as error:
+        raise NotDone(f"{file} is there already: choose another name, or --force") from error
+    say(f"written: {file}; look into it by `{PROGRAM} inspect {file}`")
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _find(place: Workplace, id: str) -> Recording:
+    found = find_recording(place.folder.recordings, id)
+    if found is None:
+        raise NotDone(f"no exchange {printable(id)} is recorded here (any more): `log` lists those that are")
+    return found
+
+
+def _follow(folder: Path, wanted: Wanted, *, as_json: bool) -> None:
+    """Tell what comes in words, a line each, until somebody has seen enough."""
+    follower = Follower(folder)
+    names = Names(list_recordings(folder, Wanted(), _ALL))
+    say("following; times are UTC, Ctrl-C ends it")
+    try:
+        while True:
+            for one in follower.news():
+                names.note(one)
+                if wanted.fits(one):
+                    click.echo(
+                        json.dumps(_summary(one))
+                        if as_json
+                        else f"{at_time(one)} {names.of(one)} {what_happened(one)}"
+                    )
+            time.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def _summary(one: Recording) -> dict[str, object]:
+    """All but the octets."""
+    return one.model_dump(mode="json", exclude=_OCTETS)
+
+
+def _fields(one: Recording) -> Iterator[tuple[str, str]]:
+    asked = one.asked
+    fields = {
+        "exchange": f"{one.id}, {one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        "from": f"{one.remote}{f', which calls itself {one.client}' if one.client else ''}",
+        "operation": f"{one.operation}, profile {one.profile}, HTTP {one.status or 'not answered'}",
+        "what happened": what_happened(one),
+        "told": f"{one.fail_info}: {one.reason}" if one.fail_info else "",
+        "decided by": f"{one.rule}, at the stage {one.stage}" if one.rule else "",
+        "transactionID": one.transaction_id,
+        "subject": one.subject,
+        "certificate": one.serial,
+        "renewal of": one.renewal_of,
+        "asked for": _asked(one),
+        "challenge password": asked.challenge if asked else "",
+        "took": ", ".join(f"{stage} {seconds * 1000:.1f} ms" for stage, seconds in one.seconds.items()),
+        "octets": f"request {len(one.request_octets)}, reply {len(one.reply_octets)}"
+        + (", cut short" if one.cut else ""),
     }
+    return ((name, text) for name, text in fields.items() if text)
 
 
-def _report(report: AuditReport) -> dict[str, object]:
-    return {
-        "whole": not report.findings,
-        "head": str(report.head),
-        "unchecked": report.unchecked,
-        "findings": [
-            {"first": one.first, "last": one.last, "flaw": str(one.flaw), "what": one.what}
-            for one in report.findings
-        ],
-        "more": report.is_cut,
-    }
+def _asked(one: Recording) -> str:
+    if one.asked is None:
+        return ""
+    wishes: Iterable[str] = (wish.oid for wish in one.asked.wishes)
+    return ", ".join((f"a key {one.asked.key}", *one.asked.sans, *wishes))
 
 
-def _in_words(report: AuditReport) -> list[str]:
-    told = [_told(one) for one in report.findings[:_MOST_TOLD]]
-    if report.is_cut or len(report.findings) > _MOST_TOLD:
-        told.append("and more; --json lists them")
-    count = len(report.findings)
-    return [
-        *told,
-        f"the audit log is not as it was written ({count} found): ask who could change the database",
-    ]
-
-
-def _told(one: Finding) -> str:
-    which = f"entry {one.first}" if one.first == one.last else f"entries {one.first} to {one.last}"
-    return f"{which}: {one.flaw}: {one.what}"
+def _findings(one: Recording, known: Knowledge) -> Iterator[tuple[str, str]]:
+    """What the server noticed, and what is seen in the octets, each once."""
+    found = {noticed.id: noticed.detail for noticed in one.findings if noticed.id in known.findings}
+    opener = Opener(one.at)
+    for octets, role in ((one.request_octets, Role.REQUEST), (one.reply_octets, Role.ANSWER)):
+        if octets:
+            for verdict in verdicts(inspect(octets, opener, role), known):
+                found.setdefault(verdict.finding.id, verdict.note.detail)
+    yield from found.items()

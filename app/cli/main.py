@@ -30,7 +30,7 @@ _VERBS = {
     "explain": ("explain",),
     "init": ("init",),
     "inspect": ("inspect",),
-    "log": ("log",),
+    "log": ("log", "audit_log", "replay"),
     "reload": ("reload",),
     "request": ("request",),
     "restore": ("backup",),

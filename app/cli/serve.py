@@ -1,6 +1,7 @@
 """``serve``: makes what is missing, listens, says when it is ready, and ends when told to."""
 
 import gc
+import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from app.chaos.application import Chaos
 from app.cli.admin_site import bind_admin
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
@@ -46,6 +48,10 @@ from ca.profiles import DEFAULT, Profile
 @click.option(
     "--base-url", metavar="URL", help="How devices reach this server, where that is another address."
 )
+@click.option(
+    "--chaos", is_flag=True, help="For authors of clients: answers are lost, late and odd at random."
+)
+@click.option("--chaos-seed", type=click.IntRange(0), metavar="N", help="With --chaos: the same once more.")
 @verb
 def serve(
     place: Workplace,
@@ -53,8 +59,12 @@ def serve(
     admin_listen: str | None,
     workers: int | None,
     base_url: str | None,
+    chaos: bool,
+    chaos_seed: int | None,
 ) -> None:
     """Answer devices. The first start makes the CA and the database."""
+    if chaos_seed is not None and not chaos:
+        raise Refusal("--chaos-seed goes with --chaos")
     mark = ReloadMark(place.folder)
     # Looked at first: what is reloaded while the settings are read is then taken in.
     seen, config = mark.look(), place.config
@@ -66,10 +76,13 @@ def serve(
     sockets = [_bind(address) for address in check_addresses(listen or config.server.listen)]
     admin_socket, about_admin = bind_admin(admin_listen, config.server)
     prepare(place)
-    count = settle_workers(config.server.workers if workers is None else workers)
+    # One process, unless somebody wants more: several would share the seed, and not the order.
+    by_settings = 1 if chaos else config.server.workers
+    count = settle_workers(by_settings if workers is None else workers)
     mark.leave_in_force(InForce(str(place.settings_path), place.settings_text))
     settings = Settings(place.find_settings, config, mark, seen, str(place.settings_path))
-    service = Service(place.folder, config, settings, validators, url or "", count)
+    mode = _begin_chaos(chaos_seed) if chaos else None
+    service = Service(place.folder, config, settings, validators, url or "", count, mode)
     limits = _limits(config)
     sites = [service.site(one, limits) for one in sockets]
     admin = None if admin_socket is None else service.admin_site(admin_socket, limits)
@@ -99,6 +112,15 @@ def serve(
     # Nobody hears it where the terminal was closed.
     with suppress(OSError):
         say("stopped")
+
+
+def _begin_chaos(seed: int | None) -> Chaos:
+    """Say loudly what devices are in for."""
+    chaos = Chaos(secrets.randbelow(1_000_000) if seed is None else seed)
+    say("CHAOS MODE: answers are lost, late, oddly written, or PENDING at random.")
+    say("CHAOS MODE: this is for trying out clients, and not for devices that anybody needs.")
+    say(f"chaos seed: {chaos.seed}; --chaos --chaos-seed {chaos.seed} does the same once more")
+    return chaos
 
 
 def _check_base_url(url: str | None) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bottle import Bottle
 
+from app.chaos.application import Chaos
 from app.cli.admin_site import ADMIN_CONNECTIONS, build_admin, open_admin_site
 from app.cli.context import say
 from app.cli.worker import Worker, write_audit
@@ -21,6 +22,7 @@ from app.http.rounds import let_others_catch_up
 from app.http.server import Site, WebServer
 from app.logs import set_log_level
 from app.notifier import Notifier
+from app.recorder.recorder import Recorder
 from app.rollover import CaWatch
 from app.settings import Change, Settings
 from app.store import Sharing
@@ -40,7 +42,8 @@ BUSY_SECONDS = 3.0
 class Service:
     """The CA in *folder* under *settings*, for *count* processes.
 
-    *base_url* is how devices reach it, where the settings do not say. What the command line changes
+    *base_url* is how devices reach it, where the settings do not say; with *chaos* they meet with more than
+    answers. What the command line changes
     meanwhile, and what is reloaded, is taken in by all that is served.
     """
 
@@ -52,6 +55,7 @@ class Service:
         validators: Validators,
         base_url: str,
         count: int,
+        chaos: Chaos | None = None,
     ) -> None:
         self.base_url = base_url or config.server.base_url or ""
         self._given_url = base_url
@@ -63,6 +67,8 @@ class Service:
         self.store = open_configured_store(folder, config, sharing)
         self._key = ChallengeKey(folder.load_secret())
         self._counts = build_counts(config, count)
+        self._chaos = chaos
+        self._recorder = Recorder(folder.recordings)
         # One for all sites: each asks it, and it looks once.
         self._watch = CaWatch(folder)
         self._told: set[str] = set()
@@ -93,14 +99,17 @@ class Service:
 
             def take_in(new: Config) -> None:
                 notifier.use(find_notified(self._validators.of(new).values()))
+                self._recorder.use(new.build_recorder_limits())
                 set_log_level(new.log.level)
 
             self._settings.on_change = take_in
             self._settings.announces = share.is_first
+            self._recorder.use(self._config.build_recorder_limits())
             self._settings.begin()
             self._counts.meter.begin(share.slot)
             served = [*sites, admin] if share.is_first and admin else list(sites)
-            return Worker(WebServer(served, share), self.store, notifier, self._counts.tally, self._reload)
+            server = WebServer(served, share)
+            return Worker(server, self.store, notifier, self._recorder, self._counts.tally, self._reload)
 
         return make
 
@@ -114,7 +123,17 @@ class Service:
                 say(f"warning: {warning}")
                 self._told.add(warning)
         base = self._given_url or config.server.base_url or ""
-        return build_web(cas, config, self.store, self._key, base, self._counts, self._validators.of(config))
+        return build_web(
+            cas,
+            config,
+            self.store,
+            self._key,
+            base,
+            self._counts,
+            self._validators.of(config),
+            self._recorder.keep,
+            self._chaos,
+        )
 
     def _reload(self, actor: str) -> Change:
         change = self._settings.reload(self._build)

@@ -9,6 +9,7 @@ from app.clock import utc_now
 from app.config import ConfigError
 from app.http.server import WebServer
 from app.notifier import Notifier
+from app.recorder.recorder import Recorder
 from app.settings import Change
 from app.store import SqlRepository, SqlStore
 from ca.errors import StoreUnavailable
@@ -26,14 +27,17 @@ class Worker:
     server: WebServer
     store: SqlStore
     notifier: Notifier
+    recorder: Recorder
     tally: RefusalTally
     take_in: Callable[[str], Change]
 
     def run(self, lifeline: int | None = None) -> None:
         """Serve until told to stop, or until the file descriptor *lifeline* comes to its end."""
         self.notifier.start()
+        self.recorder.start()
         self.server.run(lifeline)
         self.notifier.stop()
+        self.recorder.stop()
         self._tell_rest()
         # Closed last of all, SQLite leaves one file.
         self.store.close()

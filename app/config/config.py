@@ -13,10 +13,12 @@ from app.config.sections import (
     DatabaseSection,
     LimitsSection,
     LogSection,
+    RecorderSection,
     Section,
     ServerSection,
 )
 from app.config.validator import ValidatorSection
+from app.recorder.segments import NOTHING, Limits
 from ca.policy.queue import Queue
 from ca.profiles import DEFAULT, Profile
 
@@ -32,6 +34,7 @@ class Config(Section):
     crypto: CryptoSection = CryptoSection()
     challenge: ChallengeSection = ChallengeSection()
     limits: LimitsSection = LimitsSection()
+    recorder: RecorderSection = RecorderSection()
     log: LogSection = LogSection()
     profiles: dict[Annotated[str, Field(pattern=_NAME)], ProfileSection] = Field(default_factory=dict)
     validator: dict[Annotated[str, Field(pattern=_NAME)], ValidatorSection] = Field(default_factory=dict)
@@ -46,6 +49,14 @@ class Config(Section):
     def crl_lifetime(self) -> timedelta:
         """How long a CRL is good for."""
         return timedelta(days=self.ca.crl_days)
+
+    def build_recorder_limits(self) -> Limits:
+        """What is kept of exchanges."""
+        said = self.recorder
+        if not said.on:
+            return NOTHING
+        days, refusal_days = timedelta(days=said.days), timedelta(days=said.refusal_days)
+        return Limits(said.exchanges, said.refusals, days, refusal_days, said.megabytes << 20)
 
     def build_queue(self) -> Queue:
         """What may wait for approval."""

@@ -105,6 +105,18 @@ class LimitsSection(Section):
     refused_days: Annotated[int, Field(ge=1, le=3650)] = 7
 
 
+class RecorderSection(Section):
+    """The exchanges that are kept, for ``log``; *exchanges* but for refusals, which are kept beside them."""
+
+    on: bool = True
+    exchanges: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    refusals: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    days: Annotated[int, Field(ge=1, le=3650)] = 7
+    refusal_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    # Of all files together.
+    megabytes: Annotated[int, Field(ge=1, le=100_000)] = 64
+
+
 class LogSection(Section):
     """How much is logged."""
 

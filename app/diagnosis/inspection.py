@@ -13,6 +13,7 @@ from app.diagnosis.http_message import is_http, put_http
 from app.diagnosis.knowledge import Knowledge
 from app.diagnosis.node import Node, Note
 from app.diagnosis.opener import Opener
+from app.diagnosis.recorded import put_recording
 from app.diagnosis.tlv import Tlv, Walk
 from app.diagnosis.words import name_of, serial_of
 from app.diagnosis.x509_tree import (
@@ -23,6 +24,7 @@ from app.diagnosis.x509_tree import (
     put_request,
     put_revocation_list,
 )
+from app.recorder.recording import is_recording
 from ca.asn1 import tags
 
 MAX_OCTETS = 4 * 1024 * 1024
@@ -79,6 +81,8 @@ class _Inspection:
         text = data.strip(_SPACE)
         if not text:
             parent.add("nothing", "empty", "asn1").note("nothing-of-scep")
+        elif is_recording(text):
+            put_recording(parent, text, self.inside)
         elif is_http(text):
             put_http(parent, data.lstrip(_SPACE), self.inside)
         elif b"-----BEGIN " in text and (blocks := find_blocks(text)):

@@ -16,6 +16,7 @@ from app.http.limits import Limits
 from app.http.parser import Refusal, RequestParser
 from app.http.rounds import Rounds
 from app.http.sockets import Sockets
+from app.http.task import Task
 from ca.journal import log_line
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     """A connection. One that is not *welcome* hears so instead of an answer."""
 
     parser_class = RequestParser
+    task_class = Task
     requests: list[RequestParser]
     server: "Listener"
     welcome = True

@@ -41,6 +41,8 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no 
 
     error: Any
     completed: bool
+    # The request line and the headers as they came.
+    head = b""
 
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
@@ -66,6 +68,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no 
             ParsingError: It is none that is spoken here.
 
         """
+        self.head = header_plus
         lower = header_plus.lower()
         if b"transfer-encoding" in lower and len(set(_BOTH_LENGTHS.findall(lower))) == 2:
             # RFC 9112 6.1: two lengths are how requests are smuggled past a proxy.

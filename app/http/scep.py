@@ -1,14 +1,19 @@
 """The SCEP endpoint (RFC 8894 4): from an HTTP request to a pkiMessage, and the reply's way back."""
 
+import time
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 from bottle import Bottle, HTTPResponse, request
 
 from app.http.answers import guarded, refuse, reply
 from app.http.query import ScepQuery, decode_message, parse_query
+from app.http.task import REQUEST_HEAD, WHEN_SENT
+from app.recorder.heard import Heard
 from ca.deviations import DeviationKind, Deviations
 from ca.errors import MalformedMessage
+from ca.journal import Exchange
 from ca.ports import Peer
 from ca.profiles import DEFAULT, Profile
 from ca.scep.capabilities import capabilities, encode_capabilities
@@ -16,6 +21,8 @@ from ca.scep.codec import NEXT_CERTIFICATES
 
 # Told of an operation: its name, its profile, and what came of it.
 Count: TypeAlias = Callable[[str, str, str], object]
+# Told of an exchange once its reply is on its way; must not take long, and not fail.
+Keep: TypeAlias = Callable[[Heard], object]
 PkiOperation: TypeAlias = Callable[[bytes, Profile, Peer, Deviations], bytes]
 
 # Where devices look when nobody told them: Cisco IOS, OpenSCEP's clients, Windows.
@@ -39,7 +46,17 @@ _NAMES = {
     for name in ("GetCACaps", "GetCACert", "GetCACertChain", "GetNextCACert", _PKI_OPERATION)
 }
 _OUTCOMES = {200: "answered", 400: "malformed", 500: "failed", 503: "unavailable"}
-_ASKED = "scepbox.asked"
+# In the environ of a request to this endpoint.
+ASKED = "scepbox.asked"
+# What is to be kept of it.
+_BODY = "scepbox.body"
+_DEVIATIONS = "scepbox.deviations"
+_EXCHANGE = "scepbox.exchange"
+
+
+def note_exchange(exchange: Exchange) -> None:
+    """Have what came of the message that is being answered kept with its request."""
+    request.environ[_EXCHANGE] = exchange
 
 
 class ScepEndpoint:
@@ -48,7 +65,8 @@ class ScepEndpoint:
     *respond* maps a pkiMessage to a CertRep; *ca_certificates* makes the answer to GetCACert, media
     type and body, and *ca_chain* the certs-only body for the GetCACertChain of old drafts: anew each
     time, because the certificate of a registration authority changes. *next_ca* is what GetNextCACert
-    answers, where there is a next CA. *count* is told of whatever ends without a CertRep.
+    answers, where there is a next CA. *count* is told of whatever ends without a CertRep, *keep* of
+    everything.
     """
 
     def __init__(
@@ -59,6 +77,7 @@ class ScepEndpoint:
         ca_chain: Callable[[], bytes],
         next_ca: Callable[[], bytes] | None = None,
         count: Count = lambda *_: None,
+        keep: Keep | None = None,
     ) -> None:
         self._respond = respond
         self._profiles = profiles
@@ -66,14 +85,20 @@ class ScepEndpoint:
         self._ca_chain = ca_chain
         self._next_ca = next_ca
         self._count = count
+        self._keep = keep
 
     def add_to(self, web: Bottle) -> None:
         """Lay the routes; every method comes here, so that a wrong one is answered here too."""
         handler = guarded(self._handle)
 
         def counted(name: str = DEFAULT, suffix: str = "") -> HTTPResponse:
+            began = time.perf_counter()
+            request.environ[ASKED] = UNKNOWN, UNKNOWN
             response = handler(name, suffix)
-            operation, profile = request.environ.get(_ASKED, (UNKNOWN, UNKNOWN))
+            operation, profile = request.environ[ASKED]
+            if self._keep is not None:
+                about = (self._keep, request.environ, operation, profile, response, began)
+                request.environ[WHEN_SENT] = partial(_tell, *about)
             if operation != _PKI_OPERATION or response.status_code != 200:
                 self._count(operation, profile, _OUTCOMES.get(response.status_code, "refused"))
             return response
@@ -89,7 +114,7 @@ class ScepEndpoint:
             return refuse(404, "there is no such profile")
         query = parse_query(request.environ.get("QUERY_STRING", ""))
         asked = query.operation or ("pkioperation" if request.method == "POST" else "")
-        request.environ[_ASKED] = _NAMES.get(asked, UNKNOWN), name
+        request.environ[ASKED] = _NAMES.get(asked, UNKNOWN), name
         if request.method == "POST":
             return self._post(query, profile)
         return self._get(query, profile)
@@ -112,21 +137,21 @@ class ScepEndpoint:
             case "pkioperation" if request.method == "HEAD":
                 return refuse(405, "PKIOperation takes GET or POST", Allow="GET, POST")
             case "pkioperation":
-                deviations = Deviations()
+                deviations = request.environ[_DEVIATIONS] = Deviations()
                 if not query.message:
                     raise MalformedMessage("PKIOperation by GET needs a message")
                 return self._operate(decode_message(query.message, deviations), profile, deviations)
         raise MalformedMessage("operation is missing or unknown")
 
     def _post(self, query: ScepQuery, profile: Profile) -> HTTPResponse:
-        deviations = Deviations()
+        deviations = request.environ[_DEVIATIONS] = Deviations()
         if query.operation not in ("", "pkioperation"):
             raise MalformedMessage("only PKIOperation is sent by POST")
         if not query.operation:
             deviations.add(DeviationKind.POST_WITHOUT_OPERATION, "http.query")
         # The media type is not asked: sscep and strongSwan send none, jscep octet-stream.
         # The server has it whole and within the limit, so that Bottle need not measure and copy it.
-        body = request.environ["wsgi.input"].read(max(request.content_length, 0))
+        body = request.environ[_BODY] = request.environ["wsgi.input"].read(max(request.content_length, 0))
         return self._operate(body, profile, deviations)
 
     def _operate(self, message: bytes, profile: Profile, deviations: Deviations) -> HTTPResponse:
@@ -136,6 +161,34 @@ class ScepEndpoint:
         peer = Peer(request.environ.get("REMOTE_ADDR", ""), client)
         body = self._respond(message, profile, peer, deviations)
         return reply(body, "application/x-pki-message", store=False)
+
+
+def _tell(
+    keep: Keep,
+    environ: Mapping[str, Any],
+    operation: str,
+    profile: str,
+    response: HTTPResponse,
+    began: float,
+    reply: bytes,
+) -> None:
+    """Have an exchange kept as it was heard."""
+    keep(
+        Heard(
+            ended_at=time.time(),
+            seconds=time.perf_counter() - began,
+            operation=operation,
+            profile=profile,
+            remote=environ.get("REMOTE_ADDR", ""),
+            client=environ.get("HTTP_USER_AGENT", "")[:MAX_CLIENT_TEXT],
+            request_head=environ.get(REQUEST_HEAD, b""),
+            request_body=environ.get(_BODY, b""),
+            status=response.status_code,
+            reply=reply,
+            deviations=environ.get(_DEVIATIONS),
+            exchange=environ.get(_EXCHANGE),
+        )
+    )
 
 
 def _is_utf8(path: str) -> bool:

@@ -18,6 +18,7 @@ from ca.scep.codec.distribution import (
 )
 from ca.scep.codec.pki_message import claimed_message_type, decode_pki_message, decode_transaction, load
 from ca.scep.codec.queries import encode_issuer_and_serial_number
+from ca.scep.codec.rekeying import ReadMessage
 from ca.scep.codec.requests import decode_request, find_addressee
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "PKI_MESSAGE",
     "Expectation",
     "Form",
+    "ReadMessage",
     "SignedData",
     "ca_certificates_type",
     "claimed_message_type",

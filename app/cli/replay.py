@@ -1,0 +1,92 @@
+"""``log replay``: a recorded exchange as a regression test of any server."""
+
+from pathlib import Path
+
+import click
+
+from app.cli.context import NotDone, Refusal, Workplace, json_option, print_json, read_secret, say, verb
+from app.cli.log import log
+from app.client import ClientError, ScepClient, Transport
+from app.client.trust import Roles
+from app.recorder.recording import MAX_LINE, NoRecording, Recording, read_recording
+from app.recorder.replay import CannotReplay, Replayed, needs_ca, replay
+from app.recorder.words import what_happened
+from app.words import printable
+
+
+@log.command("replay")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("url")
+@click.option(
+    "--challenge",
+    metavar="FILE|-",
+    help="The challenge password to send: a file, or - for stdin. Else one that nobody knows is sent.",
+)
+@json_option
+@verb
+def replay_(_: Workplace, file: Path, url: str, challenge: str | None, as_json: bool) -> None:
+    """Send an exported exchange to the SCEP server at URL under a new key, and compare the answers.
+
+    Exit code 1 where the server answers otherwise than was recorded. With a URL that has no path the
+    recorded one is asked for.
+    """
+    one = _read(file)
+    password = read_secret(challenge, "challenge password") if challenge else ""
+    try:
+        roles = _roles(url) if needs_ca(one) else None
+        done = replay(one, url, roles, password)
+    except CannotReplay as error:
+        raise Refusal(f"{file}: {error}") from error
+    except ValueError as error:
+        raise Refusal(f"{error}") from error
+    if as_json:
+        print_json(_as_json(done))
+    else:
+        say(f"recorded: {what_happened(one)}")
+        click.echo(f"then: {printable(str(done.recorded))}")
+        click.echo(f"now:  {printable(str(done.today))}")
+    if not done.is_same:
+        raise NotDone(f"the server answers otherwise{_hint(one, done, password)}")
+
+
+def _read(file: Path) -> Recording:
+    with file.open("rb") as stream:
+        data = stream.read(MAX_LINE + 1)
+    try:
+        return read_recording(data)
+    except NoRecording as error:
+        raise Refusal(f"{file} is no recording: {error}; `log export` writes one") from error
+
+
+def _roles(url: str) -> Roles:
+    """Whom to encrypt to. Nothing secret is sent, so whoever answers is believed."""
+    address = url if url.rstrip("/").count("/") > 2 else f"{url.rstrip('/')}/scep"
+    try:
+        return ScepClient(Transport(address)).roles
+    except ClientError as error:
+        raise NotDone(str(error)) from error
+
+
+def _hint(one: Recording, done: Replayed, password: str) -> str:
+    if done.sent.trouble:
+        return f": {done.sent.trouble}"
+    if one.asked is not None and one.asked.challenge == "given" and not password:
+        return "; its challenge password was not what it failed by then: give a good one by --challenge -"
+    return ""
+
+
+def _as_json(done: Replayed) -> dict[str, object]:
+    return {
+        "same": done.is_same,
+        "trouble": done.sent.trouble,
+        **{
+            name: {
+                "status": one.status,
+                "media_type": one.media_type,
+                "pki_status": one.pki_status,
+                "fail_info": one.fail_info,
+                "text": one.text,
+            }
+            for name, one in (("recorded", done.recorded), ("today", done.today))
+        },
+    }

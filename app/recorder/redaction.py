@@ -1,0 +1,46 @@
+"""The head of an HTTP message without what opens a door: logins, cookies, and queries that are not SCEP's."""
+
+import re
+
+REDACTED = b"(redacted)"
+_SECRET = re.compile(rb"auth|cookie|token|secret|passw|key|session|signature")
+_OURS = (b"operation", b"message")
+_USER = re.compile(rb"//[^/@\s]*@")
+
+
+def redact(head: bytes) -> bytes:
+    """*head*, from the request line to the empty line, without the values of such headers and parameters."""
+    if not _SECRET.search(head.lower()):
+        # Such are most, and this costs the least.
+        line, end, headers = head.partition(b"\n")
+        return _redact_line(line) + end + headers
+    first, *lines = head.split(b"\n")
+    kept = [_redact_line(first)]
+    in_secret = False
+    for line in lines:
+        # A header that goes on in the next line, as old HTTP let it.
+        goes_on = line[:1] in (b" ", b"\t")
+        name, colon, _ = line.partition(b":")
+        in_secret = in_secret if goes_on else bool(colon and _SECRET.search(name.lower()))
+        if in_secret:
+            end = b"\r" if line.endswith(b"\r") else b""
+            line = (b" " if goes_on else name + b": ") + REDACTED + end
+        kept.append(line)
+    return b"\n".join(kept)
+
+
+def _redact_line(line: bytes) -> bytes:
+    before, mark, rest = line.partition(b"?")
+    before = _USER.sub(b"//", before)
+    if not mark:
+        return before
+    query, space, version = rest.partition(b" ")
+    return before + mark + b"&".join(map(_redact_pair, query.split(b"&"))) + space + version
+
+
+def _redact_pair(pair: bytes) -> bytes:
+    name, equals, value = pair.partition(b"=")
+    if name in _OURS or not pair:
+        return pair
+    # What has no name, or base64 that ends in =, may be a secret itself.
+    return name + equals + REDACTED if value.strip(b"=") else REDACTED

@@ -1,0 +1,87 @@
+"""What was recorded, in words for people. Nothing in them moves a terminal's cursor or begins a line."""
+
+from collections.abc import Iterable
+from datetime import UTC
+
+from app.recorder.recording import Recording
+from app.words import printable
+
+_ASKED = {
+    "GetCACaps": "asked what the server can do",
+    "GetCACert": "asked for the CA certificate",
+    "GetCACertChain": "asked for the CA's chain",
+    "GetNextCACert": "asked for the next CA certificate",
+}
+_SENT = {
+    "PKCSReq": "sent a request",
+    "RenewalReq": "sent a renewal",
+    "CertPoll": "asked whether its request is decided on",
+    "GetCert": "asked for a certificate by its number",
+    "GetCRL": "asked for the CRL",
+}
+# Findings that the outcome says already.
+_OUTCOMES = {"refused", "pending", "http-error", "server-fault", "challenge-refused"}
+
+
+class Names:
+    """By which names devices are known: of an address that one alone has used so far."""
+
+    def __init__(self, recordings: Iterable[Recording] = ()) -> None:
+        self._names: dict[str, set[str]] = {}
+        for one in recordings:
+            self.note(one)
+
+    def note(self, one: Recording) -> None:
+        """Remember who came from where."""
+        if one.subject:
+            self._names.setdefault(one.remote, set()).add(name_in(one.subject))
+
+    def of(self, one: Recording) -> str:
+        """Who it is, as in ``ipad-17 (192.0.2.7)``; the address alone where nobody knows."""
+        names = self._names.get(one.remote, set())
+        name = name_in(one.subject) if one.subject else next(iter(names)) if len(names) == 1 else ""
+        return printable(f"{name} ({one.remote})" if name else one.remote)
+
+
+def name_in(subject: str) -> str:
+    """What a person calls a subject: its common name, or the whole."""
+    parts = [part.strip() for part in subject.split(",")]
+    return next((part[3:] for part in parts if part[:3].upper() == "CN=" and len(part) > 3), subject)
+
+
+def what_happened(one: Recording) -> str:
+    """What a device did and what came of it, as in ``sent a request: refused, no such challenge``."""
+    asked = _SENT.get(one.message) or _ASKED.get(one.operation) or "asked for nothing that SCEP has"
+    if one.operation == "PKIOperation" and not one.message:
+        asked = "sent a message"
+    odd = [found.id for found in one.findings if found.id not in _OUTCOMES]
+    notes = [*filter(None, [one.note]), *([f"odd: {', '.join(odd)}"] if odd else [])]
+    return printable(f"{asked}{_ending(one)}" + (f" [{'; '.join(notes)}]" if notes else ""))
+
+
+def at_time(one: Recording) -> str:
+    """When, UTC, as in ``10:42:09``."""
+    return f"{one.at.astimezone(UTC):%H:%M:%S}"
+
+
+def _ending(one: Recording) -> str:
+    match one.outcome:
+        case "issued" if one.renewal_of:
+            return f": renewed, certificate {one.serial} follows {one.renewal_of}"
+        case "issued":
+            return f": issued, certificate {one.serial}"
+        case "repeated":
+            return f": answered as before, certificate {one.serial}"
+        case "pending":
+            return ": it waits for a person"
+        case "unanswered":
+            return ": got no answer"
+        case "answered" if one.serial:
+            return f": answered, certificate {one.serial}"
+        case "answered":
+            return ": answered" if one.message else ""
+    why = one.detail or one.reason or "nobody noted why"
+    if one.message:
+        said = f" (told: {one.reason})" if one.detail and one.reason else ""
+        return f": refused, {why}{said}"
+    return f": refused with HTTP {one.status}, {why}"
