@@ -23,6 +23,11 @@ def is_capabilities(data: bytes) -> bool:
     )
 
 
+def names_digest(data: bytes) -> bool:
+    """Whether there is a digest for who compares whole lines, as iOS does."""
+    return bool(set(_lines(data)) & _DIGESTS)
+
+
 def put_capabilities(parent: Node, data: bytes) -> Node:
     """Each line, and what is missing or not written as clients compare it."""
     lines = _lines(data)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.client.raw import RawAnswer, Sent
 from app.diagnosis.attributes import Role
+from app.diagnosis.capabilities_text import names_digest
 from app.diagnosis.cms_tree import EXPLAIN_IT
 from app.diagnosis.inspection import inspect
 from app.diagnosis.node import Node
@@ -80,6 +81,9 @@ def observe_capabilities(answer: RawAnswer) -> list[Observation]:
     found = _inspected("GetCACaps", answer, Opener(datetime.now(UTC)))
     if _is_good(answer) and not answer.body.strip():
         found.append(Observation("caps-empty", "GetCACaps", "the body is empty"))
+    # What comes of how they are written is told where it matters: to who compares whole lines.
+    if {one.finding for one in found} & {"caps-blanks", "caps-case"} and not names_digest(answer.body):
+        found.append(Observation("caps-no-digest", "GetCACaps", "none in a line of its own, as written"))
     return found
 
 
