@@ -15,8 +15,8 @@ def main() -> None:
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     ours = [
-        *("ca", "app.diagnosis", "app.personas", "app.http.query", "app.http.ocsp", "app.http.server"),
-        "waitress",
+        *("ca", "app.diagnosis", "app.personas", "app.recorder"),
+        *("app.http.query", "app.http.ocsp", "app.http.server", "waitress"),
     ]
     with atheris.instrument_imports(include=ours):
         from tests.fuzz.targets import TARGETS, seeds

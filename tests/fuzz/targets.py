@@ -5,7 +5,8 @@ A value or a refusal of its own kind is the right answer to any bytes; anything 
 
 import base64
 import contextlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from functools import cache
 
 from cryptography import x509
@@ -15,17 +16,24 @@ from waitress.adjustments import Adjustments
 
 from app.client import Identity
 from app.client.raw import RawAnswer
+from app.diagnosis.base64_text import decode_loosely, find_blocks, is_base64
+from app.diagnosis.capabilities_text import is_capabilities, put_capabilities
 from app.diagnosis.explain import explain
+from app.diagnosis.http_message import is_http, put_http
 from app.diagnosis.inspection import inspect, verdicts
 from app.diagnosis.knowledge import knowledge
-from app.diagnosis.node import PLACES
+from app.diagnosis.node import PLACES, Node
 from app.diagnosis.opener import Opener
+from app.diagnosis.tlv import Tlv, Walk
 from app.http.ocsp import decode_path
 from app.http.parser import RequestParser
 from app.http.query import decode_message, parse_query
 from app.personas import PERSONAS, Stage, judge
 from app.personas.material import Material
 from app.personas.observing import Asked, observe_ca, observe_reply
+from app.recorder.recording import FORMAT, NoRecording, read_recording
+from app.recorder.redaction import redact
+from app.recorder.words import Names, at_time, what_happened
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.levels import CryptoLevel
 from ca.algorithms.password import KeyDerivation, KeyWrap
@@ -278,6 +286,53 @@ def inspection(data: bytes) -> None:
         raise AssertionError("a place that nobody knows")
 
 
+def walk(data: bytes) -> None:
+    """Any octets as BER, as far as they can be followed."""
+    for one in _all_of(Walk(data).top):
+        if not one.start <= one.begin <= max(one.stop, one.begin) or one.end > len(data) + 2:
+            raise AssertionError(one)
+
+
+def _all_of(one: Tlv) -> Iterator[Tlv]:
+    yield one
+    for child in one.children:
+        yield from _all_of(child)
+
+
+def wrapping(data: bytes) -> None:
+    """What is around a message in a file: PEM, base64 with damage, HTTP, and lists of capabilities."""
+    top = Node("input", "")
+    is_base64(data)
+    decode_loosely(data)
+    find_blocks(data)
+    if is_http(data):
+        put_http(top, data, lambda *_: None)
+    if is_capabilities(data):
+        put_capabilities(top, data)
+    if not {node.place for node in top.walk()} <= {"", *PLACES}:
+        raise AssertionError("a place that nobody knows")
+
+
+def recording(data: bytes) -> None:
+    """A line of a segment, or an exported file: read, and told to a person."""
+    try:
+        one = read_recording(data)
+    except NoRecording as error:
+        if not str(error).isprintable():
+            raise AssertionError(error) from error
+        return
+    told = f"{at_time(one)} {Names([one]).of(one)} {what_happened(one)}"
+    if not told.isprintable():
+        raise AssertionError(told)
+
+
+def redaction(data: bytes) -> None:
+    """The head of a request as it is kept: nothing is left in it to be taken out."""
+    once = redact(data)
+    if redact(once) != once:
+        raise AssertionError(once)
+
+
 def observation(data: bytes) -> None:
     """A server's answer, as a persona looks at it, whatever it was asked for."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-pki-message\r\n\r\n"
@@ -303,6 +358,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         *(responder, pki_message, envelope, payload, csr, certificate, names),
         *(asn1, cert_rep, ca_certificates, query, issuer_and_serial, ocsp_request, ocsp_path),
         *(reply_content, password, http_request, inspection, observation, explanation),
+        *(walk, wrapping, recording, redaction),
     )
 }
 
@@ -358,6 +414,26 @@ def seeds(target: str) -> tuple[bytes, ...]:
                 _reply(Failure(FailInfo.BAD_REQUEST)),
                 b"AES \nDES3\n",
             )
+        case "walk":
+            return message, loosen(message, device().certificate().der)
+        case "wrapping":
+            armoured = base64.encodebytes(content)
+            pem = b"-----BEGIN CERTIFICATE-----\n" + armoured + b"-----END CERTIFICATE-----\n"
+            chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+            return pem, armoured, b"GET /scep?operation=GetCACaps HTTP/1.0\r\n\r\n", chunked, b"AES \nDES3\n"
+        case "recording":
+            told = {"id": "abc-1", "remote": "192.0.2.7", "operation": "PKIOperation", "outcome": "refused"}
+            more = {
+                "message": "PKCSReq",
+                "subject": "CN=ipad-17",
+                "reason": "no",
+                "findings": [{"id": "refused"}],
+            }
+            begun = {"format": FORMAT, "at": "2026-01-02T03:04:05Z", "status": 200, **told}
+            return tuple(json.dumps(one).encode() for one in (begun, {**begun, **more, "request": "QUJD"}))
+        case "redaction":
+            line = b"GET /scep?operation=GetCACert&key=abc HTTP/1.1\r\n"
+            return line, line + b"Authorization: Basic abc\r\n def\r\nHost: ca\r\n\r\n"
         case "explanation":
             return b"-67731", b"0x8010002c", b"sscep: wrong (or missing) MIME content type"
         case "ocsp_path":
