@@ -1,5 +1,6 @@
 """What a device once said is said again without any secret of it, and answered the same."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -283,6 +284,10 @@ def test_a_verdict_is_read_of_whatever_came(world: World, device: Device) -> Non
     """A server may answer anything."""
     granted = heard_of(world, device.message(world.ca)).reply
     assert Verdict.read(granted) == Verdict(200, codec.PKI_MESSAGE, "SUCCESS")
+    head, body = granted.split(b"\r\n\r\n", 1)
+    chunked = re.sub(rb"Content-Length: \d+", b"Transfer-Encoding: chunked", head)
+    in_chunks = chunked + b"\r\n\r\n1\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (body[:1], len(body) - 1, body[1:])
+    assert Verdict.read(in_chunks) == Verdict.read(granted)
     assert Verdict.read(b"") == Verdict(0)
     assert Verdict.read(b"nonsense") == Verdict(0)
     html = b"HTTP/1.1 500 Oops\r\ncontent-type: text/html\r\n\r\n<html>"

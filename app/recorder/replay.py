@@ -59,11 +59,15 @@ class Verdict:
     def read(cls, reply: bytes) -> "Verdict":
         """What the octets of an HTTP reply say. A reply is not believed by this, only read."""
         http = HttpOctets.read(reply)
+        return cls.of(http.status, http.media_type, http.body)
+
+    @classmethod
+    def of(cls, status: int, media_type: str, body: bytes) -> "Verdict":
+        """What an HTTP reply says that is taken apart already."""
         try:
-            pki_status, fail_info, text = ReadMessage.load(http.body).verdict
+            return cls(status, media_type, *ReadMessage.load(body).verdict)
         except MalformedMessage:
-            return cls(http.status, http.media_type)
-        return cls(http.status, http.media_type, pki_status, fail_info, text)
+            return cls(status, media_type)
 
     def __str__(self) -> str:
         said = [self.pki_status, self.fail_info, self.text]
@@ -104,7 +108,9 @@ def replay(one: Recording, url: str, roles: Roles | None, challenge_password: st
     if one.operation == "PKIOperation" and roles is not None and message:
         message = rekey(one, message, roles, challenge_password)
     sent = exchange(url, http.request_to(url, message), one.operation)
-    today = Verdict.read(sent.answer.raw) if sent.answer else Verdict(0)
+    answer, today = sent.answer, Verdict(0)
+    if answer is not None:
+        today = Verdict.of(answer.status, answer.header("Content-Type") or "", answer.body)
     return Replayed(Verdict.read(one.reply_octets), today, sent)
 
 
