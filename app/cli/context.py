@@ -37,7 +37,7 @@ class Refusal(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Say it in one line a problem."""
         for line in self.message.splitlines():
-            click.echo(f"scepbox: {line}", err=True)
+            click.echo(f"scepbox: {printable(line)}", err=True)
 
 
 class NotDone(Refusal):
@@ -208,8 +208,8 @@ def json_option(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def say(text: str) -> None:
-    """Words for a person, on stderr."""
-    click.echo(text, err=True)
+    """Words for a person, on stderr; what others wrote in them moves no cursor."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=True)
 
 
 def print_json(value: object) -> None:
