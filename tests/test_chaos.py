@@ -17,7 +17,7 @@ from ca.scep.messages import MessageType, Pending
 from tests.command_line import serving
 from tests.test_reload import ask, await_
 from tests.waiting import names_of
-from tests.world import SECRET, Device, World, certificate_of
+from tests.world import SECRET, Device, certificate_of
 
 CAPABILITIES = capabilities(CryptoLevel.COMPATIBLE)
 

@@ -162,7 +162,8 @@ def test_a_password_that_nobody_encrypted_is_not_kept(
     heard: Heard, write: Callable[[bytes], bytes], before: bytes
 ) -> None:
     """A client of somebody's own making posts its CSR as it is, or leaves out one layer."""
-    message = before + write(before + Device().csr(SECRET) if write is base64.b64encode else Device().csr(SECRET))
+    csr = Device().csr(SECRET)
+    message = before + write(before + csr if write is base64.b64encode else csr)
     line = b"GET /scep?operation=PKIOperation&message=%s HTTP/1.1\r\nHost: a\r\n\r\n"
     asked = line % quote_from_bytes(message, safe="+/").encode()
 

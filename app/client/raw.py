@@ -19,7 +19,8 @@ class RawAnswer:
     """One HTTP response as it came.
 
     *headers* are in order and as they were sent; *body* is without the marks of chunks, *raw* is all
-    its octets, without the interim responses (1xx) before it; *seconds* is from before the connection until the end.
+    octets of it, without the interim responses (1xx) before it; *seconds* is from before the connection
+    until the end.
     """
 
     version: str
