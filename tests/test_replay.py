@@ -14,7 +14,7 @@ from app.client.trust import assign_roles
 from app.recorder import replay
 from app.recorder.http_octets import HttpOctets
 from app.recorder.recording import Asked, Recording, Wish
-from app.recorder.replay import CannotReplay, Verdict, needs_ca
+from app.recorder.replay import CannotReplay, Verdict, address_for, needs_ca
 from ca.algorithms.ciphers import DES_CBC
 from ca.algorithms.digests import MD5, SHA1
 from ca.algorithms.key_transport import KeyTransport
@@ -265,8 +265,15 @@ def test_a_get_keeps_its_path_its_headers_and_its_dialect_of_base64(before: byte
     assert (host, rest) == (b"Host: [::1]:8080", [b"A: b", b"Connection: close", b"", b""])
 
 
-def test_the_path_of_the_address_counts_where_it_has_one() -> None:
-    """Another server has another one."""
+def test_the_path_of_the_address_counts_where_it_has_one(world: World, device: Device) -> None:
+    """Another server has another one; the certificates are asked for where the message goes."""
+    one = recorded(replace(heard_of(world, device.message(world.ca)), request_head=GET % b"AAAA"))
+    for url, asked in (
+        ("http://ca.example/other?x=y", "http://ca.example/other?x=y"),
+        ("http://ca.example/", "http://ca.example/scep/vpn/x"),
+        ("http://ca.example", "http://ca.example/scep/vpn/x"),
+    ):
+        assert address_for(one, url) == asked
     again = HttpOctets.read(GET % b"AAAA").request_to("https://u@ca.example/other", b"")
 
     assert again.startswith(

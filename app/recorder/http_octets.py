@@ -67,8 +67,8 @@ class HttpOctets:
         """
         parts = urlsplit(url)
         method, _, rest = self.first.partition(b" ")
-        target, space, version = rest.partition(b" ")
-        path = parts.path.encode("ascii") if parts.path.strip("/") else target.partition(b"?")[0]
+        _, space, version = rest.partition(b" ")
+        path = parts.path.encode("ascii") if parts.path.strip("/") else self.path
         query, body = self._query, self.body
         if self.body:
             body = message
@@ -84,9 +84,17 @@ class HttpOctets:
         return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
     @property
+    def path(self) -> bytes:
+        """Where a request goes, without its query."""
+        return self._target.partition(b"?")[0]
+
+    @property
     def _query(self) -> bytes:
-        target = self.first.partition(b" ")[2].partition(b" ")[0]
-        return target.partition(b"?")[2]
+        return self._target.partition(b"?")[2]
+
+    @property
+    def _target(self) -> bytes:
+        return self.first.partition(b" ")[2].partition(b" ")[0]
 
 
 def is_chunked(head: bytes) -> bool:

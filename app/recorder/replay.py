@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit, urlunsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +18,7 @@ from cryptography.x509.oid import AttributeOID
 from app.client.client import Identity
 from app.client.csr import make_identity
 from app.client.raw import Sent, exchange
+from app.client.transport import check_address
 from app.client.trust import Roles
 from app.recorder.http_octets import HttpOctets
 from app.recorder.recording import Asked, Recording
@@ -101,6 +103,7 @@ def replay(one: Recording, url: str, roles: Roles | None, challenge_password: st
     """
     if one.cut:
         raise CannotReplay("it was longer than is kept, so that the rest of it is missing")
+    check_address(url)
     http = HttpOctets.read(one.request_octets)
     if not http.first:
         raise CannotReplay("the request is not in it")
@@ -112,6 +115,13 @@ def replay(one: Recording, url: str, roles: Roles | None, challenge_password: st
     if answer is not None:
         today = Verdict.of(answer.status, answer.header("Content-Type") or "", answer.body)
     return Replayed(Verdict.read(one.reply_octets), today, sent)
+
+
+def address_for(one: Recording, url: str) -> str:
+    """The address at the server of *url* that *one* goes to: with the recorded path where *url* has none."""
+    parts = urlsplit(url)
+    path = parts.path if parts.path.strip("/") else HttpOctets.read(one.request_octets).path.decode("latin-1")
+    return urlunsplit(parts._replace(path=path))
 
 
 def needs_ca(one: Recording) -> bool:
