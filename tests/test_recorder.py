@@ -25,7 +25,7 @@ from app.recorder.heard import Heard
 from app.recorder.http_octets import HttpOctets
 from app.recorder.making import FINDINGS, make_line
 from app.recorder.reading import Follower, Wanted, find_recording, list_recordings
-from app.recorder.recorder import MOST_WAITING, Recorder
+from app.recorder.recorder import MOST_WAITING, Recorder, _File
 from app.recorder.recording import (
     MAX_KEPT_OCTETS,
     MAX_LINE,
@@ -60,6 +60,10 @@ def recording(folder: Path, limits: Limits = ROOM) -> Iterator[Recorder]:
         yield recorder
     finally:
         recorder.stop()
+
+
+def _denied(_: object) -> bool:
+    raise PermissionError(13, "Permission denied")
 
 
 def everything(folder: Path) -> list[Recording]:
@@ -381,6 +385,17 @@ def test_a_disk_that_is_full_costs_recordings_and_nothing_else(tmp_path: Path, h
 
     assert "exchanges were not recorded" in lines[0]
     assert len(everything(folder)) == 1
+
+
+def test_a_folder_that_cannot_be_looked_into_ends_nothing(
+    tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread goes on when somebody has mended it."""
+    monkeypatch.setattr(_File, "turn_over", _denied)
+    with recording(tmp_path / "recordings") as recorder:
+        recorder.keep(heard)
+
+    assert len(everything(tmp_path / "recordings")) == 1
 
 
 def test_a_file_that_somebody_removed_is_followed_by_another(tmp_path: Path, heard: Heard) -> None:
