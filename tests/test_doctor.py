@@ -160,6 +160,7 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("ftp://ca.example/",), "is not an http:// or https:// address"),
+        (("http://ca..example/",), "no host is called 'ca..example'"),
         (("http://ca.example/", "--challenge", "-"), "there is no challenge password in it"),
         (("http://ca.example/", "--as", "blackberry"), "'blackberry' is not one of"),
         (("http://ca.example/", "--subject", "nobody"), "is no name such as CN=test"),
@@ -194,11 +195,13 @@ class Page(BaseHTTPRequestHandler):
 
     status = 200
     page = b"<html>Please sign in</html>"
+    age = "0"
 
     def do_GET(self) -> None:
         self.send_response(self.status)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(self.page)))
+        self.send_header("Cache-Control", f"max-age={self.age}")
         self.end_headers()
         self.wfile.write(self.page)
 
@@ -216,6 +219,8 @@ class Hostile(Page):
     """Whatever it says moves the cursor of a terminal, and the words are those of no list."""
 
     page = b"AES\x1b[2J\r\nSHA-256\x07\n\x9b31m\n"
+    # More digits than Python makes a number of.
+    age = "9" * 5000
 
 
 @contextmanager
@@ -250,6 +255,7 @@ def test_what_a_server_says_cannot_move_the_cursor(tmp_path: Path) -> None:
         done = run("doctor", url, "--junit", tmp_path / "junit.xml")
 
     assert done.code == 1
+    assert "answer-cacheable" in done.out
     assert all(character.isprintable() or character == "\n" for character in done.out)
     assert ElementTree.parse(tmp_path / "junit.xml").getroot().tag == "testsuites"
 

@@ -115,6 +115,16 @@ def test_junit_tells_each_finding_in_the_step_that_showed_it_first() -> None:
     assert [child.tag for child in renewal] == ["skipped"]
 
 
+def test_what_xml_cannot_say_is_left_out() -> None:
+    """Why a step was skipped may have the words of a stranger's server in it."""
+    skipped = StepResult("enrolment", "why", skipped="it cannot be read: \x1b[2J\x00")
+
+    document = junit(make_report(URL, [skipped], 1, KNOWN), KNOWN)
+
+    assert b'<skipped message="it cannot be read:  [2J "' in document
+    ElementTree.fromstring(document)
+
+
 def test_requests_are_written_octet_for_octet() -> None:
     """What is asked is what the step says, and nothing that a library thinks better."""
     target = Target("http://ca.example:8080/scep?tenant=7")

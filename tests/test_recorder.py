@@ -1,16 +1,19 @@
 """What is kept of an exchange: all that explains it, nothing secret, and no more than there is room for."""
 
+import base64
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,9 +22,10 @@ from app.diagnosis.knowledge import knowledge
 from app.diagnosis.opener import Opener
 from app.recorder.fitting import find_fits
 from app.recorder.heard import Heard
+from app.recorder.http_octets import HttpOctets
 from app.recorder.making import FINDINGS, make_line
 from app.recorder.reading import Follower, Wanted, find_recording, list_recordings
-from app.recorder.recorder import MOST_WAITING, Recorder
+from app.recorder.recorder import MOST_WAITING, Recorder, _File
 from app.recorder.recording import (
     MAX_KEPT_OCTETS,
     MAX_LINE,
@@ -35,6 +39,7 @@ from app.recorder.segments import Limits, list_segments, sweep
 from app.recorder.words import Names, what_happened
 from ca import errors
 from ca.errors import MalformedMessage
+from ca.pkcs7 import sign
 from tests.forging import Forgery
 from tests.recording import heard_of, recorded
 from tests.waiting import by_hand
@@ -55,6 +60,10 @@ def recording(folder: Path, limits: Limits = ROOM) -> Iterator[Recorder]:
         yield recorder
     finally:
         recorder.stop()
+
+
+def _denied(_: object) -> bool:
+    raise PermissionError(13, "Permission denied")
 
 
 def everything(folder: Path) -> list[Recording]:
@@ -137,6 +146,47 @@ def test_no_secret_is_kept(world: World) -> None:
     }
     assert b"\r\nAuthorization: (redacted)\r\n" in one.request_octets
     assert b"&token=(redacted)&(redacted) HTTP/1.1" in one.request_octets
+
+
+def bare(csr: bytes) -> bytes:
+    return csr
+
+
+def in_a_signature(csr: bytes) -> bytes:
+    return sign(Device().certificate(), Device().key, csr)
+
+
+def in_pem(csr: bytes) -> bytes:
+    return x509.load_der_x509_csr(csr).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize("write", [bare, in_a_signature, in_pem, base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("before", [b"", b"?", b"??"])
+def test_a_password_that_nobody_encrypted_is_not_kept(
+    heard: Heard, write: Callable[[bytes], bytes], before: bytes
+) -> None:
+    """A client of somebody's own making posts its CSR as it is, or leaves out one layer."""
+    csr = Device().csr(SECRET)
+    message = before + write(before + csr if write is base64.b64encode else csr)
+    line = b"GET /scep?operation=PKIOperation&message=%s HTTP/1.1\r\nHost: a\r\n\r\n"
+    asked = line % quote_from_bytes(message, safe="+/").encode()
+
+    posted = recorded(replace(heard, request_body=message))
+    got = recorded(replace(heard, request_head=asked, request_body=b""))
+
+    assert posted.request_octets == heard.request_head + b"(redacted)"
+    assert got.request_octets == line % b"(redacted)"
+
+
+def test_a_body_that_came_in_chunks_is_read_as_any_other(heard: Heard) -> None:
+    """Macs were seen to send so; the head goes on saying it."""
+    head = heard.request_head.replace(b"Host:", b"Transfer-Encoding: chunked\r\nHost:")
+
+    octets = recorded(replace(heard, request_head=head)).request_octets
+
+    assert octets == head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(heard.request_body), heard.request_body)
+    assert HttpOctets.read(octets).message == heard.request_body
+    assert "transactionID" in {node.name for node in inspect(octets, Opener(NOW)).walk()}
 
 
 @pytest.mark.parametrize(
@@ -335,6 +385,17 @@ def test_a_disk_that_is_full_costs_recordings_and_nothing_else(tmp_path: Path, h
 
     assert "exchanges were not recorded" in lines[0]
     assert len(everything(folder)) == 1
+
+
+def test_a_folder_that_cannot_be_looked_into_ends_nothing(
+    tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread goes on when somebody has mended it."""
+    monkeypatch.setattr(_File, "turn_over", _denied)
+    with recording(tmp_path / "recordings") as recorder:
+        recorder.keep(heard)
+
+    assert len(everything(tmp_path / "recordings")) == 1
 
 
 def test_a_file_that_somebody_removed_is_followed_by_another(tmp_path: Path, heard: Heard) -> None:

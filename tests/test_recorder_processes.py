@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli.main import top
+from app.recorder.recording import FORMAT
 from ca.errors import FailInfo
 from ca.scep.codec import decode_ca_certificates
 from ca.scep.messages import Failure, Outcome
@@ -202,7 +203,8 @@ def test_without_recordings_each_verb_says_so(tmp_path: Path) -> None:
     """Before the first start, with a wrong name, with a file that is something else."""
     nothing = tmp_path / "nothing"
     junk = tmp_path / "junk.json"
-    junk.write_text('{"format": "scepbox recording 1"}')
+    hostile = {"format": FORMAT, **dict.fromkeys(("id", "remote", "operation", "outcome"), "x"), "status": 1}
+    junk.write_text(json.dumps({**hostile, "at": "2026-06-01T10:00:00Z", "seconds": {"\x1b[2J": "x"}}))
     target = tmp_path / "out.json"
 
     assert listed(nothing) == []
@@ -211,7 +213,7 @@ def test_without_recordings_each_verb_says_so(tmp_path: Path) -> None:
     for arguments, code, words in (
         (("log", "show", "abcdef-1", "--data", nothing), 1, "no exchange abcdef-1 is recorded"),
         (("log", "export", "\x1b[2J", target, "--data", nothing), 1, "no exchange  [2J is recorded"),
-        (("log", "replay", junk, "http://127.0.0.1:1/scep"), 2, "is no recording"),
+        (("log", "replay", junk, "http://127.0.0.1:1/scep"), 2, "is no recording: seconds. [2J: "),
         (("log", "--since", "1h", "audit"), 2, "put --since behind audit"),
     ):
         done = run(*arguments)

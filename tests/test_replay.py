@@ -1,5 +1,6 @@
 """What a device once said is said again without any secret of it, and answered the same."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,7 @@ from app.client.trust import assign_roles
 from app.recorder import replay
 from app.recorder.http_octets import HttpOctets
 from app.recorder.recording import Asked, Recording, Wish
-from app.recorder.replay import CannotReplay, Verdict, needs_ca
+from app.recorder.replay import CannotReplay, Verdict, address_for, needs_ca
 from ca.algorithms.ciphers import DES_CBC
 from ca.algorithms.digests import MD5, SHA1
 from ca.algorithms.key_transport import KeyTransport
@@ -264,8 +265,15 @@ def test_a_get_keeps_its_path_its_headers_and_its_dialect_of_base64(before: byte
     assert (host, rest) == (b"Host: [::1]:8080", [b"A: b", b"Connection: close", b"", b""])
 
 
-def test_the_path_of_the_address_counts_where_it_has_one() -> None:
-    """Another server has another one."""
+def test_the_path_of_the_address_counts_where_it_has_one(world: World, device: Device) -> None:
+    """Another server has another one; the certificates are asked for where the message goes."""
+    one = recorded(replace(heard_of(world, device.message(world.ca)), request_head=GET % b"AAAA"))
+    for url, asked in (
+        ("http://ca.example/other?x=y", "http://ca.example/other?x=y"),
+        ("http://ca.example/", "http://ca.example/scep/vpn/x"),
+        ("http://ca.example", "http://ca.example/scep/vpn/x"),
+    ):
+        assert address_for(one, url) == asked
     again = HttpOctets.read(GET % b"AAAA").request_to("https://u@ca.example/other", b"")
 
     assert again.startswith(
@@ -283,6 +291,10 @@ def test_a_verdict_is_read_of_whatever_came(world: World, device: Device) -> Non
     """A server may answer anything."""
     granted = heard_of(world, device.message(world.ca)).reply
     assert Verdict.read(granted) == Verdict(200, codec.PKI_MESSAGE, "SUCCESS")
+    head, body = granted.split(b"\r\n\r\n", 1)
+    chunked = re.sub(rb"Content-Length: \d+", b"Transfer-Encoding: chunked", head)
+    in_chunks = chunked + b"\r\n\r\n1\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (body[:1], len(body) - 1, body[1:])
+    assert Verdict.read(in_chunks) == Verdict.read(granted)
     assert Verdict.read(b"") == Verdict(0)
     assert Verdict.read(b"nonsense") == Verdict(0)
     html = b"HTTP/1.1 500 Oops\r\ncontent-type: text/html\r\n\r\n<html>"

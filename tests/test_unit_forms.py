@@ -49,6 +49,14 @@ def test_a_signature_holds_in_every_form(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", Form)
+def test_a_message_without_content_has_none_in_any_form(form: Form) -> None:
+    """A refusal may go without (RFC 8894 3.2): there is nothing to cut in pieces then."""
+    signed = SignedData.load(rewrite(sign(OWN, KEY, None), form))
+
+    assert signed.content is None
+
+
+@pytest.mark.parametrize("form", Form)
 def test_a_request_is_read_in_every_form(form: Form, world: World) -> None:
     """And the server notices just that of it."""
     noticed, device = Deviations(), Device()

@@ -10,14 +10,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from bottle import request
 
-from app.chaos.encodings import loosen, respell
 from app.chaos.fate import Fate, Fates
 from app.http.rounds import wait_elsewhere
 from app.http.scep import ASKED
 from app.http.task import Unanswered
 from ca.errors import ValidatorUnavailable
 from ca.journal import Exchange, log_line
-from ca.scep.codec import PKI_MESSAGE
+from ca.scep.codec import PKI_MESSAGE, Form, rewrite
 from ca.scep.messages import MessageType, Outcome, Pending, Success
 
 log = logging.getLogger(__name__)
@@ -27,6 +26,8 @@ _CALM = Fate()
 _MAY_WAIT = {MessageType.PKCS_REQ.label, MessageType.RENEWAL_REQ.label, MessageType.CERT_POLL.label}
 # No validator is called so.
 _WAITING = "chaos mode"
+# RFC 8894 3.5.2: clients ignore keywords that they do not know.
+_UNKNOWN_KEYWORD = "X-SCEPBOX-CHAOS"
 
 
 class Chaos:
@@ -94,7 +95,7 @@ class _Answer:
         oddities = []
         media_type = next((value for name, value in self.headers if name == "Content-Type"), "")
         if media_type == PKI_MESSAGE:
-            self.body = loosen(self.body)
+            self.body = rewrite(self.body, Form.STREAMED)
             oddities.append("BER")
         elif media_type == "text/plain" and self.status.startswith("200"):
             self.body = respell(self.body)
@@ -107,3 +108,9 @@ class _Answer:
         ]
         half = len(self.body) // 2
         return [self.body[:half], self.body[half:]], [*oddities, "chunks", "media type"]
+
+
+def respell(capabilities: bytes) -> bytes:
+    """The keywords in another order, with one that nobody knows, and CR LF (RFC 8894 3.5.2 allows either)."""
+    words = capabilities.decode("ascii").split()
+    return "".join(f"{word}\r\n" for word in (_UNKNOWN_KEYWORD, *reversed(words))).encode("ascii")

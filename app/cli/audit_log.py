@@ -10,8 +10,7 @@ from rich.progress import Progress
 
 from app.cli.challenge import Duration, rfc3339
 from app.cli.context import NotDone, Workplace, json_option, print_json, print_table, say, verb
-from app.cli.log import log
-from app.clock import utc_now
+from app.cli.log import begin_of, log
 from app.store import SqlRepository
 from app.store.records import AuditHead, AuditReport, Finding, WrittenEntry
 
@@ -42,9 +41,7 @@ class _Head(click.ParamType[AuditHead]):
 def audit(place: Workplace, since: timedelta | None, limit: int, as_json: bool) -> None:
     """List the newest decisions, the newest last."""
     place.require_ca()
-    # No calendar reaches so far back: then it is all there is.
-    start = utc_now() - since if since and since < timedelta(days=365_000) else None
-    found = place.read(lambda repository: repository.list_audit(start, limit))
+    found = place.read(lambda repository: repository.list_audit(begin_of(since), limit))
     if as_json:
         print_json([_as_json(one) for one in found])
         return

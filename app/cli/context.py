@@ -27,6 +27,8 @@ from ca.issuing.root import CaUnusable
 P = ParamSpec("P")
 T = TypeVar("T")
 CANNOT_RUN = 2
+# Of a file of secrets; a device has no end.
+_MOST_OCTETS = 1 << 20
 
 
 class Refusal(click.ClickException):
@@ -37,7 +39,7 @@ class Refusal(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Say it in one line a problem."""
         for line in self.message.splitlines():
-            click.echo(f"scepbox: {line}", err=True)
+            click.echo(f"scepbox: {printable(line)}", err=True)
 
 
 class NotDone(Refusal):
@@ -208,8 +210,8 @@ def json_option(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def say(text: str) -> None:
-    """Words for a person, on stderr."""
-    click.echo(text, err=True)
+    """Words for a person, on stderr; what others wrote in them moves no cursor."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=True)
 
 
 def print_json(value: object) -> None:
@@ -256,12 +258,27 @@ def read_secret(source: str, what: str) -> str:
         Refusal: It is not UTF-8, with or without the mark that Windows puts in front.
 
     """
+    return _read_text(source, what, lines=False).rstrip("\r\n")
+
+
+def read_secrets(source: str, what: str) -> tuple[str, ...]:
+    """Secrets as :func:`read_secret` reads one, each on a line; empty lines do not count."""
+    return tuple(filter(None, _read_text(source, what, lines=True).splitlines()))
+
+
+def _read_text(source: str, what: str, *, lines: bool) -> str:
+    """What is in a file, or on standard input: all of its *lines*, or the first."""
     if source == "-" and sys.stdin.isatty():
         # Typed, and not shown.
         return getpass(f"{what}: ", sys.stderr)
-    octets = sys.stdin.buffer.readline() if source == "-" else Path(source).read_bytes()
+    if source == "-":
+        stdin = sys.stdin.buffer
+        octets = stdin.read(_MOST_OCTETS) if lines else stdin.readline(_MOST_OCTETS)
+    else:
+        with Path(source).open("rb") as file:
+            octets = file.read(_MOST_OCTETS)
     try:
-        return octets.decode("utf-8-sig").rstrip("\r\n")
+        return octets.decode("utf-8-sig")
     except UnicodeDecodeError:
         where = "standard input" if source == "-" else source
         raise Refusal(f"{where}: the secret is not UTF-8 text") from None

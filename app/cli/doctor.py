@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text as RichText
 
-from app.cli.context import Refusal, Workplace, json_option, print_json, say, verb
+from app.cli.context import Refusal, Workplace, json_option, print_json, read_secrets, say, verb
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.doctor.examination import Request, examine, plan
@@ -131,21 +131,13 @@ def _read_challenges(source: str | None) -> tuple[str, ...]:
     """
     if source is None:
         return ()
-    if source == "-" and sys.stdin.isatty():
-        # Typed, and not shown.
-        from getpass import getpass
-
-        return (getpass("challenge: ", sys.stderr),)
     try:
-        octets = sys.stdin.buffer.read(1 << 16) if source == "-" else Path(source).read_bytes()[: 1 << 16]
-        found = tuple(filter(None, octets.decode("utf-8-sig").splitlines()))[:_MOST_CHALLENGES]
-    except UnicodeDecodeError:
-        found = ()
+        found = read_secrets(source, "challenge password")[:_MOST_CHALLENGES]
     except OSError as error:
         raise Refusal(f"{source}: {error.strerror}; --challenge takes a file, or - for stdin") from error
     if not found:
         where = "standard input" if source == "-" else source
-        raise Refusal(f"{where}: there is no challenge password in it, as UTF-8 text, one on a line")
+        raise Refusal(f"{where}: there is no challenge password in it, one on a line")
     return found
 
 

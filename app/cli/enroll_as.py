@@ -7,8 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.cli.context import Refusal, say
 from app.client import ClientError, Identity, Unreachable, Unsettled
-from app.diagnosis.knowledge import knowledge
-from app.personas import Persona, Reach, Session, Verdict, enrol, renew
+from app.personas import Persona, Reach, Session, enrol, renew
 from ca.algorithms.keys import PrivateKey
 from ca.x509.certificate import Certificate
 from ca.x509.general_names import GeneralName
@@ -58,16 +57,10 @@ def enrol_as(
     )
     for verdict in session.verdicts:
         if not verdict.refuses:
-            say(f"warning: {_in_words(verdict)}")
+            say(f"warning: {verdict}")
     if session.certificate is None:
         raise _what_happened(session)
     return Certificate.load(session.certificate), tuple(map(Certificate.load, session.authorities))
-
-
-def _in_words(verdict: Verdict) -> str:
-    detail = f": {verdict.detail}" if verdict.detail else ""
-    what = knowledge().findings[verdict.finding].what
-    return f"{verdict.where}: {what}{detail} ({verdict.finding})"
 
 
 def _what_happened(session: Session) -> ClientError:

@@ -1,6 +1,6 @@
 """What ``enroll`` asks for: the key, the names and the CSR, out of its options and files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
@@ -59,9 +59,9 @@ class Request:
     keys: Keys
     subject: Name
     names: tuple[GeneralName, ...]
-    csr: bytes
+    csr: bytes = field(repr=False)
     identity: Identity
-    challenge_password: str
+    challenge_password: str = field(repr=False)
 
 
 def prepare(subject: str | None, san: tuple[str, ...], challenge: str | None, keys: Keys) -> Request:

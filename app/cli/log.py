@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -67,8 +67,7 @@ def log(
             option = f"--{min(given).replace('as_', '')}"
             raise click.UsageError(f"put {option} behind {context.invoked_subcommand}", context)
         return
-    start = utc_now() - since if since and since < _AGES else None
-    wanted = Wanted(transaction, subject, serial, remote, start)
+    wanted = Wanted(transaction, subject, serial, remote, begin_of(since))
     folder = place.folder.recordings
     if follow:
         _follow(folder, wanted, as_json=as_json)
@@ -125,6 +124,11 @@ def export(place: Workplace, id: str, file: Path, force: bool) -> None:
     except FileExistsError as error:
         raise NotDone(f"{file} is there already: choose another name, or --force") from error
     say(f"written: {file}; look into it by `{PROGRAM} inspect {file}`")
+
+
+def begin_of(span: timedelta | None) -> datetime | None:
+    """When *span* began that ends now; None where that is before all there is."""
+    return utc_now() - span if span and span < _AGES else None
 
 
 def _is_given(context: click.Context, name: str) -> bool:

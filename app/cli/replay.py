@@ -9,7 +9,7 @@ from app.cli.log import log
 from app.client import ClientError, ScepClient, Transport
 from app.client.trust import Roles
 from app.recorder.recording import MAX_LINE, NoRecording, Recording, read_recording
-from app.recorder.replay import CannotReplay, Replayed, needs_ca, replay
+from app.recorder.replay import CannotReplay, Replayed, address_for, needs_ca, replay
 from app.recorder.words import what_happened
 from app.words import printable
 
@@ -33,7 +33,7 @@ def replay_(_: Workplace, file: Path, url: str, challenge: str | None, as_json: 
     one = _read(file)
     password = read_secret(challenge, "challenge password") if challenge else ""
     try:
-        roles = _roles(url) if needs_ca(one) else None
+        roles = _roles(address_for(one, url)) if needs_ca(one) else None
         done = replay(one, url, roles, password)
     except CannotReplay as error:
         raise Refusal(f"{file}: {error}") from error
@@ -60,9 +60,8 @@ def _read(file: Path) -> Recording:
 
 def _roles(url: str) -> Roles:
     """Whom to encrypt to. Nothing secret is sent, so whoever answers is believed."""
-    address = url if url.rstrip("/").count("/") > 2 else f"{url.rstrip('/')}/scep"
     try:
-        return ScepClient(Transport(address)).roles
+        return ScepClient(Transport(url)).roles
     except ClientError as error:
         raise NotDone(str(error)) from error
 

@@ -19,7 +19,8 @@ class RawAnswer:
     """One HTTP response as it came.
 
     *headers* are in order and as they were sent; *body* is without the marks of chunks, *raw* is all
-    octets, interim responses (1xx) among them; *seconds* is from before the connection until the end.
+    octets of it, without the interim responses (1xx) before it; *seconds* is from before the connection
+    until the end.
     """
 
     version: str
@@ -105,5 +106,5 @@ def _read(wire: Wire, operation: str, request: bytes) -> Sent:
     except Broken as broken:
         trouble = str(broken)
     seconds = time.monotonic() - wire.started
-    answer = RawAnswer(version, status, reason, headers, bytes(body), bytes(wire.raw), seconds)
+    answer = RawAnswer(version, status, reason, headers, bytes(body), bytes(wire.raw[wire.began :]), seconds)
     return Sent(operation, request, answer, trouble)

@@ -27,7 +27,10 @@ class Broken(Exception):
 
 @dataclass(slots=True)
 class Wire:
-    """What comes from a connection, kept whole, with the place up to which it is read."""
+    """What comes from a connection, kept whole, with the place up to which it is read.
+
+    *began* is where the response begins, after the interim ones.
+    """
 
     connection: socket.socket
     started: float
@@ -35,6 +38,7 @@ class Wire:
     most: int
     raw: bytearray = field(default_factory=bytearray)
     position: int = 0
+    began: int = 0
     _lost: str = ""
 
     def write(self, request: bytes) -> None:
@@ -128,6 +132,7 @@ def read_head(wire: Wire) -> Head:
 
     """
     while True:
+        wire.began = wire.position
         first = wire.line(_MOST_HEAD)
         found = _STATUS_LINE.fullmatch(first)
         if not found:

@@ -110,5 +110,9 @@ def check_address(url: str) -> None:
         raise ValueError(f"{url!r} is not an http:// or https:// address")
     if not host or port == 0:
         raise ValueError(f"{url!r} is not an address: it names no host and port")
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ValueError(f"{url!r} is not an address: no host is called {host!r}") from error
     if not url.isascii() or not url.isprintable() or " " in url or "#" in url:
         raise ValueError(f"{url!r} is not an address: spaces, # and other letters than ASCII do not belong")

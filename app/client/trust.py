@@ -110,7 +110,7 @@ def _find_recipient(
     enciphering = [one for one in registration if _fits(one, KeyUsageBit.keyEncipherment)]
     # Old CA certificates lack keyEncipherment (RFC 8894 2.1.2), and their CAs decrypt all the same.
     for one in (*enciphering, *authorities):
-        if _is_rsa(one):
+        if is_rsa(one):
             return one
     hint = (
         ": the one beside the CA's is not an RA's by its extKeyUsage; if you know that it is, pin its own"
@@ -187,7 +187,8 @@ def _fits(certificate: Certificate, bit: KeyUsageBit) -> bool:
     return usage is None or bit in usage
 
 
-def _is_rsa(certificate: Certificate) -> bool:
+def is_rsa(certificate: Certificate) -> bool:
+    """Whether something can be encrypted to its key, as far as that can be read."""
     try:
         return isinstance(certificate.public_key(), rsa.RSAPublicKey)
     except (Asn1Error, BadAlgorithm):

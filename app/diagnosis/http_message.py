@@ -61,11 +61,11 @@ def _split(data: bytes) -> _Message:
     headers = [(name.strip(), value.strip()) for name, _, value in pairs]
     message = _Message(first, headers, body)
     if "chunked" in (message.header("transfer-encoding") or "").lower():
-        return _Message(first, headers, _unchunk(body))
+        return _Message(first, headers, unchunk(body))
     return message
 
 
-def _unchunk(body: bytes) -> bytes:
+def unchunk(body: bytes) -> bytes:
     """The octets of the chunks, as many as there are."""
     found, position = [], 0
     while size := re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r?\n").match(body, position):

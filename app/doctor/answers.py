@@ -28,15 +28,8 @@ class Answer:
         asked = self.exchange.asked
         key = asked.signer.key if asked and isinstance(asked.signer.key, rsa.RSAPrivateKey) else None
         opener = Opener(self._now, key, asked.signer.certificate if asked else None)
-        return inspect(self._octets(), opener, Role.ANSWER)
-
-    def _octets(self) -> bytes:
-        """The final response alone: interim ones (1xx) say nothing."""
         answer = self.exchange.answer
-        if answer is None:
-            return b""
-        start = answer.raw.rfind(f"{answer.version} {answer.status}".encode("ascii"), 0, 1 << 16)
-        return answer.raw[max(start, 0) :]
+        return inspect(answer.raw if answer else b"", opener, Role.ANSWER)
 
     @property
     def is_reply(self) -> bool:

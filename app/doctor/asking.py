@@ -14,13 +14,12 @@ from cryptography.x509.oid import AttributeOID
 from app.client.client import Identity
 from app.client.csr import make_csr, make_identity, spki_of
 from app.client.errors import ClientError
-from app.client.trust import Roles, assign_roles
+from app.client.trust import Roles, assign_roles, is_rsa
 from app.doctor.seen import Asked, Terms
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC, Cipher
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.signatures import certificate_identifier
 from ca.asn1 import writer
-from ca.errors import BadAlgorithm
 from ca.scep.codec import encode_issuer_and_serial_number, encode_request
 from ca.scep.messages import MessageType, Transaction
 from ca.x509.certificate import Certificate
@@ -42,15 +41,8 @@ def find_roles(certificates: tuple[Certificate, ...], now: datetime) -> Roles | 
     try:
         return assign_roles(certificates, None, now)
     except ClientError:
-        able = [one for one in certificates if _is_rsa(one)]
+        able = [one for one in certificates if is_rsa(one)]
         return Roles(certificates, certificates, certificates, able[0]) if able else None
-
-
-def _is_rsa(certificate: Certificate) -> bool:
-    try:
-        return isinstance(certificate.public_key(), rsa.RSAPublicKey)
-    except BadAlgorithm:
-        return False
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Request:
     """
 
     target: Target
-    challenges: tuple[str, ...] = ()
+    challenges: tuple[str, ...] = field(default=(), repr=False)
     read_only: bool = False
     subject: str = ""
     personas: tuple[str, ...] = tuple(PERSONAS)

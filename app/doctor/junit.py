@@ -33,7 +33,7 @@ def _case(step: StepResult, report: Report, known: Knowledge) -> ElementTree.Ele
         "testcase", classname="scepbox.doctor", name=step.name, time=f"{step.seconds:.3f}"
     )
     if step.skipped:
-        ElementTree.SubElement(case, "skipped", message=step.skipped)
+        ElementTree.SubElement(case, "skipped", message=_clean(step.skipped))
         return case
     shown = [entry for entry in report.entries if _first_step(entry, report) is step]
     wrong = [entry for entry in shown if entry.finding.severity is Severity.VIOLATION]

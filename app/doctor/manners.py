@@ -10,6 +10,7 @@ from app.doctor.visit import Visit
 
 _SLOW_SECONDS = 10
 _LONGEST_SECONDS = 24 * 60 * 60
+_MOST_DIGITS = 18
 
 
 def _send_old(visit: Visit) -> None:
@@ -110,7 +111,8 @@ def _judge_cache(exchange: Exchange) -> Iterator[Found]:
     said = (exchange.answer.header("cache-control") or "").lower() if exchange.answer else ""
     words = [word.strip() for word in said.split(",")]
     ages = [word.partition("=")[2] for word in words if word.startswith(("max-age=", "s-maxage="))]
-    longest = max((int(age) for age in ages if age.isdecimal()), default=0)
+    # RFC 9111 1.2.2: what is too large to be counted is a very long time.
+    longest = max((int(age[:_MOST_DIGITS]) for age in ages if age.isdecimal()), default=0)
     if {"no-store", "no-cache", "private"} & set(words):
         return
     if longest > (0 if exchange.sent.operation == "PKIOperation" else _LONGEST_SECONDS):

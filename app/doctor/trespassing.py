@@ -9,6 +9,7 @@ from app.doctor.replies import judge_reply
 from app.doctor.seen import Exchange, Found, Seen
 from app.doctor.step import Needs, Step
 from app.doctor.visit import Visit
+from ca.policy.challenges import new_challenge
 from ca.scep.messages import PkiStatus
 
 UNKNOWN_TYPE = "unknown messageType"
@@ -22,7 +23,8 @@ _UNREADABLE = "unreadable envelopes"
 
 def _send_wrong_challenge(visit: Visit) -> None:
     applicant = visit.applicant(2)
-    csr = applicant.csr(f"not {visit.challenges[0]}")
+    # Not made of the right one: servers log what was wrong.
+    csr = applicant.csr(new_challenge())
     visit.operate(_WRONG_CHALLENGE, visit.asking.enrol(applicant, csr))
 
 

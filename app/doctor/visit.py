@@ -35,7 +35,7 @@ class Visit:
 
     target: Target
     seen: Seen
-    challenges: Sequence[str] = ()
+    challenges: Sequence[str] = field(default=(), repr=False)
     subject: str = ""
     reach: Reach = field(default_factory=Reach)
     make_key: Callable[[], rsa.RSAPrivateKey] = make_key

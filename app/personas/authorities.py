@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from app.client import ClientError
-from app.client.trust import assign_roles
+from app.client.trust import assign_roles, is_rsa
 from ca.asn1 import Asn1Error
-from ca.errors import BadAlgorithm
 from ca.x509.certificate import Certificate
 from ca.x509.extensions import KeyUsageBit
 
@@ -37,7 +34,7 @@ def sort_certificates(certificates: tuple[Certificate, ...], fingerprint: str | 
     if fingerprint is not None:
         roles = assign_roles(certificates, fingerprint, datetime.now(UTC))
         return Authorities(roles.recipient, roles.authorities, roles.signers)
-    usable = [one for one in certificates if _is_rsa(one)]
+    usable = [one for one in certificates if is_rsa(one)]
     if not usable:
         raise ClientError("none of the server's certificates can be encrypted to")
     enciphering = [one for one in usable if _enciphers(one)]
@@ -48,13 +45,6 @@ def sort_certificates(certificates: tuple[Certificate, ...], fingerprint: str | 
     # The issuer of an RA, or the recipient itself, before those above.
     in_order = sorted(authorities, key=lambda one: one.subject_der not in issuing)
     return Authorities(recipient, tuple(in_order or certificates), certificates)
-
-
-def _is_rsa(certificate: Certificate) -> bool:
-    try:
-        return isinstance(certificate.public_key(), rsa.RSAPublicKey)
-    except (Asn1Error, BadAlgorithm):
-        return False
 
 
 def _enciphers(certificate: Certificate) -> bool:

@@ -45,6 +45,10 @@ class Verdict:
     detail: str
     refuses: bool
 
+    def __str__(self) -> str:
+        detail = f": {self.detail}" if self.detail else ""
+        return f"{self.where}: {knowledge().findings[self.finding].what}{detail} ({self.finding})"
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -238,9 +242,7 @@ class Conversation:
             raise Stopped(self._in_words(stops))
 
     def _in_words(self, verdict: Verdict) -> str:
-        what = knowledge().findings[verdict.finding].what
-        detail = f": {verdict.detail}" if verdict.detail else ""
-        return f"{self.persona.title} stops at {verdict.where}: {what}{detail} ({verdict.finding})"
+        return f"{self.persona.title} stops at {verdict}"
 
 
 def _protection(key: PrivateKey, digest: Digest) -> Mapping[str, bytes]:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -28,7 +28,7 @@ _RSA_BITS = 2048
 class Material:
     """A request as the persona makes it, the same for all that it sends about it."""
 
-    csr: bytes
+    csr: bytes = field(repr=False)
     spki: bytes
     identity: Identity
     transaction_id: str

@@ -10,9 +10,10 @@ from ca.journal import Exchange
 class Heard:
     """One HTTP exchange. *ended_at* is in seconds since 1970, *seconds* how long it took.
 
-    *request_head* ends with its empty line; *reply* is head and body as they were sent, empty where nobody
-    was answered, and *status* that of HTTP. *deviations* are those noticed before a message was read,
-    *exchange* is what came of a PKIOperation that named its transaction.
+    *request_head* ends with its empty line, *request_body* is without the marks of chunks; *reply* is head
+    and body as they were sent, empty where nobody was answered, and *status* that of HTTP. *deviations* are
+    those noticed before a message was read, *exchange* is what came of a PKIOperation that named its
+    transaction.
     """
 
     ended_at: float

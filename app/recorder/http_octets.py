@@ -5,12 +5,14 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
+from app.diagnosis.http_message import unchunk
 from app.http.query import decode_message, parse_query
 from app.recorder.redaction import REDACTED
 from ca.deviations import Deviations
 from ca.errors import MalformedMessage
 
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})")
+_CHUNKED = re.compile(rb"\ntransfer-encoding[ \t]*:[^\r\n]*chunked", re.IGNORECASE)
 _MESSAGE = re.compile(rb"(?:^|(?<=&))message=([^&]*)")
 # Said anew of the connection to the other server, or of what is sent there.
 _OF_THE_WAY = {b"host", b"content-length", b"connection", b"transfer-encoding", b"expect", b"keep-alive"}
@@ -18,7 +20,10 @@ _OF_THE_WAY = {b"host", b"content-length", b"connection", b"transfer-encoding", 
 
 @dataclass(frozen=True, slots=True)
 class HttpOctets:
-    """A message: *first* is its first line without the end, *headers* the other lines."""
+    """A message: *first* is its first line without the end, *headers* the other lines.
+
+    *body* is without the marks of chunks.
+    """
 
     first: bytes
     headers: tuple[bytes, ...]
@@ -29,7 +34,7 @@ class HttpOctets:
         """Take *octets* apart, whatever they are."""
         head, _, body = octets.partition(b"\r\n\r\n")
         first, *headers = head.split(b"\r\n")
-        return cls(first, tuple(headers), body)
+        return cls(first, tuple(headers), unchunk(body) if is_chunked(head) else body)
 
     @property
     def status(self) -> int:
@@ -62,8 +67,8 @@ class HttpOctets:
         """
         parts = urlsplit(url)
         method, _, rest = self.first.partition(b" ")
-        target, space, version = rest.partition(b" ")
-        path = parts.path.encode("ascii") if parts.path.strip("/") else target.partition(b"?")[0]
+        _, space, version = rest.partition(b" ")
+        path = parts.path.encode("ascii") if parts.path.strip("/") else self.path
         query, body = self._query, self.body
         if self.body:
             body = message
@@ -79,9 +84,22 @@ class HttpOctets:
         return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
     @property
+    def path(self) -> bytes:
+        """Where a request goes, without its query."""
+        return self._target.partition(b"?")[0]
+
+    @property
     def _query(self) -> bytes:
-        target = self.first.partition(b" ")[2].partition(b" ")[0]
-        return target.partition(b"?")[2]
+        return self._target.partition(b"?")[2]
+
+    @property
+    def _target(self) -> bytes:
+        return self.first.partition(b" ")[2].partition(b" ")[0]
+
+
+def is_chunked(head: bytes) -> bool:
+    """Whether the body behind *head* comes in chunks."""
+    return bool(_CHUNKED.search(head))
 
 
 def _is_left_out(line: bytes) -> bool:

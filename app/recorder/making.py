@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from app.recorder.heard import Heard
+from app.recorder.http_octets import is_chunked
 from app.recorder.recording import FORMAT, MAX_KEPT_OCTETS, encode
-from app.recorder.redaction import redact
+from app.recorder.redaction import redact_request
 from ca.algorithms.keys import key_label
 from ca.asn1 import Asn1Error
 from ca.deviations import Deviation
@@ -41,7 +42,7 @@ def make_line(heard: Heard, id: str) -> bytes:
     """The recording of *heard*, under the name *id*: JSON in one line, with its end."""
     status = heard.status if heard.reply else 0
     exchange = heard.exchange
-    request, cut_request = _kept(redact(heard.request_head) + heard.request_body)
+    request, cut_request = _kept(redact_request(heard.request_head, _as_sent(heard)))
     reply, cut_reply = _kept(heard.reply)
     told: dict[str, object] = {
         "format": FORMAT,
@@ -71,6 +72,12 @@ def make_line(heard: Heard, id: str) -> bytes:
         encode(request),
         encode(reply),
     )
+
+
+def _as_sent(heard: Heard) -> bytes:
+    """The body in the framing that its head speaks of."""
+    body = heard.request_body
+    return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if is_chunked(heard.request_head) and body else body
 
 
 def is_refusal(heard: Heard) -> bool:

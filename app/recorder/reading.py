@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import nlargest
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,7 +49,12 @@ def list_recordings(folder: Path, wanted: Wanted, most: int) -> list[Recording]:
 
     """
     found = (one for segment in list_segments(folder) for one in _read(segment) if wanted.fits(one))
-    return sorted(found, key=lambda one: one.at)[-most:]
+    # No more of them than that are held at a time.
+    return sorted(nlargest(most, found, key=_time), key=_time)
+
+
+def _time(one: Recording) -> datetime:
+    return one.at
 
 
 def find_recording(folder: Path, id: str) -> Recording | None:

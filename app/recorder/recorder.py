@@ -34,6 +34,7 @@ GATHER_SECONDS = 0.2
 SWEEP_SECONDS = 600.0
 _COMPLAIN_SECONDS = 60.0
 _JOIN_SECONDS = 5.0
+_TOO_MUCH = "there was too much at once"
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
@@ -44,7 +45,7 @@ class Recorder:
         self._folder = folder
         self._limits = limits
         self._waiting: deque[Heard] = deque()
-        self._left_out = 0
+        self._left_out, self._why = 0, _TOO_MUCH
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -107,24 +108,26 @@ class Recorder:
                     self._files[refused].write(some)
                 except OSError as error:
                     self._left_out += len(some)
-                    self._complain(error.strerror or str(error))
-        if self._left_out:
-            self._complain("there was too much at once")
+                    self._why = error.strerror or str(error)
+        self._complain()
 
-    def _complain(self, why: str) -> None:
+    def _complain(self) -> None:
         """Tell the log how many are missing, now and then."""
-        if time.monotonic() - self._complained_at > _COMPLAIN_SECONDS:
+        if self._left_out and time.monotonic() - self._complained_at > _COMPLAIN_SECONDS:
             self._complained_at = time.monotonic()
-            log.warning(log_line(reason="exchanges were not recorded", count=self._left_out, detail=why))
-            self._left_out = 0
+            log.warning(
+                log_line(reason="exchanges were not recorded", count=self._left_out, detail=self._why)
+            )
+            self._left_out, self._why = 0, _TOO_MUCH
 
     def _sweep(self) -> None:
         """Begin new files where it is time, and remove the oldest."""
-        began_another = any(list(map(_File.turn_over, self._files.values())))
-        now = time.monotonic()
-        if self._limits.octets and (began_another or now - self._swept_at > SWEEP_SECONDS):
-            self._swept_at = now
-            with suppress(OSError):
+        # A folder that cannot be looked into must not end the thread; writing complains of it.
+        with suppress(OSError):
+            began_another = any(list(map(_File.turn_over, self._files.values())))
+            now = time.monotonic()
+            if self._limits.octets and (began_another or now - self._swept_at > SWEEP_SECONDS):
+                self._swept_at = now
                 sweep(self._folder, self._limits)
 
 

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit, urlunsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +18,7 @@ from cryptography.x509.oid import AttributeOID
 from app.client.client import Identity
 from app.client.csr import make_identity
 from app.client.raw import Sent, exchange
+from app.client.transport import check_address
 from app.client.trust import Roles
 from app.recorder.http_octets import HttpOctets
 from app.recorder.recording import Asked, Recording
@@ -59,11 +61,15 @@ class Verdict:
     def read(cls, reply: bytes) -> "Verdict":
         """What the octets of an HTTP reply say. A reply is not believed by this, only read."""
         http = HttpOctets.read(reply)
+        return cls.of(http.status, http.media_type, http.body)
+
+    @classmethod
+    def of(cls, status: int, media_type: str, body: bytes) -> "Verdict":
+        """What an HTTP reply says that is taken apart already."""
         try:
-            pki_status, fail_info, text = ReadMessage.load(http.body).verdict
+            return cls(status, media_type, *ReadMessage.load(body).verdict)
         except MalformedMessage:
-            return cls(http.status, http.media_type)
-        return cls(http.status, http.media_type, pki_status, fail_info, text)
+            return cls(status, media_type)
 
     def __str__(self) -> str:
         said = [self.pki_status, self.fail_info, self.text]
@@ -97,6 +103,7 @@ def replay(one: Recording, url: str, roles: Roles | None, challenge_password: st
     """
     if one.cut:
         raise CannotReplay("it was longer than is kept, so that the rest of it is missing")
+    check_address(url)
     http = HttpOctets.read(one.request_octets)
     if not http.first:
         raise CannotReplay("the request is not in it")
@@ -104,8 +111,17 @@ def replay(one: Recording, url: str, roles: Roles | None, challenge_password: st
     if one.operation == "PKIOperation" and roles is not None and message:
         message = rekey(one, message, roles, challenge_password)
     sent = exchange(url, http.request_to(url, message), one.operation)
-    today = Verdict.read(sent.answer.raw) if sent.answer else Verdict(0)
+    answer, today = sent.answer, Verdict(0)
+    if answer is not None:
+        today = Verdict.of(answer.status, answer.header("Content-Type") or "", answer.body)
     return Replayed(Verdict.read(one.reply_octets), today, sent)
+
+
+def address_for(one: Recording, url: str) -> str:
+    """The address at the server of *url* that *one* goes to: with the recorded path where *url* has none."""
+    parts = urlsplit(url)
+    path = parts.path if parts.path.strip("/") else HttpOctets.read(one.request_octets).path.decode("latin-1")
+    return urlunsplit(parts._replace(path=path))
 
 
 def needs_ca(one: Recording) -> bool:

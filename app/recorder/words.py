@@ -33,8 +33,10 @@ class Names:
 
     def note(self, one: Recording) -> None:
         """Remember who came from where."""
-        if one.subject:
-            self._names.setdefault(one.remote, set()).add(name_in(one.subject))
+        names = self._names.setdefault(one.remote, set())
+        # Of two it does not matter how many more there are: behind a proxy these are all devices.
+        if one.subject and len(names) < 2:
+            names.add(name_in(one.subject))
 
     def of(self, one: Recording) -> str:
         """Who it is, as in ``ipad-17 (192.0.2.7)``; the address alone where nobody knows."""

@@ -1,4 +1,4 @@
-"""CMS as libraries of others write it, made out of DER: what a server has to read, and ours never writes."""
+"""CMS as libraries of others write it, made out of DER: for trying out who has to read it."""
 
 from enum import StrEnum
 
@@ -34,12 +34,10 @@ def rewrite(der: bytes, form: Form) -> bytes:
     kind, wrapper = info.children()
     (content,) = wrapper.children()
     version, heads, holder, *rest = content.children()
-    *labels, last = holder.children()
     if form is Form.NESTED:
         changed = [*(_bare(one) for one in (version, heads)), _nested(holder), *map(_bare, rest)]
         return writer.sequence(kind.raw, writer.encode(wrapper.tag, writer.sequence(*changed)))
-    streamed = _indefinite(holder.tag, *(one.raw for one in labels), _streamed(last))
-    parts = (version.raw, heads.raw, streamed, *(one.raw for one in rest))
+    parts = (version.raw, heads.raw, _streamed(holder), *(one.raw for one in rest))
     return _indefinite(info.tag, kind.raw, _indefinite(wrapper.tag, _indefinite(content.tag, *parts)))
 
 
@@ -47,12 +45,18 @@ def _indefinite(tag: int, *parts: bytes) -> bytes:
     return bytes((tag, 0x80)) + b"".join(parts) + _END
 
 
-def _streamed(last: Element) -> bytes:
+def _streamed(holder: Element) -> bytes:
     """The content in pieces: [0] EXPLICIT around a string in SignedData, [0] IMPLICIT in an envelope."""
-    if last.tag & tags.CONSTRUCTED:
+    *labels, last = holder.children()
+    if last.tag == tags.CONTEXT_0_CONSTRUCTED:
         (string,) = last.children()
-        return _indefinite(last.tag, _indefinite(string.tag | tags.CONSTRUCTED, *_pieces(string.content)))
-    return _indefinite(last.tag | tags.CONSTRUCTED, *_pieces(last.content))
+        pieces = _indefinite(last.tag, _indefinite(string.tag | tags.CONSTRUCTED, *_pieces(string.content)))
+    elif last.tag == tags.CONTEXT_0:
+        pieces = _indefinite(last.tag | tags.CONSTRUCTED, *_pieces(last.content))
+    else:
+        # There is no content.
+        pieces = last.raw
+    return _indefinite(holder.tag, *(one.raw for one in labels), pieces)
 
 
 def _pieces(content: bytes) -> list[bytes]:
@@ -62,7 +66,7 @@ def _pieces(content: bytes) -> list[bytes]:
 
 def _nested(holder: Element) -> bytes:
     *labels, last = holder.children()
-    if last.tag & tags.CONSTRUCTED:
+    if last.tag != tags.CONTEXT_0:
         return holder.raw
     string = writer.encode(last.tag | tags.CONSTRUCTED, writer.octet_string(last.content))
     return writer.sequence(*(one.raw for one in labels), string)
