@@ -264,6 +264,7 @@ def test_what_was_refused_can_be_sent_again_rightly(world: World, device: Device
 
 
 def seconds_to_reject(world: World, body: bytes) -> float:
-    started = time.perf_counter()
+    """Of this program alone, whatever else the machine does."""
+    started = time.process_time()
     rejected(world, body)
-    return time.perf_counter() - started
+    return time.process_time() - started

@@ -1,5 +1,6 @@
 """Any bytes and any bent message: a value or a refusal, soon, and nothing else."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -97,13 +98,11 @@ def test_a_flipped_bit_gives_a_value_or_a_refusal(target: str) -> None:
 )
 def test_bombs_are_over_soon(target: str, data: bytes) -> None:
     """256 KiB are let in: they must cost neither minutes nor the stack."""
+    started = time.process_time()
 
-    @settings(briefly, max_examples=1)
-    @given(st.just(data))
-    def check(bomb: bytes) -> None:
-        TARGETS[target](bomb)
+    TARGETS[target](data)
 
-    check()
+    assert time.process_time() - started < SOON.total_seconds()
 
 
 @pytest.mark.parametrize("target", TARGETS)
