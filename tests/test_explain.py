@@ -29,6 +29,8 @@ LINES = {
     "ERROR: Couldn’t create certificate signing request (MCSCEPErrorDomain)": "ios-22011",
     "sscep: wrong (or missing) MIME content type": "sscep-mime",
     "sscep: cannot find recipientNonce": "sscep-attribute",
+    "sscep: illegal size of payload": "sscep-payload-size",
+    "invalid response": "ios-22013",
     "sscep: error verifying signature": "sscep-verify",
     "00[APP] AES_CBC encryption algorithm not supported by CA": "strongswan-caps",
     "did not receive a valid SCEP response: HTTP 404": "strongswan-http",

@@ -270,6 +270,23 @@ def test_base64_in_any_state_is_read(world: World) -> None:
     assert {"base64-damaged", "damaged-encoding"} <= set(found(cut.encode()))
 
 
+def test_a_blank_that_was_a_plus_is_one_again(world: World) -> None:
+    """The commonest damage: a + in a query or a form is a blank. Lines that became one are none of it."""
+    message = Device().message(world.ca)
+    text = base64.b64encode(message).decode()
+    in_pieces = " ".join(text[at : at + 76] for at in range(0, len(text), 76))
+    plus = next(
+        text for _ in range(50) if "+" in (text := base64.b64encode(Device().message(world.ca)).decode())
+    )
+
+    for length in range(3):
+        lost = base64.b64encode(base64.b64decode(plus) + bytes(length)).decode().replace("+", " ")
+        top = look(lost.encode())
+        assert values(top, "transactionID") == ["t1"]
+        assert "blanks where a + was" in str([node.notes for node in top.walk()])
+    assert found(in_pieces.encode()) == found(message)
+
+
 def test_http_requests_are_read(world: World) -> None:
     """As a proxy or a packet capture has them."""
     message = Device().message(world.ca)

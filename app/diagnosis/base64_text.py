@@ -37,6 +37,9 @@ def decode_loosely(data: bytes) -> tuple[bytes, str]:
     if _PERCENT.search(data):
         data = _PERCENT.sub(lambda found: bytes((int(found[1], 16),)), data)
         mended.append("percent-encoding")
+    if _lost_plus(data):
+        data = data.strip().replace(b" ", b"+")
+        mended.append("blanks where a + was")
     text = b"".join(data.split()).translate(bytes.maketrans(b"-_", b"+/"))
     body = text.rstrip(b"=")
     clean = _ALPHABET.sub(b"", body)
@@ -48,3 +51,15 @@ def decode_loosely(data: bytes) -> tuple[bytes, str]:
     elif (len(text) - len(body)) != -len(clean) % 4:
         mended.append("the = at the end")
     return base64.b64decode(clean + b"=" * (-len(clean) % 4)), ", ".join(mended)
+
+
+def _lost_plus(data: bytes) -> bool:
+    """Whether the blanks in it were a +, as forms and queries make of it, and not line breaks or a gap."""
+    pieces = data.strip().split(b" ")
+    if len(pieces) == 1 or any(piece.endswith((b"\n", b"\r")) for piece in pieces[:-1]):
+        return False
+    octets = len(b"".join(data.split()))
+    # Of whole quadruples one alone can be right; a line that was broken evenly has pieces of one length.
+    whole, with_plus = octets % 4 == 0, (octets + len(pieces) - 1) % 4 == 0
+    is_even = len(pieces) > 2 and len({len(piece) for piece in pieces[:-1]}) == 1
+    return not is_even and (with_plus or not whole)
