@@ -25,7 +25,7 @@ from app.http.parser import RequestParser
 from app.http.query import decode_message, parse_query
 from app.personas import PERSONAS, Stage, judge
 from app.personas.material import Material
-from app.personas.observing import Asked, observe_ca, observe_reply
+from app.personas.observing import Expected, observe_ca, observe_reply
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.levels import CryptoLevel
 from ca.algorithms.password import KeyDerivation, KeyWrap
@@ -285,7 +285,7 @@ def observation(data: bytes) -> None:
     identity = Identity(device().certificate(), device().key)
     material = Material(b"", spki(device().key), identity, "t1")
     observe_ca(answer)
-    found = observe_reply(answer, Asked(material, NONCE, device().cipher, (world().ca,), takes_first=True))
+    found = observe_reply(answer, Expected(material, NONCE, device().cipher, (world().ca,), takes_first=True))
     for persona in PERSONAS.values():
         for verdict in judge(persona, Stage.CERT_REP, found.observations):
             if not verdict.detail.isprintable():
