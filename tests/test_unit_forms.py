@@ -8,7 +8,8 @@ import pytest
 from ca.algorithms.ciphers import DES_CBC
 from ca.algorithms.digests import SHA1
 from ca.deviations import DeviationKind, Deviations
-from ca.pkcs7 import EnvelopedData, SignedData, encrypt, rewrite, sign
+from ca.pkcs7 import EnvelopedData, SignedData, encrypt, sign
+from ca.pkcs7.form import rewrite
 from ca.scep import codec
 from ca.scep.codec import Form, envelope_cipher
 from ca.scep.messages import MessageType, Transaction

@@ -6,8 +6,7 @@ from app.client.raw import RawAnswer
 from app.doctor.answers import Answer
 from app.doctor.seen import Asked, Exchange, Found, Seen
 from app.personas.material import Material
-from app.personas.observing import Asked as Expected
-from app.personas.observing import Observation, observe_reply
+from app.personas.observing import Expected, Observation, observe_reply
 from ca.asn1 import Asn1Error
 from ca.scep.messages import PkiStatus
 from ca.x509.certificate import Certificate

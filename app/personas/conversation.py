@@ -13,7 +13,7 @@ from app.diagnosis.node import cut
 from app.personas.authorities import Authorities, sort_certificates
 from app.personas.material import Material
 from app.personas.observing import (
-    Asked,
+    Expected,
     Observation,
     Reply,
     observe_ca,
@@ -167,7 +167,7 @@ class Conversation:
             self._judge(Stage.GET_CA_CERT, [Observation(finding, "GetCACert", str(error))])
             raise Stopped(str(error)) from error
 
-    def _write(self, message_type: MessageType, payload: bytes, material: Material) -> tuple[bytes, Asked]:
+    def _write(self, message_type: MessageType, payload: bytes, material: Material) -> tuple[bytes, Expected]:
         """One message, and what its reply will be held to."""
         form = self.persona.message
         plain = message_type is MessageType.CERT_POLL and self.persona.polling.plain
@@ -189,9 +189,9 @@ class Conversation:
             form=form.form,
             more=_protection(material.identity.key, digest) if form.protects else None,
         )
-        return message, Asked(material, nonce, cipher, authorities.signers, self.persona.takes_first)
+        return message, Expected(material, nonce, cipher, authorities.signers, self.persona.takes_first)
 
-    def _poll(self, material: Material) -> tuple[bytes, Asked]:
+    def _poll(self, material: Material) -> tuple[bytes, Expected]:
         authorities = self._known()
         named = authorities.recipient if self.persona.polling.issuer == "recipient" else authorities.issuer
         names = writer.sequence(named.subject_der, material.identity.certificate.subject_der)
@@ -202,7 +202,7 @@ class Conversation:
             raise Stopped("no GetCACert was asked")
         return self.authorities
 
-    def _operate(self, message: bytes, asked: Asked) -> Reply:
+    def _operate(self, message: bytes, asked: Expected) -> Reply:
         """Send a message, and judge the reply."""
         wire = self.persona.wire
         if self.persona.posts(self.capabilities):

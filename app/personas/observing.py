@@ -44,7 +44,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Expected:
     """What a reply is held to: what was sent, and the certificates that GetCACert gave."""
 
     material: Material
@@ -98,7 +98,7 @@ def observe_ca(answer: RawAnswer) -> tuple[list[Observation], tuple[Certificate,
         return found, ()
 
 
-def observe_reply(answer: RawAnswer, asked: Asked) -> Reply:
+def observe_reply(answer: RawAnswer, asked: Expected) -> Reply:
     """What there is to say about a CertRep to the request in *asked*."""
     identity = asked.material.identity
     opener = Opener(datetime.now(UTC), identity.key, identity.certificate)
@@ -141,7 +141,7 @@ def _where(operation: str, node: Node) -> str:
     return operation if node.place in ("", operation) else f"{operation}.{node.place}"
 
 
-def _held_to(signed: SignedData, asked: Asked) -> Iterator[Observation]:
+def _held_to(signed: SignedData, asked: Expected) -> Iterator[Observation]:
     """Compare a reply with its request, each attribute by itself."""
     expected = (
         (oids.MESSAGE_TYPE, MessageType.CERT_REP.value, "message-type-not-cert-rep"),
@@ -180,7 +180,7 @@ def _judge_signer(signed: SignedData, certificates: tuple[Certificate, ...]) -> 
         yield Observation("signature-wrong", where, str(error))
 
 
-def _take(reply: Reply, envelope: bytes, asked: Asked) -> None:
+def _take(reply: Reply, envelope: bytes, asked: Expected) -> None:
     """Open the envelope, and take what this client takes for its certificate."""
     where = "CertRep.pkcsPKIEnvelope"
     key = asked.material.identity.key

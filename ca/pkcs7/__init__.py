@@ -6,16 +6,13 @@ Structures are read and written here; every computation is OpenSSL's. Knows no S
 from ca.pkcs7.build import degenerate, sign
 from ca.pkcs7.encrypt import encrypt, encrypt_with_password
 from ca.pkcs7.enveloped_data import EnvelopedData
-from ca.pkcs7.form import Form, rewrite
 from ca.pkcs7.signed_data import SignedData
 
 __all__ = [
     "EnvelopedData",
-    "Form",
     "SignedData",
     "degenerate",
     "encrypt",
     "encrypt_with_password",
-    "rewrite",
     "sign",
 ]

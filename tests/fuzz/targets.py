@@ -30,7 +30,7 @@ from app.http.parser import RequestParser
 from app.http.query import decode_message, parse_query
 from app.personas import PERSONAS, Stage, judge
 from app.personas.material import Material
-from app.personas.observing import Asked, observe_ca, observe_reply
+from app.personas.observing import Expected, observe_ca, observe_reply
 from app.recorder.recording import FORMAT, NoRecording, read_recording
 from app.recorder.redaction import redact
 from app.recorder.words import Names, at_time, what_happened
@@ -340,7 +340,7 @@ def observation(data: bytes) -> None:
     identity = Identity(device().certificate(), device().key)
     material = Material(b"", spki(device().key), identity, "t1")
     observe_ca(answer)
-    found = observe_reply(answer, Asked(material, NONCE, device().cipher, (world().ca,), takes_first=True))
+    found = observe_reply(answer, Expected(material, NONCE, device().cipher, (world().ca,), takes_first=True))
     for persona in PERSONAS.values():
         for verdict in judge(persona, Stage.CERT_REP, found.observations):
             if not verdict.detail.isprintable():

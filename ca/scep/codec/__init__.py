@@ -3,7 +3,8 @@
 Nothing else in the program calls ``ca.pkcs7``.
 """
 
-from ca.pkcs7 import Form, SignedData, rewrite
+from ca.pkcs7 import SignedData
+from ca.pkcs7.form import Form, rewrite
 from ca.scep.codec.cert_rep import encode_cert_rep
 from ca.scep.codec.client import Expectation, decode_cert_rep, decode_crl_rep, encode_request
 from ca.scep.codec.dissection import envelope_cipher, open_envelope

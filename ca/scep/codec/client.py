@@ -16,8 +16,9 @@ from ca.algorithms.levels import CryptoLevel
 from ca.asn1 import Asn1Error, strings, writer
 from ca.deviations import DeviationKind, Deviations
 from ca.errors import FailInfo, InvalidReply, MalformedMessage, ScepError
-from ca.pkcs7 import EnvelopedData, Form, SignedData, encrypt, rewrite, sign
+from ca.pkcs7 import EnvelopedData, SignedData, encrypt, sign
 from ca.pkcs7 import oids as cms_oids
+from ca.pkcs7.form import Form, rewrite
 from ca.scep import oids
 from ca.scep.codec.attributes import read_nonce, read_text, text, value
 from ca.scep.messages import (
