@@ -306,6 +306,7 @@ def test_a_line_that_was_cut_off_or_tampered_with_hides_no_other(tmp_path: Path,
     torn = tmp_path / "1795668935721-abcdef.jsonl"
     torn.write_bytes(b"{}\n\xff\x00\n" + line + b"x" * MAX_LINE + b"\n" + line + line[:99])
     (tmp_path / "notes.txt").write_bytes(line)
+    (tmp_path / "1795668935722-abcdee.jsonl").mkdir()
     follower = Follower(tmp_path)
 
     assert [one.id for one in everything(tmp_path)] == ["abcdef-2"] * 2

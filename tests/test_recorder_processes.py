@@ -220,3 +220,23 @@ def test_without_recordings_each_verb_says_so(tmp_path: Path) -> None:
         assert (done.code, done.out) == (code, ""), done.err
         assert words in done.err.splitlines()[-1]
     assert did("explain", "22013", "--data", nothing).startswith("iOS")
+
+
+def test_a_short_list_knows_of_all_who_came_from_an_address(tmp_path: Path) -> None:
+    """Else who asked last would be called by the one name that is on the list."""
+    begun = {"format": FORMAT, "remote": "192.0.2.7", "status": 200, "outcome": "answered"}
+    parts = [
+        {"operation": "PKIOperation", "message": "PKCSReq", "subject": "CN=ipad-17"},
+        {"operation": "PKIOperation", "message": "PKCSReq", "subject": "CN=ipad-18"},
+        {"operation": "GetCACert"},
+    ]
+    lines = [
+        json.dumps({**begun, **part, "id": f"abcdef-{number}", "at": f"2026-06-01T10:00:0{number}Z"})
+        for number, part in enumerate(parts)
+    ]
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "recordings" / "1795668935721-abcdef.jsonl").write_text("\n".join([*lines, ""]))
+
+    told = run("log", "--limit", "2", "--data", tmp_path).out.splitlines()
+
+    assert [line.split("\t")[2] for line in told] == ["ipad-18 (192.0.2.7)", "192.0.2.7"]

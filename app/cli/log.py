@@ -21,7 +21,7 @@ from app.diagnosis.inspection import inspect, verdicts
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.diagnosis.opener import Opener
 from app.hints import PROGRAM
-from app.recorder.reading import Follower, Wanted, find_recording, list_recordings
+from app.recorder.reading import Follower, Wanted, each_recording, find_recording, list_recordings
 from app.recorder.recording import Recording
 from app.recorder.words import Names, at_time, what_happened
 from app.words import printable
@@ -76,7 +76,7 @@ def log(
     if as_json:
         print_json([_summary(one) for one in found])
         return
-    names = Names(found)
+    names = Names(each_recording(folder))
     rows = [
         [one.id, f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}", names.of(one), what_happened(one)]
         for one in found
@@ -145,7 +145,7 @@ def _find(place: Workplace, id: str) -> Recording:
 def _follow(folder: Path, wanted: Wanted, *, as_json: bool) -> None:
     """Tell what comes in words, a line each, until somebody has seen enough."""
     follower = Follower(folder)
-    names = Names(list_recordings(folder, Wanted(), _ALL))
+    names = Names(each_recording(folder))
     say("following; times are UTC, Ctrl-C ends it")
     try:
         while True:

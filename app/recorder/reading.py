@@ -15,6 +15,9 @@ from app.recorder.segments import Segment, list_segments
 
 _ID = re.compile(r"([0-9a-f]{6})-[0-9]{1,9}")
 
+# It may just have been swept away, or be on its way out, as Windows says; a folder is none of ours.
+_NOT_THERE = (FileNotFoundError, PermissionError, IsADirectoryError)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -48,9 +51,19 @@ def list_recordings(folder: Path, wanted: Wanted, most: int) -> list[Recording]:
         OSError: The folder cannot be read.
 
     """
-    found = (one for segment in list_segments(folder) for one in _read(segment) if wanted.fits(one))
     # No more of them than that are held at a time.
-    return sorted(nlargest(most, found, key=_time), key=_time)
+    found = nlargest(most, filter(wanted.fits, each_recording(folder)), key=_time)
+    return sorted(found, key=_time)
+
+
+def each_recording(folder: Path) -> Iterator[Recording]:
+    """All there are, in no order. Lines that cannot be read are passed over.
+
+    Raises:
+        OSError: The folder cannot be read.
+
+    """
+    return (one for segment in list_segments(folder) for one in _read(segment))
 
 
 def _time(one: Recording) -> datetime:
@@ -92,7 +105,7 @@ class Follower:
         start = self._read_until.get(segment.path, 0)
         if _octets(segment) <= start:
             return
-        with suppress(FileNotFoundError), segment.path.open("rb") as file:
+        with suppress(*_NOT_THERE), segment.path.open("rb") as file:
             file.seek(start)
             for line in _lines(file):
                 self._read_until[segment.path] = file.tell()
@@ -100,8 +113,7 @@ class Follower:
 
 
 def _read(segment: Segment) -> Iterator[Recording]:
-    # It may just have been swept away.
-    with suppress(FileNotFoundError), segment.path.open("rb") as file:
+    with suppress(*_NOT_THERE), segment.path.open("rb") as file:
         for line in _lines(file):
             yield from _recordings(line)
 

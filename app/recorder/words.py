@@ -56,7 +56,7 @@ def what_happened(one: Recording) -> str:
     asked = _SENT.get(one.message) or _ASKED.get(one.operation) or "asked for nothing that SCEP has"
     if one.operation == "PKIOperation" and not one.message:
         asked = "sent a message"
-    odd = [found.id for found in one.findings if found.id not in _OUTCOMES]
+    odd = dict.fromkeys(found.id for found in one.findings if found.id not in _OUTCOMES)
     notes = [*filter(None, [one.note]), *([f"odd: {', '.join(odd)}"] if odd else [])]
     return printable(f"{asked}{_ending(one)}" + (f" [{'; '.join(notes)}]" if notes else ""))
 
