@@ -158,10 +158,11 @@ def test_openssl_verify_refuses_by_the_address_in_the_certificate(party: Party, 
 
 
 def _soon(condition: Callable[[], bool]) -> bool:
+    """Whether it holds within a second; for so long one process of the server may know what another does not."""
     end = time.monotonic() + 1
-    while not condition() and time.monotonic() < end:
+    while not (holds := condition()) and time.monotonic() < end:
         time.sleep(0.05)
-    return condition()
+    return holds
 
 
 def test_the_certificate_passes_the_linter(party: Party) -> None:
