@@ -158,7 +158,7 @@ def test_openssl_verify_refuses_by_the_address_in_the_certificate(party: Party, 
 
 
 def _soon(condition: Callable[[], bool]) -> bool:
-    """Whether it holds within a second; for so long one process of the server may know what another does not."""
+    """Whether it holds within a second, in which one process may know what another does not yet."""
     end = time.monotonic() + 1
     while not (holds := condition()) and time.monotonic() < end:
         time.sleep(0.05)
