@@ -12,6 +12,7 @@ from app.doctor.junit import junit
 from app.doctor.report import Report, StepResult, make_report
 from app.doctor.seen import Found
 from app.doctor.target import Spelling, Target
+from app.personas import PERSONAS
 
 KNOWN = knowledge()
 URL = "http://ca.example/scep"
@@ -69,6 +70,49 @@ def test_the_worst_comes_first_and_what_was_seen_to_stop_somebody_before_the_res
     assert all(before <= after for before, after in pairwise(severities))
     assert not one.passed
     assert [entry.finding.id for entry in one.fails()["ios"]] == ["oaep-reply", "plus-lost"]
+
+
+def test_what_somebody_was_seen_to_stop_at_is_a_violation() -> None:
+    """A redirect is a warning until somebody stands before it; a note counts for who asked for the client."""
+    redirect = (Found("http-redirect", "as ios: GetCACaps", "", ("ios",), "ios"),)
+    note = [StepResult("as cisco", "why", (Found("digest-refused", "as cisco", "", ("cisco",), "cisco"),))]
+
+    assert report((Found("http-redirect", "POST"),)).passed
+    assert not report(redirect).passed
+    assert report(redirect).count(Severity.VIOLATION) == 1
+    assert make_report(URL, note, 1, KNOWN).passed
+    assert not make_report(URL, note, 1, KNOWN, insists=True).passed
+
+
+def test_who_stops_at_a_consequence_stops_at_its_cause() -> None:
+    """Else a client that gets nothing would be told nowhere; when all of them stop, that is said."""
+    stops = [Found("http-error", f"as {one}: GetCACert", "", (one,), one) for one in PERSONAS]
+
+    one = report((Found("url-wrong", "GetCACaps", "HTTP 404"),), tuple(stops))
+
+    (entry,) = one.entries
+    assert set(entry.stopped) == PERSONAS.keys()
+    assert entry.leads_to == ("http-error",)
+    assert list(one.fails()) == ["everyone"]
+
+
+def test_who_got_a_certificate_does_not_fail_for_what_is_only_known() -> None:
+    """It would deny what was seen a moment ago; what comes after the certificate, and who stopped, stays."""
+    found = (
+        Found("ca-key-usage", "GetCACert"),
+        Found("http-error", "CertPoll"),
+        Found("ca-expired", "GetCACert"),
+        Found("oaep-reply", "as ios", "", ("ios",), "ios"),
+    )
+
+    one = make_report(URL, [StepResult("a step", "why", found)], 1, KNOWN, enrolled=("ios",))
+
+    failing = {client: {entry.finding.id for entry in entries} for client, entries in one.fails().items()}
+    assert failing["ios"] == {"oaep-reply"}
+    assert failing["macos"] == {"ca-key-usage", "oaep-reply"}
+    assert failing["everyone"] == {"ca-expired"}
+    named = {entry.finding.id for entry in one.entries if "ios" in entry.clients}
+    assert named == {"oaep-reply", "ca-key-usage", "http-error"}
 
 
 def test_warnings_alone_pass() -> None:

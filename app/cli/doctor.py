@@ -2,6 +2,7 @@
 
 import ssl
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.doctor.examination import Request, examine, plan
 from app.doctor.junit import junit
-from app.doctor.report import Entry, Report, client_name
+from app.doctor.report import Entry, Report, client_name, together
 from app.doctor.step import Step
 from app.doctor.target import Target
 from app.personas import PERSONAS, Reach
@@ -68,7 +69,8 @@ def doctor(
 ) -> int:
     """Examine the SCEP server at URL: what would fail for which client, why, and how it is mended.
 
-    Without --challenge it only reads. Exit code 1 where something breaks a rule that a client insists on.
+    Without --challenge it only reads. Exit code 1 where something breaks a rule that a client insists on, or
+    where a client stops: with --as even at what is only a note else.
     """
     request = Request(
         _target(url),
@@ -76,6 +78,7 @@ def doctor(
         read_only,
         _check_subject(subject),
         as_ or tuple(PERSONAS),
+        bool(as_),
         Reach(timeout, _read_trust(cafile)),
     )
     if dry_run:
@@ -173,6 +176,7 @@ def _print(report: Report, known: Knowledge) -> None:
     console = _console()
     console.print(_headline(report))
     _print_failures(console, report, known)
+    _print_clients(console, report, known)
     for entry in report.entries:
         console.print()
         _print_entry(console, entry, known)
@@ -189,8 +193,24 @@ def _print_failures(console: Console, report: Report, known: Knowledge) -> None:
         line = RichText(f"  {client_name(client, known)}: ")
         for number, entry in enumerate(entries):
             line.append(", " if number else "")
-            line.append(entry.finding.id, style=_STYLES[entry.finding.severity])
+            line.append(entry.finding.id, style=_STYLES[entry.severity])
         console.print(line)
+
+
+def _print_clients(console: Console, report: Report, known: Knowledge) -> None:
+    """Who came by and got a certificate, and who was seen to stop at what."""
+    stops = [entry for entry in report.entries if entry.stopped]
+    if report.enrolled or stops:
+        console.print()
+    if report.enrolled:
+        console.print(RichText(f"got a certificate: {_names(report.enrolled, known)}"))
+    if stops:
+        told = (f"{_names(entry.stopped, known)} at {entry.finding.id}" for entry in stops)
+        console.print(RichText(f"seen to stop: {'; '.join(told)}"))
+
+
+def _names(clients: Sequence[str], known: Knowledge) -> str:
+    return ", ".join(client_name(client, known) for client in together(clients))
 
 
 def _headline(report: Report) -> RichText:
@@ -204,14 +224,13 @@ def _headline(report: Report) -> RichText:
 
 def _print_entry(console: Console, entry: Entry, known: Knowledge) -> None:
     finding = entry.finding
-    line = RichText(f"{finding.severity}: ", style=_STYLES[finding.severity])
-    line.append(finding.what, style="bold" if finding.severity is Severity.VIOLATION else "")
+    line = RichText(f"{entry.severity}: ", style=_STYLES[entry.severity])
+    line.append(finding.what, style="bold" if entry.severity is Severity.VIOLATION else "")
     console.print(line)
     for client, does in finding.clients.items():
         console.print(RichText(f"  {known.clients[client]}: {does}"))
     if entry.stopped:
-        names = ", ".join(client_name(client, known) for client in entry.stopped)
-        console.print(RichText(f"  seen to stop here: {names}"))
+        console.print(RichText(f"  seen to stop here: {_names(entry.stopped, known)}"))
     console.print(RichText(printable(f"  seen: {entry.places}")))
     if entry.leads_to:
         console.print(RichText(f"  leads to: {', '.join(entry.leads_to)}"))

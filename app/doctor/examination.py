@@ -27,7 +27,8 @@ class Request:
 
     Without *challenges*, or where *read_only* is set, nothing is asked for that a server would have to
     decide on.
-    *personas* are the clients that come by in the end, by their names.
+    *personas* are the clients that come by in the end, by their names; where *insists* is set they were
+    asked for, and whatever one of them stops at is a violation.
     """
 
     target: Target
@@ -35,6 +36,7 @@ class Request:
     read_only: bool = False
     subject: str = ""
     personas: tuple[str, ...] = tuple(PERSONAS)
+    insists: bool = False
     reach: Reach = field(default_factory=Reach)
     make_key: Callable[[], rsa.RSAPrivateKey] = make_key
 
@@ -66,7 +68,14 @@ def examine(request: Request, progress: Callable[[Step], object] = lambda _: Non
     taken = [_take(step, visit, progress) for step in plan(request)]
     # What was issued on the way begins after the visit did.
     seen.now = utc_now()
-    return make_report(request.target.url, _judge(taken, seen), visit.sent, knowledge())
+    return make_report(
+        request.target.url,
+        _judge(taken, seen),
+        visit.sent,
+        knowledge(),
+        enrolled=seen.enrolled,
+        insists=request.insists,
+    )
 
 
 def _judge(taken: Sequence[tuple[Step, StepResult]], seen: Seen) -> list[StepResult]:
@@ -119,8 +128,10 @@ def _lacking(step: Step, visit: Visit) -> str:
     if visit.seen.killed_by:
         return f"the server does not answer any more since: {visit.seen.killed_by}"
     first = visit.seen.first(CAPABILITIES)
-    if first is not None and (not first.status or 300 <= first.status < 400):
+    if first is not None and not first.status:
         return "the server cannot be talked to"
+    if first is not None and 300 <= first.status < 400 and not is_persona(step):
+        return "everything is somewhere else"
     there = {
         Needs.NOTHING: True,
         Needs.RECIPIENT: visit.seen.roles is not None,

@@ -36,7 +36,7 @@ def _case(step: StepResult, report: Report, known: Knowledge) -> ElementTree.Ele
         ElementTree.SubElement(case, "skipped", message=_clean(step.skipped))
         return case
     shown = [entry for entry in report.entries if _first_step(entry, report) is step]
-    wrong = [entry for entry in shown if entry.finding.severity is Severity.VIOLATION]
+    wrong = [entry for entry in shown if entry.severity is Severity.VIOLATION]
     if wrong:
         failure = ElementTree.SubElement(
             case, "failure", type=wrong[0].finding.id, message=_clean(wrong[0].finding.what)
@@ -55,7 +55,7 @@ def _first_step(entry: Entry, report: Report) -> StepResult | None:
 
 def _words(entry: Entry, known: Knowledge) -> str:
     finding = entry.finding
-    told = f"{finding.severity} {finding.id}: {finding.what}\n{entry.why(known)}\nmend: {finding.fix}"
+    told = f"{entry.severity} {finding.id}: {finding.what}\n{entry.why(known)}\nmend: {finding.fix}"
     return _clean(f"{told} ({finding.reference})")
 
 

@@ -1,6 +1,6 @@
 """From what was found to a report: each finding once, what it leads to beneath it, the worst first."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.diagnosis.finding import Finding, Severity
@@ -11,19 +11,24 @@ from app.personas import PERSONAS
 
 _SEVERITIES = list(Severity)
 _MOST_PLACES = 3
+EVERYONE = "everyone"
+# Areas of what stands between a client and its certificate. The others tell of what comes afterwards too.
+_ON_THE_WAY = {"encoding", "reply", "request", "transport"}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One finding of a report: where it was *seen*, and what other findings it leads to.
 
-    *stopped* are the clients that were seen to stop at it.
+    *stopped* are the clients that were seen to stop at it. *severity* is the finding's, or worse: where
+    somebody was seen to stop, that is a violation.
     """
 
     finding: Finding
     seen: tuple[Found, ...]
     leads_to: tuple[str, ...]
     stopped: tuple[str, ...]
+    severity: Severity
 
     @property
     def clients(self) -> tuple[str, ...]:
@@ -61,16 +66,20 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is wrong with a server, the worst first, and which steps showed it."""
+    """What is wrong with a server, the worst first, and which steps showed it.
+
+    *enrolled* are the personas that got a certificate and took it.
+    """
 
     url: str
     entries: tuple[Entry, ...]
     steps: tuple[StepResult, ...]
     requests: int
+    enrolled: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether nothing breaks a rule that a client insists on."""
+        """Whether nothing breaks a rule that a client insists on, and nobody was seen to stop."""
         return not self.count(Severity.VIOLATION)
 
     @property
@@ -80,16 +89,26 @@ class Report:
 
     def count(self, severity: Severity) -> int:
         """How many of that severity there are."""
-        return sum(entry.finding.severity is severity for entry in self.entries)
+        return sum(entry.severity is severity for entry in self.entries)
 
     def fails(self) -> dict[str, list[Entry]]:
-        """For whom what will fail: the clients that a violation is known of, or that were seen to stop."""
+        """For whom what will fail: the clients that were seen to stop, or that a violation is known of.
+
+        Who was seen to get a certificate in this visit is not named for what is only known.
+        """
         found: dict[str, list[Entry]] = {}
         for entry in self.entries:
             known = entry.finding.clients if entry.finding.severity is Severity.VIOLATION else ()
-            for client in dict.fromkeys((*entry.stopped, *known)):
+            minds = [client for client in known if not self._has_passed(client, entry.finding)]
+            for client in together((*entry.stopped, *minds)):
                 found.setdefault(client, []).append(entry)
         return found
+
+    def _has_passed(self, client: str, finding: Finding) -> bool:
+        """Whether *client* got its certificate in spite of *finding*; for every client, whether any did."""
+        if client == EVERYONE:
+            return bool(self.enrolled) and finding.area in _ON_THE_WAY
+        return client in self.enrolled
 
     def as_json(self, known: Knowledge) -> dict[str, object]:
         """The report for machines."""
@@ -99,7 +118,7 @@ class Report:
             "findings": [
                 {
                     "id": entry.finding.id,
-                    "severity": entry.finding.severity,
+                    "severity": entry.severity,
                     "clients": list(entry.clients),
                     "what": entry.finding.what,
                     "why": entry.why(known),
@@ -116,30 +135,61 @@ def client_name(key: str, known: Knowledge) -> str:
     return known.clients.get(key) or PERSONAS[key].title
 
 
-def make_report(url: str, steps: Sequence[StepResult], requests: int, known: Knowledge) -> Report:
-    """Put together what the *steps* found."""
+def together(clients: Iterable[str]) -> tuple[str, ...]:
+    """Each once; "every client" instead of all that there are, or beside those whom it includes."""
+    named = tuple(dict.fromkeys(clients))
+    return (EVERYONE,) if EVERYONE in named or set(named) >= PERSONAS.keys() else named
+
+
+def make_report(
+    url: str,
+    steps: Sequence[StepResult],
+    requests: int,
+    known: Knowledge,
+    *,
+    enrolled: Sequence[str] = (),
+    insists: bool = False,
+) -> Report:
+    """Put together what the *steps* found.
+
+    Where a client stops at what is only a note, that is a violation only if one *insists* on the personas
+    that came by.
+    """
     order = list(known.findings)
     found: dict[str, list[Found]] = {}
     for step in steps:
         # What one answer shows is told from the outside in, as the knowledge has it.
         for one in sorted(step.found, key=lambda one: order.index(one.finding)):
             found.setdefault(one.finding, []).append(one)
-    entries = list(_entries(found, known))
+    told = _ends(found) or _causes(found)
+    entries = [_entry(known.findings[name], found, told[name], insists=insists) for name in told]
     # What a client was seen to stop at stands before what it would; else in the order of the steps.
-    entries.sort(key=lambda entry: (_SEVERITIES.index(entry.finding.severity), not entry.stopped))
-    return Report(url, tuple(entries), tuple(steps), requests)
+    entries.sort(key=lambda entry: (_SEVERITIES.index(entry.severity), not entry.stopped))
+    return Report(url, tuple(entries), tuple(steps), requests, tuple(enrolled))
 
 
-def _entries(found: Mapping[str, Sequence[Found]], known: Knowledge) -> Iterator[Entry]:
+def _ends(found: Mapping[str, Sequence[Found]]) -> dict[str, tuple[str, ...]]:
+    """What is all that there is to tell, with what clients call it that stop there; empty without such."""
     ends = [name for name, seen in found.items() if any(is_all(name, one.where) for one in seen)]
-    if ends:
-        yield Entry(known.findings[ends[0]], tuple(found[ends[0]]), (), _stopped(found[ends[0]]))
-        return
-    for name, seen in found.items():
-        if any(is_folded(name, other) for other in found):
-            continue
-        beneath = tuple(other for other in found if is_folded(other, name))
-        yield Entry(known.findings[name], tuple(seen), beneath, _stopped(seen))
+    stops = [name for name, seen in found.items() if _stopped(seen)]
+    return {name: tuple(other for other in stops if other != name) for name in ends[:1]}
+
+
+def _causes(found: Mapping[str, Sequence[Found]]) -> dict[str, tuple[str, ...]]:
+    """What follows from nothing else, each with what follows from it."""
+    causes = [name for name in found if not any(is_folded(name, other) for other in found)]
+    return {name: tuple(other for other in found if is_folded(other, name)) for name in causes}
+
+
+def _entry(
+    finding: Finding, found: Mapping[str, Sequence[Found]], beneath: tuple[str, ...], *, insists: bool
+) -> Entry:
+    """Who stops at what follows from a finding stops at that finding."""
+    seen = tuple(found[finding.id])
+    stopped = _stopped(one for name in (finding.id, *beneath) for one in found[name])
+    counts = stopped and (insists or finding.severity is not Severity.INFO)
+    severity = Severity.VIOLATION if counts else finding.severity
+    return Entry(finding, seen, beneath, stopped, severity)
 
 
 def _stopped(seen: Iterable[Found]) -> tuple[str, ...]:

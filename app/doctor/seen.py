@@ -113,6 +113,11 @@ class Seen:
         return any(exchange.answer for exchange in self.all())
 
     @property
+    def enrolled(self) -> tuple[str, ...]:
+        """The personas that got a certificate and took it."""
+        return tuple(name for name, all_ in self.sessions.items() if any(one.certificate for one in all_))
+
+    @property
     def offers_post(self) -> bool:
         """Whether the capabilities promise POST (RFC 8894 3.5.2)."""
         return not self.capabilities.isdisjoint({"POSTPKIOPERATION", "SCEPSTANDARD"})
