@@ -160,7 +160,25 @@ def in_pem(csr: bytes) -> bytes:
     return x509.load_der_x509_csr(csr).public_bytes(serialization.Encoding.PEM)
 
 
-@pytest.mark.parametrize("write", [bare, in_a_signature, in_pem, base64.b64encode, base64.urlsafe_b64encode])
+def in_pem_in_base64(csr: bytes) -> bytes:
+    return base64.encodebytes(in_pem(csr))
+
+
+def in_pem_in_a_signature(csr: bytes) -> bytes:
+    return in_a_signature(in_pem(csr))
+
+
+def in_base64_in_a_signature(csr: bytes) -> bytes:
+    return in_a_signature(base64.encodebytes(csr))
+
+
+UNENCRYPTED = [
+    *(bare, in_a_signature, in_pem, base64.b64encode, base64.urlsafe_b64encode),
+    *(in_pem_in_base64, in_pem_in_a_signature, in_base64_in_a_signature),
+]
+
+
+@pytest.mark.parametrize("write", UNENCRYPTED)
 @pytest.mark.parametrize("before", [b"", b"?", b"??"])
 def test_a_password_that_nobody_encrypted_is_not_kept(
     heard: Heard, write: Callable[[bytes], bytes], before: bytes

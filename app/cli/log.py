@@ -83,7 +83,7 @@ def log(
     ]
     print_table(["id", "at (UTC)", "who", "what"], rows)
     if not found:
-        say("nothing that fits was recorded; what is kept, [recorder] in the settings says")
+        say(f"nothing that fits was recorded in {folder}; what is kept, [recorder] in the settings says")
 
 
 @log.command()
@@ -146,7 +146,7 @@ def _follow(folder: Path, wanted: Wanted, *, as_json: bool) -> None:
     """Tell what comes in words, a line each, until somebody has seen enough."""
     follower = Follower(folder)
     names = Names(each_recording(folder))
-    say("following; times are UTC, Ctrl-C ends it")
+    say(f"following {folder}; times are UTC, Ctrl-C ends it")
     try:
         while True:
             for one in follower.news():

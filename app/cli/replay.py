@@ -45,6 +45,8 @@ def replay_(_: Workplace, file: Path, url: str, challenge: str | None, as_json: 
         say(f"recorded: {what_happened(one)}")
         click.echo(f"then: {printable(str(done.recorded))}")
         click.echo(f"now:  {printable(str(done.today))}")
+    if done.sent.answer is None and not done.is_same:
+        raise Refusal(done.sent.trouble)
     if not done.is_same:
         raise NotDone(f"the server answers otherwise{_hint(one, done, password)}")
 
@@ -63,14 +65,15 @@ def _roles(url: str) -> Roles:
     try:
         return ScepClient(Transport(url)).roles
     except ClientError as error:
-        raise NotDone(str(error)) from error
+        # Nothing was asked, so that nothing was answered otherwise.
+        raise Refusal(str(error)) from error
 
 
 def _hint(one: Recording, done: Replayed, password: str) -> str:
     if done.sent.trouble:
         return f": {done.sent.trouble}"
     if one.asked is not None and one.asked.challenge == "given" and not password:
-        return "; its challenge password was not what it failed by then: give a good one by --challenge -"
+        return "; its challenge password is in no recording: give a good one by --challenge -"
     return ""
 
 

@@ -13,11 +13,18 @@ _OURS = (b"operation", b"message")
 _USER = re.compile(rb"//[^/@\s]*@")
 _MESSAGE = re.compile(rb"([?&]message=)[^& ]*")
 _PASSWORD = writer.oid(oids.CHALLENGE_PASSWORD)
-# The same in base64: the characters that it has whatever stands around it.
-_SPELT = tuple(
-    base64.b64encode(bytes(before) + _PASSWORD)[-(-before * 8 // 6) : (before + len(_PASSWORD)) * 8 // 6]
-    for before in range(3)
-)
+
+
+def _in_base64(octets: bytes) -> tuple[bytes, ...]:
+    """The characters that these have in base64 whatever stands around them."""
+    return tuple(
+        base64.b64encode(bytes(before) + octets)[-(-before * 8 // 6) : (before + len(octets)) * 8 // 6]
+        for before in range(3)
+    )
+
+
+# In base64, and in base64 of PEM: what is armoured there, nobody has encrypted.
+_SPELT = (*_in_base64(_PASSWORD), *_in_base64(b"-----BEGIN"))
 
 
 def redact_request(head: bytes, body: bytes) -> bytes:
@@ -33,11 +40,12 @@ def redact_request(head: bytes, body: bytes) -> bytes:
 
 
 def _shows_password(line: bytes, body: bytes) -> bool:
-    if body[:1] == b"0":
-        return _PASSWORD in body
-    octets = unquote_to_bytes(line + body)
+    """Whether it is there as it is, or once more or twice in base64, with or without armour around it."""
+    octets = body if body[:1] == b"0" else unquote_to_bytes(line + body)
+    if _PASSWORD in octets:
+        return True
     text = b"".join(octets.split()).translate(bytes.maketrans(b"-_", b"+/"))
-    return _PASSWORD in octets or any(one in text for one in _SPELT)
+    return any(one in text for one in _SPELT)
 
 
 def redact(head: bytes) -> bytes:
