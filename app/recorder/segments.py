@@ -18,7 +18,7 @@ _NAME = re.compile(r"(\d{13})-([0-9a-f]{6})(\.refused)?\.jsonl")
 # Of one file, but for what is written at once: so much too many is kept at most.
 MOST_LINES = 200
 MOST_OCTETS = 4 << 20
-MOST_SECONDS = 3600
+MOST_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
