@@ -1,5 +1,6 @@
 """The command line's door: sees to it that what the program needs is there, then calls app.cli."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -13,8 +14,11 @@ def _main() -> None:
         from app.bootstrap import ensure_environment
 
         ensure_environment(root, [root / "requirements.txt"])
+        # What is loaded stays: to look among it for garbage is in vain.
+        gc.disable()
         from app.cli import main
 
+        gc.enable()
         main()
     except KeyboardInterrupt:
         _stop("scepbox: interrupted")

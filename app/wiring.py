@@ -13,6 +13,7 @@ from app.http.answers import PlainBottle
 from app.http.ocsp import OcspEndpoint
 from app.http.public import PublicPages
 from app.http.revocation import CrlPage
+from app.http.round_keys import RoundIdentities
 from app.http.rounds import do_elsewhere, wait_elsewhere
 from app.http.scep import Keep, ScepEndpoint, note_exchange
 from app.linter import PkiLinter
@@ -69,7 +70,7 @@ def build_others(cas: Succession, distribution_url: str) -> tuple[OtherCa, ...]:
 
     def build(ca: Ca, issues_until: datetime, *, is_next: bool = False) -> OtherCa:
         authority = build_authority(ca, distribution_url)
-        return OtherCa(authority, ca.identity, _chain(ca), issues_until, is_next=is_next)
+        return OtherCa(authority, RoundIdentities(ca.identity), _chain(ca), issues_until, is_next=is_next)
 
     following = (build(one, one.authority.not_after, is_next=True) for one in cas.next)
     return (*following, *(build(one.ca, one.issues_until) for one in cas.former))
@@ -127,7 +128,7 @@ def build_web(
 
     responder = Responder(
         authority=authority,
-        identity=ca.identity,
+        identity=RoundIdentities(ca.identity),
         policy=EnrolmentPolicy(
             ca.certificate, challenge_key, tuple(one.authority.certificate for one in others), counts.guesses
         ),

@@ -5,25 +5,13 @@ How each talks to the outside is in a module of its own; what may be issued is d
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar, assert_never
+from typing import TypeVar
 
 from app.config import Config, ConfigError
-from app.config.validator import (
-    ExecSection,
-    IntuneSection,
-    TrustedSignerSection,
-    ValidatorSection,
-    WebhookSection,
-)
+from app.config.validator import IntuneSection, TrustedSignerSection, ValidatorSection, WebhookSection
 from app.data_folder import DataFolder
-from app.validators.entra import ClientCertificate, ClientSecret, Credential
-from app.validators.exchange import Caller
-from app.validators.exec import ExecValidator
-from app.validators.intune import Cloud, IntuneService, IntuneValidator
 from app.validators.notified import NotDelivered, Notified
 from app.validators.secret_files import FileUnusable, SecretElsewhere, SecretFiles
-from app.validators.webhook import WebhookValidator
 from ca.ports import Validator
 from ca.profiles import TextPattern
 from ca.x509.certificate import Certificate
@@ -38,7 +26,6 @@ __all__ = [
     "find_notified_names",
     "load_trusted_signers",
 ]
-MIN_SECRET_OCTETS = 16
 T = TypeVar("T")
 
 
@@ -78,11 +65,7 @@ def check_validators(config: Config, folder: DataFolder) -> list[str]:
 
 def find_notified(validators: Iterable[Validator]) -> dict[str, Notified]:
     """Those of *validators* that are told afterwards what came of their requests, by name."""
-    return {
-        one.name: one
-        for one in validators
-        if isinstance(one, WebhookValidator | IntuneValidator) and one.wants_notifications
-    }
+    return {one.name: one for one in validators if isinstance(one, Notified) and one.wants_notifications}
 
 
 def find_notified_names(config: Config) -> frozenset[str]:
@@ -134,55 +117,13 @@ def _build(
 
 
 def _validator(name: str, section: ValidatorSection, files: SecretFiles) -> Validator | None:
-    match section:
-        case ExecSection():
-            files.program("command", section.command[0])
-            return ExecValidator(name, tuple(section.command), files.folder, section.timeout_seconds)
-        case WebhookSection():
-            return _webhook(name, section, files)
-        case IntuneSection():
-            return _intune(name, section, files)
-        case TrustedSignerSection():
-            return None
-        case _:
-            assert_never(section)
+    # A tenth of the start of a server, and most servers ask nobody.
+    from app.validators.making import make_validator
+
+    return make_validator(name, section, files)
 
 
 def _trusted_signers(name: str, section: ValidatorSection, files: SecretFiles) -> TrustedSigners | None:
     if not isinstance(section, TrustedSignerSection):
         return None
     return TrustedSigners(name, files.certificates("ca_file", section.ca_file), section.pattern())
-
-
-def _webhook(name: str, section: WebhookSection, files: SecretFiles) -> WebhookValidator:
-    secret = files.secret("secret", section.secret_file, section.secret, at_least=MIN_SECRET_OCTETS)
-    return WebhookValidator(
-        name=name,
-        url=section.url,
-        notify_url=section.notify_url or "",
-        webhook_id=section.webhook_id or name,
-        secret=secret.encode("utf-8", "surrogateescape"),
-        caller=_caller(section.ca_file, files),
-        timeout_seconds=section.timeout_seconds,
-    )
-
-
-def _intune(name: str, section: IntuneSection, files: SecretFiles) -> IntuneValidator:
-    cloud = Cloud(section.authority, section.graph, section.resource, section.allow_http)
-    credential, caller = _credential(section, files), _caller(section.ca_file, files)
-    service = IntuneService(cloud, section.tenant, section.client_id, credential, caller)
-    return IntuneValidator(name, service, section.timeout_seconds, section.notify)
-
-
-def _credential(section: IntuneSection, files: SecretFiles) -> Credential:
-    if section.certificate_file is None:
-        return ClientSecret(files.secret("client_secret", section.client_secret_file, section.client_secret))
-    certificate = files.certificates("certificate_file", section.certificate_file)[0]
-    return ClientCertificate(certificate.der, files.key("key_file", section.key_file))
-
-
-def _caller(ca_file: Path | None, files: SecretFiles) -> Caller:
-    if ca_file is None:
-        return Caller()
-    files.certificates("ca_file", ca_file)
-    return Caller(files.find("ca_file", ca_file))

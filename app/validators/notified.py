@@ -1,6 +1,6 @@
 """Who is told afterwards what came of a request, beside deciding on it."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ca.ports import Notification
 
@@ -9,6 +9,7 @@ class NotDelivered(Exception):
     """A notification did not arrive, so that it is tried again. The text is for the log."""
 
 
+@runtime_checkable
 class Notified(Protocol):
     """A validator as the outbox sees it."""
 

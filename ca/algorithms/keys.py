@@ -24,12 +24,13 @@ MAX_RSA_BITS = 8192
 MAX_EXPONENT_BITS = 64
 
 
-@lru_cache(maxsize=512)
+# More than a round of requests has; how many more devices there are is not to show in its time.
+@lru_cache(maxsize=32)
 def load_public_key(spki: bytes) -> PublicKey:
     """Load the key of a DER SubjectPublicKeyInfo, bounded so that computing with it costs little.
 
     Whether it is good enough is :func:`check_public_key`'s to say. A device's signer certificate
-    and CSR mostly hold one key, and its polls repeat it: hence the cache.
+    and CSR mostly hold one key: hence the cache.
 
     Raises:
         BadAlgorithm: It is no key, of a type nobody uses here, or unreasonably large.

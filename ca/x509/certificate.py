@@ -7,7 +7,7 @@ read here.
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha1, sha256
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -150,6 +150,7 @@ class Certificate:
             deviations.add(DeviationKind.SIGNER_CRITICAL_AKI, place)
 
 
+@lru_cache(maxsize=32)
 def key_id(spki: bytes) -> bytes:
     """What a key is found by, however it is written: an EC point may be compressed (SEC 1 2.3.3).
 
@@ -163,6 +164,7 @@ def key_id(spki: bytes) -> bytes:
     return key_identifier(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
+@lru_cache(maxsize=32)
 def key_identifier(spki: bytes) -> bytes:
     """SHA-1 of the key bits of a SubjectPublicKeyInfo (RFC 5280 4.2.1.2, method 1)."""
     key = read(spki, "subjectPublicKeyInfo", Deviations()).sequence(2)[1]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from string import ascii_lowercase, ascii_uppercase
 
 from cryptography import x509
@@ -49,7 +49,7 @@ class Attribute:
         return f"{self.label}={_escape(self.value)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Name:
     """A distinguished name.
 
@@ -143,6 +143,10 @@ class Name:
 
     def __str__(self) -> str:
         """RFC 4514 text: the last RDN first."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         return ",".join("+".join(map(str, rdn)) for rdn in reversed(self.rdns))
 
     def __bool__(self) -> bool:

@@ -1,0 +1,108 @@
+"""The SCEP key in a round of requests: all come to where they need it, and then all use it."""
+
+from copy import copy, deepcopy
+from datetime import UTC, datetime
+from functools import partial
+
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from app.http.round_keys import RoundIdentities, RoundKey
+from app.http.rounds import Rounds
+from ca.identity import ScepIdentity
+from tests.world import World, rsa_key
+
+OAEP = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)
+
+
+class Noting(RoundKey):
+    """The key itself, with a note of each use. In the round it is the inner one."""
+
+    def __init__(self, key: rsa.RSAPrivateKey, notes: list[str]) -> None:
+        super().__init__(key)
+        self._notes = notes
+
+    def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
+        self._notes.append("used")
+        return self._key.decrypt(ciphertext, padding)
+
+
+def test_a_round_uses_its_key_together() -> None:
+    """What is done before and after is done in a row, and not fetched from memory for each anew."""
+    rounds, key = Rounds(), rsa_key(0)
+    notes: list[str] = []
+    shared = RoundKey(Noting(key, notes))
+    sealed = key.public_key().encrypt(b"content key", OAEP)
+
+    def ask() -> None:
+        notes.append("came")
+        assert shared.decrypt(sealed, OAEP) == b"content key"
+        notes.append("went")
+
+    for _ in range(3):
+        rounds.add(ask)
+    rounds.run()
+
+    assert notes == ["came"] * 3 + ["used"] * 3 + ["went"] * 3
+
+
+def test_who_cannot_be_helped_steps_aside_like_the_others() -> None:
+    """Else the order of the answers would tell whose envelope did not open (RFC 3218)."""
+    rounds, key = Rounds(), rsa_key(0)
+    notes: list[str] = []
+    shared = RoundKey(Noting(key, notes))
+    sealed = key.public_key().encrypt(b"content key", OAEP)
+
+    def ask(octets: bytes) -> None:
+        try:
+            shared.decrypt(octets, OAEP)
+            notes.append("opened")
+        except ValueError:
+            notes.append("not opened")
+
+    for octets in (bytes(256), sealed):
+        rounds.add(partial(ask, octets))
+    rounds.run()
+
+    assert notes == ["used", "used", "not opened", "opened"]
+
+
+def test_it_signs_as_the_key_does() -> None:
+    """PKCS #1 v1.5 is the same each time."""
+    key = rsa_key(0)
+    scheme, digest = padding.PKCS1v15(), SHA256()
+
+    assert RoundKey(key).sign(b"reply", scheme, digest) == key.sign(b"reply", scheme, digest)
+
+
+def test_it_is_the_key_in_everything_else() -> None:
+    """Whoever asks for its size, or writes it down, gets the same."""
+    key = rsa_key(0)
+    shared, form = RoundKey(key), (Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+    assert shared.key_size == key.key_size
+    assert shared.public_key() == key.public_key()
+    assert shared.private_numbers() == key.private_numbers()
+    assert shared.private_bytes(*form) == key.private_bytes(*form)
+    assert copy(shared) is shared is deepcopy(shared)
+
+
+def test_identities_are_wrapped_once_and_follow_a_renewal(world: World) -> None:
+    """A registration authority's change with time."""
+    first, second = ScepIdentity(world.ca, rsa_key(0)), ScepIdentity(world.ca, rsa_key(1))
+    there = [first]
+
+    class Changing:
+        def at(self, _: datetime) -> tuple[ScepIdentity, ...]:
+            return tuple(there)
+
+    identities, now = RoundIdentities(Changing()), datetime.now(UTC)
+    before = identities.at(now)
+    assert identities.at(now) is before
+    there.insert(0, second)
+
+    after = identities.at(now)
+
+    assert [one.key.public_key() for one in before] == [first.key.public_key()]
+    assert [one.key.public_key() for one in after] == [one.key.public_key() for one in (second, first)]
