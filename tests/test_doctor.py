@@ -18,7 +18,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from app.personas import PERSONAS
+from tests.announcing import is_as_announced, requests
 from tests.command_line import Done, Service, did, run, serving
+from tests.relay import relaying
 from tests.world import name, rsa_key
 
 SETTINGS = """
@@ -149,6 +151,28 @@ def test_a_wrong_challenge_is_told_in_words(service: Service) -> None:
     assert "no such password" not in done.out + done.err
 
 
+@pytest.mark.parametrize("options", [(), ("--challenge", "-")], ids=["reading", "asking"])
+def test_what_is_sent_was_announced(service: Service, data: Path, options: tuple[str, ...]) -> None:
+    """Method, path, order and number: who lets a stranger's server be examined knows what it will meet."""
+    secret = challenge(data, "--uses", "unlimited", "--profile", "old") if options else ""
+    with relaying(int(service.url.split(":")[2].partition("/")[0])) as relay:
+        url = f"http://127.0.0.1:{relay.port}/scep/old?tenant=seventeen"
+        announced = run("doctor", url, "--dry-run", "--json", *options, stdin=secret)
+        before = len(relay.heard)
+        done = run("doctor", url, *options, stdin=secret)
+        heard = requests(relay.heard)
+
+    plan = json.loads(announced.out)
+    assert (announced.code, before, done.code) == (0, 0, 0)
+    assert {one["host"] for step in plan for one in step["requests"]} == {f"127.0.0.1:{relay.port}"}
+    assert "seventeen" not in announced.out + done.out + done.err
+    shown = [line.replace("tenant=seventeen", "tenant=…") for line in heard]
+    assert is_as_announced(plan, shown)
+    assert f"({len(heard)} requests in " in done.out
+    assert not is_as_announced(plan, shown[:-1])
+    assert not is_as_announced(plan, [*shown, shown[1]])
+
+
 def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
     """What would be sent is told before it is: nobody listens here, and nobody is missed."""
     with socket.socket() as listener:
@@ -163,10 +187,13 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
         with pytest.raises(BlockingIOError):
             listener.accept()
     assert done.code == secret.code == 0
-    assert "  1. GET GetCACaps\n" in done.out
+    assert "  1. GetCACaps: what the server says" in done.out
+    assert "\n       GET /scep?operation=GetCACaps\n" in done.out
     assert "PKCSReq" not in done.out
     steps = {one["step"]: one for one in json.loads(secret.out)}
-    assert steps["enrolment"]["sends"].startswith("a PKCSReq with the challenge password")
+    first, *_ = steps["enrolment"]["requests"]
+    assert (first["method"], first["holds"]) == ("POST", "a PKCSReq with the challenge password")
+    assert first["otherwise"]["method"] == "GET"
     assert all(one["why"] for one in steps.values())
     assert [one for one in steps if one.startswith("as ")] == ["as cisco"]
 

@@ -11,7 +11,7 @@ from app.doctor.folding import FOLDED, is_folded
 from app.doctor.junit import junit
 from app.doctor.report import Report, StepResult, make_report
 from app.doctor.seen import Found
-from app.doctor.target import Spelling, Target
+from app.doctor.target import Spelling, Target, Way
 from app.personas import PERSONAS
 
 KNOWN = knowledge()
@@ -174,17 +174,28 @@ def test_requests_are_written_octet_for_octet() -> None:
     target = Target("http://ca.example:8080/scep?tenant=7")
     usual = "Host: ca.example:8080\r\nUser-Agent: scepbox\r\nConnection: close\r\n"
 
-    assert target.get("GetCACaps", version="1.0", suffix="/x") == (
+    assert target.write("GetCACaps", way=Way(version="1.0", suffix="/x")) == (
         f"GET /scep/x?tenant=7&operation=GetCACaps HTTP/1.0\r\n{usual}\r\n".encode()
     )
-    assert b"Host" not in target.get("GetCACaps", host=False)
-    assert target.post(b"m" * 1001, media_type=None, chunked=True) == (
+    assert b"Host" not in target.write("GetCACaps", way=Way(host=False))
+    assert target.write("PKIOperation", b"m" * 1001, Way("POST", media_type=None, chunked=True)) == (
         f"POST /scep?tenant=7&operation=PKIOperation HTTP/1.1\r\n{usual}".encode()
         + b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n"
         + b"m" * 1000
         + b"\r\n1\r\nm\r\n0\r\n\r\n"
     )
-    assert Target("http://ca.example").get("GetCACaps").startswith(b"GET /?operation=GetCACaps ")
+    assert Target("http://ca.example").write("GetCACaps").startswith(b"GET /?operation=GetCACaps ")
+
+
+def test_what_stands_in_the_query_of_an_address_is_not_shown() -> None:
+    """It may be a token: the report goes to a CI, and a server may say it again."""
+    target = Target("http://ca.example/scep?token=s%65cret-17&tenant=7&lonely")
+
+    assert target.shown == "http://ca.example/scep?token=…&tenant=…&…"
+    assert target.conceal("HTTP 302, to /login?next=secret-17, not s%65cret-17; 7") == (
+        "HTTP 302, to /login?next=…, not …; 7"
+    )
+    assert Target("http://ca.example/scep").conceal("no query, no secret") == "no query, no secret"
 
 
 def test_base64_is_spelt_as_clients_spell_it() -> None:

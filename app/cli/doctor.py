@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text as RichText
 
-from app.cli.context import Refusal, Workplace, json_option, print_json, read_secrets, say, verb
+from app.cli.context import Refusal, Workplace, json_option, print_json, read_secrets, verb
+from app.cli.doctor_plan import print_plan
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.doctor.examination import Request, examine, plan
@@ -82,7 +83,7 @@ def doctor(
         Reach(timeout, _read_trust(cafile)),
     )
     if dry_run:
-        _print_plan(request, as_json=as_json)
+        print_plan(request, _console(), as_json=as_json)
         return 0
     report = _examine(request)
     known = knowledge()
@@ -153,18 +154,6 @@ def _examine(request: Request) -> Report:
             progress.update(task, description=step.name, advance=1)
 
         return examine(request, tell)
-
-
-def _print_plan(request: Request, *, as_json: bool) -> None:
-    steps = plan(request)
-    if as_json:
-        print_json([{"step": one.name, "sends": one.sends, "why": one.why} for one in steps])
-        return
-    console = _console()
-    for number, step in enumerate(steps, 1):
-        console.print(RichText(f"{number:>3}. {step.sends}", style="bold"))
-        console.print(RichText(f"     {step.why}"))
-    say("nothing was sent")
 
 
 def _console() -> Console:

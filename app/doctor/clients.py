@@ -6,6 +6,7 @@ from app.client.client import Identity
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import knowledge
 from app.doctor.answers import Answer
+from app.doctor.persona_plan import requests_of
 from app.doctor.seen import CAPABILITIES, CERTIFICATES, Found, Seen
 from app.doctor.step import Needs, Step
 from app.doctor.trespassing import EXTENSION
@@ -63,8 +64,8 @@ def _step(persona: Persona, *, read_only: bool) -> Step:
     return Step(
         f"{_AS}{persona.name}",
         Needs.NOTHING,
-        f"what {persona.title} sends: it {does}",
-        "it stops where that client stops",
+        requests_of(persona, read_only=read_only),
+        f"it {does} as {persona.title} does, and stops where that client stops",
         send,
         judge,
     )

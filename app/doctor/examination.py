@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.clock import utc_now
 from app.diagnosis.knowledge import knowledge
-from app.doctor import clients, enrolling, habits, manners, reading, trespassing
+from app.doctor import clients, dialects, enrolling, habits, manners, reading, trespassing
 from app.doctor.clients import is_persona
 from app.doctor.enrolling import judge_serials
 from app.doctor.report import Report, StepResult, make_report
@@ -55,6 +55,7 @@ def plan(request: Request) -> tuple[Step, ...]:
         *enrolling.STEPS,
         *trespassing.STEPS,
         *habits.SENDING,
+        *dialects.STEPS,
         *clients.steps(request.personas, read_only=request.only_reads),
         *trespassing.LAST,
     )
@@ -69,8 +70,8 @@ def examine(request: Request, progress: Callable[[Step], object] = lambda _: Non
     # What was issued on the way begins after the visit did.
     seen.now = utc_now()
     return make_report(
-        request.target.url,
-        _judge(taken, seen),
+        request.target.shown,
+        [_conceal(result, request.target) for result in _judge(taken, seen)],
         visit.sent,
         knowledge(),
         enrolled=seen.enrolled,
@@ -91,6 +92,13 @@ def _judge(taken: Sequence[tuple[Step, StepResult]], seen: Seen) -> list[StepRes
     found = own | {step.name: _found(step, seen) for step, _ in taken if is_persona(step)}
     results = [replace(result, found=found[step.name]) for step, result in taken]
     return [*results, *(StepResult(name, why, one) for name, why, one in others)]
+
+
+def _conceal(result: StepResult, target: Target) -> StepResult:
+    """Servers say again what they were asked."""
+    hide = target.conceal
+    found = tuple(replace(one, where=hide(one.where), detail=hide(one.detail)) for one in result.found)
+    return replace(result, found=found, skipped=hide(result.skipped))
 
 
 def _found(step: Step, seen: Seen) -> tuple[Found, ...]:

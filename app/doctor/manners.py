@@ -3,18 +3,16 @@
 from collections.abc import Iterator
 
 from app.doctor.answers import Answer
+from app.doctor.planned import Planned
 from app.doctor.reading import is_good, is_page, judge_refusal
 from app.doctor.seen import CAPABILITIES, Exchange, Found, Seen
-from app.doctor.step import Needs, Step
-from app.doctor.visit import Visit
+from app.doctor.step import plain_step
+from app.doctor.target import POST, Way
 
 _SLOW_SECONDS = 10
 _LONGEST_SECONDS = 24 * 60 * 60
 _MOST_DIGITS = 18
-
-
-def _send_old(visit: Visit) -> None:
-    visit.ask("HTTP/1.0", "GetCACaps", visit.target.get("GetCACaps", version="1.0"))
+SUFFIX = "/pkiclient.exe"
 
 
 def _judge_old(seen: Seen) -> Iterator[Found]:
@@ -35,18 +33,10 @@ def _comparable(seen: Seen, step: str) -> list[Exchange]:
     return seen.of(step) if is_good(plain) and not is_page(plain) else []
 
 
-def _send_hostless(visit: Visit) -> None:
-    visit.ask("no Host header", "GetCACaps", visit.target.get("GetCACaps", host=False))
-
-
 def _judge_hostless(seen: Seen) -> Iterator[Found]:
     for exchange in _comparable(seen, "no Host header"):
         if not is_good(exchange):
             yield Found("host-demanded", exchange.step, Answer(exchange, seen.now).why)
-
-
-def _send_head(visit: Visit) -> None:
-    visit.ask("HEAD", "GetCACaps", visit.target.get("GetCACaps", method="HEAD"))
 
 
 def _judge_head(seen: Seen) -> Iterator[Found]:
@@ -57,29 +47,16 @@ def _judge_head(seen: Seen) -> Iterator[Found]:
             yield Found("http-head", exchange.step, f"a body of {len(exchange.body)} octets")
 
 
-def _send_lower(visit: Visit) -> None:
-    visit.get("lower case", "getcacaps")
-
-
 def _judge_lower(seen: Seen) -> Iterator[Found]:
     for exchange in _comparable(seen, "lower case"):
         if not is_good(exchange):
             yield Found("operation-case", exchange.step, Answer(exchange, seen.now).why)
 
 
-def _send_suffix(visit: Visit) -> None:
-    visit.ask("/pkiclient.exe", "GetCACaps", visit.target.get("GetCACaps", suffix="/pkiclient.exe"))
-
-
 def _judge_suffix(seen: Seen) -> Iterator[Found]:
-    for exchange in _comparable(seen, "/pkiclient.exe"):
+    for exchange in _comparable(seen, SUFFIX):
         if not is_good(exchange) or is_page(exchange):
             yield Found("suffix-refused", exchange.step, Answer(exchange, seen.now).why)
-
-
-def _send_nonsense(visit: Visit) -> None:
-    visit.ask("empty POST", "PKIOperation", visit.target.post(b""))
-    visit.get("no base64", "PKIOperation", "%25%25%25")
 
 
 def _judge_nonsense(seen: Seen) -> Iterator[Found]:
@@ -119,41 +96,44 @@ def _judge_cache(exchange: Exchange) -> Iterator[Found]:
         yield Found("answer-cacheable", exchange.step, f"Cache-Control: {said}")
 
 
+def _caps(name: str, way: Way, holds: str = "") -> tuple[Planned, ...]:
+    """A GetCACaps that is written in another *way*."""
+    return (Planned(name, "GetCACaps", way, holds=holds),)
+
+
 STEPS = (
-    Step(
-        "HTTP/1.0", Needs.NOTHING, "GET GetCACaps in HTTP/1.0", "Cisco IOS speaks it", _send_old, _judge_old
+    plain_step(
+        "HTTP/1.0",
+        _caps("HTTP/1.0", Way(version="1.0"), "HTTP/1.0 for its version"),
+        "Cisco IOS speaks it",
+        _judge_old,
     ),
-    Step(
+    plain_step(
         "no Host header",
-        Needs.NOTHING,
-        "GET GetCACaps without a Host header",
+        _caps("no Host header", Way(host=False), "no Host header"),
         "strongSwan sends no headers",
-        _send_hostless,
         _judge_hostless,
     ),
-    Step("HEAD", Needs.NOTHING, "HEAD GetCACaps", "load balancers look by it", _send_head, _judge_head),
-    Step(
+    plain_step("HEAD", _caps("HEAD", Way("HEAD")), "load balancers look by it", _judge_head),
+    plain_step(
         "lower case",
-        Needs.NOTHING,
-        "GET getcacaps",
+        (Planned("lower case", "getcacaps"),),
         "addresses are written by hand",
-        _send_lower,
         _judge_lower,
     ),
-    Step(
-        "/pkiclient.exe",
-        Needs.NOTHING,
-        "GET GetCACaps with /pkiclient.exe behind the path",
-        "Cisco IOS appends it",
-        _send_suffix,
+    plain_step(
+        SUFFIX,
+        _caps(SUFFIX, Way(suffix=SUFFIX)),
+        "Cisco IOS appends it to the path",
         _judge_suffix,
     ),
-    Step(
+    plain_step(
         "nonsense",
-        Needs.NOTHING,
-        "an empty POST, and a GET whose message is no base64",
+        (
+            Planned("empty POST", "PKIOperation", POST, "", "no body"),
+            Planned("no base64", "PKIOperation", text="%25%25%25", holds="a message that is no base64"),
+        ),
         "proxies lose bodies; a server that fails at it says nothing to the client",
-        _send_nonsense,
         _judge_nonsense,
     ),
 )

@@ -10,10 +10,14 @@ from app.client.client import Identity
 from app.client.raw import Sent, exchange
 from app.doctor.answers import Answer
 from app.doctor.asking import Applicant, Asking
+from app.doctor.planned import Planned
 from app.doctor.seen import Asked, Exchange, Seen
-from app.doctor.target import Spelling, Target
+from app.doctor.target import Target
 from app.personas import Reach, Session
 from ca.x509.name import Name
+
+# Behind whatever brought no answer: whether it is the server that is gone.
+STILL_THERE = Planned("still there", "GetCACaps")
 
 
 def make_key() -> rsa.RSAPrivateKey:
@@ -49,30 +53,24 @@ class Visit:
     _asked: int = 0
     _keys: list[rsa.RSAPrivateKey] = field(default_factory=list)
 
-    def ask(self, step: str, operation: str, request: bytes, asked: Asked | None = None) -> Exchange:
-        """Send *request* as it is, and keep what comes."""
-        found = self._exchange(request, operation)
+    def send(self, planned: Planned, asked: Asked | None = None) -> Exchange:
+        """Send what was *planned*, with the message of *asked* in it, and keep what comes."""
+        found = self._exchange(planned, asked.message if asked else None)
         if found.answer is None and self.seen.is_known:
-            there = self._exchange(self.target.get("GetCACaps"), "GetCACaps").answer
-            self.seen.killed_by = self.seen.killed_by or ("" if there else step)
-        return self.seen.add(Exchange(step, found, asked))
+            there = self._exchange(STILL_THERE).answer
+            self.seen.killed_by = self.seen.killed_by or ("" if there else planned.name)
+        return self.seen.add(Exchange(planned.name, found, asked))
 
-    def _exchange(self, request: bytes, operation: str) -> Sent:
+    def _exchange(self, planned: Planned, message: bytes | None = None) -> Sent:
         self.sent += 1
-        reach = self.reach
+        posts = self.seen.offers_post and not self.by_get
+        request, reach = planned.write(self.target, message, posts=posts), self.reach
+        operation = planned.operation
         return exchange(self.target.url, request, operation, timeout=reach.timeout, trust=reach.trust)
 
-    def get(self, step: str, operation: str, message: str | None = None) -> Exchange:
-        """GetCACaps and its kind."""
-        return self.ask(step, operation, self.target.get(operation, message))
-
-    def operate(self, step: str, asked: Asked) -> Answer:
-        """A PKIOperation, by POST where that is offered and works."""
-        if self.seen.offers_post and not self.by_get:
-            request = self.target.post(asked.message)
-        else:
-            request = self.target.get("PKIOperation", Spelling.ESCAPED.of(asked.message))
-        return Answer(self.ask(step, "PKIOperation", request, asked), self.seen.now)
+    def operate(self, planned: Planned, asked: Asked) -> Answer:
+        """Send a message; the answer to it, taken apart."""
+        return Answer(self.send(planned, asked), self.seen.now)
 
     @property
     def asking(self) -> Asking:
