@@ -23,6 +23,7 @@ from ca.asn1 import writer
 from ca.scep.codec import encode_issuer_and_serial_number, encode_request
 from ca.scep.messages import MessageType, Transaction
 from ca.x509.certificate import Certificate
+from ca.x509.general_names import GeneralName
 from ca.x509.name import Name
 
 # An arc that nobody has registered: a server can only copy it blindly.
@@ -65,6 +66,12 @@ class Applicant:
     def csr(self, challenge: str) -> bytes:
         """A CSR with the *challenge* password in it; without one where that is empty."""
         return make_csr(self.name.for_builder(), (), self.key, challenge)
+
+    def large_csr(self, names: int) -> bytes:
+        """A CSR with so many DNS names in it, some 35 octets each, and without a challenge password."""
+        hosts = (f"host-{number:05}.doctor.scepbox.example" for number in range(names))
+        alternatives = tuple(GeneralName("dns", host) for host in hosts)
+        return make_csr(self.name.for_builder(), alternatives, self.key, "")
 
     def odd_csr(self, challenge: str) -> bytes:
         """A CSR that asks for an extension that no server knows as well."""

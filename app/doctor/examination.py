@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.clock import utc_now
 from app.diagnosis.knowledge import knowledge
-from app.doctor import clients, dialects, enrolling, habits, manners, reading, trespassing
+from app.doctor import address, clients, dialects, enrolling, habits, manners, reading, trespassing
 from app.doctor.clients import is_persona
 from app.doctor.enrolling import judge_serials
 from app.doctor.report import Report, StepResult, make_report
@@ -49,8 +49,9 @@ class Request:
 def plan(request: Request) -> tuple[Step, ...]:
     """The steps in their order. Whether one can be taken shows on the way."""
     steps = (
+        *((address.STEP,) if request.target.query_names else ()),
         *reading.STEPS,
-        *manners.STEPS,
+        *(one for one in manners.STEPS if one is not manners.SLASH or request.target.has_path),
         *habits.POLLING,
         *enrolling.STEPS,
         *trespassing.STEPS,

@@ -17,14 +17,26 @@ from ca.scep.messages import MessageType
 
 POLL = "CertPoll"
 BY_POST, BY_GET = "message by POST", "message by GET"
-_LONG = "long GET"
+_LONG, _LARGE = "long GET", "large POST"
 # More than the 2 KiB and 4 KiB that some stop at, and less than the 8 KiB that most take.
 _MORE_OCTETS = 2600
+# Of a body: more than what most messages have, and no more than a CSR with many names makes of it.
+_LARGE_OCTETS = 24_000
+_LARGE_NAMES = 700
 _NO_SUCH_METHOD = (404, 405, 501)
 _POLL = carrying(POLL, "a CertPoll for a transaction that nobody knows")
 _POLL_BY_GET = carrying(POLL, "the same CertPoll", "where the POST brings no CertRep", way=GET)
 _LONG_POLL = carrying(
     _LONG, "a longer CertPoll: an address of about 6 KiB", "where the short one is answered", way=GET
+)
+
+
+_LARGE_MESSAGE = carrying(
+    _LARGE,
+    "a CertPoll of about 24 KiB, or where none is answered a PKCSReq that is as long for its many names, "
+    "without a challenge password",
+    f"where the {BY_POST} is answered",
+    way=POST,
 )
 
 
@@ -110,6 +122,23 @@ def _judge_long(seen: Seen) -> Iterator[Found]:
             yield Found("get-cut", _LONG, f"{_length(exchange)}: {Answer(exchange, seen.now).why}")
 
 
+def _send_large(visit: Visit) -> None:
+    if not _is_reply(visit.seen.first(BY_POST), visit.seen):
+        return
+    if is_poll(visit.sample):
+        visit.send(_LARGE_MESSAGE, visit.asking.poll(visit.poller, more=_LARGE_OCTETS))
+    else:
+        applicant = visit.applicant(2)
+        visit.send(_LARGE_MESSAGE, visit.asking.enrol(applicant, applicant.large_csr(_LARGE_NAMES)))
+
+
+def _judge_large(seen: Seen) -> Iterator[Found]:
+    for exchange in seen.of(_LARGE):
+        if not _is_reply(exchange, seen):
+            size = len(exchange.asked.message) if exchange.asked else 0
+            yield Found("post-cut", _LARGE, f"a body of {size} octets: {Answer(exchange, seen.now).why}")
+
+
 POLLING = (
     Step(
         POLL,
@@ -152,6 +181,14 @@ SENDING = (
         "long names and long keys make long addresses",
         _send_long,
         _judge_long,
+    ),
+    Step(
+        _LARGE,
+        Needs.SAMPLE,
+        (_LARGE_MESSAGE,),
+        "many names, long keys and chains make large bodies",
+        _send_large,
+        _judge_large,
     ),
     _variant(
         "chunked POST",

@@ -5,14 +5,24 @@ from collections.abc import Iterator
 from app.doctor.answers import Answer
 from app.doctor.planned import Planned
 from app.doctor.reading import is_good, is_page, judge_refusal
+from app.doctor.replies import in_http
 from app.doctor.seen import CAPABILITIES, Exchange, Found, Seen
-from app.doctor.step import plain_step
+from app.doctor.step import Needs, Step, plain_step
 from app.doctor.target import POST, Way
+from app.doctor.visit import Visit
 
 _SLOW_SECONDS = 10
 _LONGEST_SECONDS = 24 * 60 * 60
 _MOST_DIGITS = 18
 SUFFIX = "/pkiclient.exe"
+_CONNECTION, _SLASH = "one connection", "slash at the end"
+_KEPT = tuple(
+    Planned(_CONNECTION, operation, Way(keeps=True), holds=f"Connection: keep-alive{more}", when=when)
+    for operation, more, when in (
+        ("GetCACert", "", ""),
+        ("GetCACaps", ", and on the same connection", "where the server keeps it"),
+    )
+)
 
 
 def _judge_old(seen: Seen) -> Iterator[Found]:
@@ -59,6 +69,25 @@ def _judge_suffix(seen: Seen) -> Iterator[Found]:
             yield Found("suffix-refused", exchange.step, Answer(exchange, seen.now).why)
 
 
+def _send_kept(visit: Visit) -> None:
+    visit.send_on_one_connection(_KEPT)
+
+
+def _judge_kept(seen: Seen) -> Iterator[Found]:
+    """Only the second counts: that the first is answered has been seen."""
+    for exchange in seen.of(_CONNECTION)[1:]:
+        if exchange.sent.trouble or not is_good(exchange):
+            told = exchange.sent.trouble or Answer(exchange, seen.now).why
+            yield Found("connection-not-kept", _CONNECTION, f"the second request on it: {told}")
+
+
+def _judge_slash(seen: Seen) -> Iterator[Found]:
+    for exchange in _comparable(seen, _SLASH):
+        if not is_good(exchange) or is_page(exchange):
+            path = exchange.sent.request.split(b" ", 2)[1].decode().partition("?")[0]
+            yield Found("slash-refused", _SLASH, f"{path}: {in_http(Answer(exchange, seen.now))}")
+
+
 def _judge_nonsense(seen: Seen) -> Iterator[Found]:
     for step in ("empty POST", "no base64"):
         for exchange in seen.of(step):
@@ -101,6 +130,13 @@ def _caps(name: str, way: Way, holds: str = "") -> tuple[Planned, ...]:
     return (Planned(name, "GetCACaps", way, holds=holds),)
 
 
+# For addresses that have a path at all.
+SLASH = plain_step(
+    _SLASH,
+    _caps(_SLASH, Way(other_slash=True)),
+    "addresses are written with one and without, and clients follow no redirect",
+    _judge_slash,
+)
 STEPS = (
     plain_step(
         "HTTP/1.0",
@@ -121,11 +157,20 @@ STEPS = (
         "addresses are written by hand",
         _judge_lower,
     ),
+    SLASH,
     plain_step(
         SUFFIX,
         _caps(SUFFIX, Way(suffix=SUFFIX)),
         "Cisco IOS appends it to the path",
         _judge_suffix,
+    ),
+    Step(
+        _CONNECTION,
+        Needs.NOTHING,
+        _KEPT,
+        "iOS and most HTTP libraries ask for that, and send what is next on it",
+        _send_kept,
+        _judge_kept,
     ),
     plain_step(
         "nonsense",

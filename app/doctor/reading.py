@@ -13,6 +13,7 @@ from ca.scep.capabilities import parse_capabilities
 from ca.x509.certificate import Certificate
 
 _WEAK = ("md5", "sha1")
+_CERTIFICATE_WORDS = (b"no required ssl certificate", b"client certificate")
 _CAPABILITIES = Planned(CAPABILITIES, "GetCACaps")
 _CERTIFICATES = Planned(CERTIFICATES, "GetCACert")
 _NEXT = Planned("GetNextCACert", "GetNextCACert")
@@ -33,6 +34,8 @@ def _judge_capabilities(seen: Seen) -> Iterator[Found]:
     for exchange in seen.of(CAPABILITIES):
         if exchange.answer is None:
             yield Found(_trouble(exchange.sent.trouble), CAPABILITIES, exchange.sent.trouble)
+        elif _wants_certificate(exchange):
+            yield Found("tls-client-certificate", CAPABILITIES, Answer(exchange, seen.now).why)
         elif exchange.status in (404, 410) and not is_good(seen.first(CERTIFICATES)):
             yield Found("url-wrong", CAPABILITIES, Answer(exchange, seen.now).why)
         elif 200 <= exchange.status < 300 and not exchange.body.strip():
@@ -45,7 +48,15 @@ def _trouble(text: str) -> str:
     """Which finding it is that nothing came."""
     if "certificate is not trusted" in text:
         return "tls-untrusted"
+    if "client certificate" in text:
+        return "tls-client-certificate"
     return "http-answer-broken" if "answer" in text or "came" in text else "unreachable"
+
+
+def _wants_certificate(exchange: Exchange) -> bool:
+    """Whether the server let TLS come about, and then asks for a certificate in words: nginx, IIS."""
+    body = exchange.answer.body.lower() if exchange.answer and 400 <= exchange.status < 500 else b""
+    return any(words in body for words in _CERTIFICATE_WORDS)
 
 
 def is_good(exchange: Exchange | None) -> bool:

@@ -28,12 +28,13 @@ def judge_answer(exchange: Exchange, seen: Seen) -> Iterator[Found]:
         yield Found("http-answer-broken", exchange.step, exchange.sent.trouble)
     if not 200 <= exchange.status < 300:
         redirected = 300 <= exchange.status < 400
-        yield Found("http-redirect" if redirected else "http-error", exchange.step, _error(answer))
+        yield Found("http-redirect" if redirected else "http-error", exchange.step, in_http(answer))
         return
     yield from notes(answer)
 
 
-def _error(answer: Answer) -> str:
+def in_http(answer: Answer) -> str:
+    """What an HTTP error or a redirect says, and where that leads."""
     found = answer.exchange.answer
     target = found.header("location") if found else None
     return f"{answer.why}, to {target}" if target else answer.why

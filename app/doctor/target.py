@@ -39,14 +39,16 @@ class Spelling(Enum):
 class Way:
     """How a request is written in HTTP: as it stands here, a plain GET.
 
-    *suffix* stands behind the path, *spelling* is for a message in the query. *media_type*, *chunked* and
-    *expect* (100-continue) are for a body. *keeps* asks for no end of the connection behind the answer.
+    *suffix* stands behind the path, and *other_slash* takes the slash at its end away or puts one there.
+    *spelling* is for a message in the query. *media_type*, *chunked* and *expect* (100-continue) are for a
+    body. *keeps* asks for a connection that does not end with the answer.
     """
 
     method: str = "GET"
     version: str = "1.1"
     host: bool = True
     suffix: str = ""
+    other_slash: bool = False
     spelling: Spelling = Spelling.ESCAPED
     media_type: str | None = PKI_MESSAGE
     chunked: bool = False
@@ -93,6 +95,11 @@ class Target:
         parts = urlsplit(self.url)
         return urlunsplit(parts._replace(query=self._shown_query))
 
+    @property
+    def has_path(self) -> bool:
+        """Whether there is a path that a slash could stand behind or not."""
+        return bool(urlsplit(self.url).path.strip("/"))
+
     def conceal(self, text: str) -> str:
         """*text* without the values of the address's own query."""
         if self._pairs:
@@ -126,11 +133,18 @@ class Target:
         return write_request(self._first(f"operation={operation}", way), headers, body)
 
     def _first(self, query: str, way: Way) -> str:
-        return f"{way.method} {resource_of(self.url, query, suffix=way.suffix)} HTTP/{way.version}"
+        url = self._with_other_slash if way.other_slash else self.url
+        return f"{way.method} {resource_of(url, query, suffix=way.suffix)} HTTP/{way.version}"
 
     def _usual(self, way: Way) -> list[str]:
         headers = ["User-Agent: scepbox", f"Connection: {'keep-alive' if way.keeps else 'close'}"]
         return [f"Host: {self.host}", *headers] if way.host else headers
+
+    @property
+    def _with_other_slash(self) -> str:
+        parts = urlsplit(self.url)
+        path = parts.path.rstrip("/")
+        return urlunsplit(parts._replace(path=path if path != parts.path else f"{path}/"))
 
     @property
     def _pairs(self) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.client.client import Identity
-from app.client.raw import Sent, exchange
+from app.client.raw import Sent, converse, exchange
 from app.doctor.answers import Answer
 from app.doctor.asking import Applicant, Asking
 from app.doctor.planned import Planned
@@ -60,6 +60,15 @@ class Visit:
             there = self._exchange(STILL_THERE).answer
             self.seen.killed_by = self.seen.killed_by or ("" if there else planned.name)
         return self.seen.add(Exchange(planned.name, found, asked))
+
+    def send_on_one_connection(self, requests: Sequence[Planned]) -> None:
+        """Send them one after the other where the server keeps the connection, and keep what comes."""
+        planned = [(one.operation, one.write(self.target)) for one in requests]
+        reach = self.reach
+        found = converse(self.target.url, planned, timeout=reach.timeout, trust=reach.trust)
+        self.sent += len(found)
+        for one, sent in zip(requests, found, strict=False):
+            self.seen.add(Exchange(one.name, sent))
 
     def _exchange(self, planned: Planned, message: bytes | None = None) -> Sent:
         self.sent += 1
