@@ -18,8 +18,8 @@ def _send(_: Visit) -> None:
 def _judge(seen: Seen) -> Iterator[Found]:
     """Its query is lost where clients put their own in the place of it."""
     names = ", ".join(Target(seen.url).query_names)
-    losing = ", ".join(one.title for one in PERSONAS.values() if one.wire.replaces_query)
-    yield Found("query-token-lost", _ADDRESS, f"{names} in the query is not sent by {losing}")
+    losing = "; ".join(one.title for one in PERSONAS.values() if one.wire.replaces_query)
+    yield Found("query-token-lost", _ADDRESS, f"the query has {names}, which these do not send: {losing}")
 
 
 # For addresses that have a query at all.

@@ -80,7 +80,7 @@ def _judge_enrolment(seen: Seen) -> Iterator[Found]:
     if last is not None and Answer(last, seen.now).status is PkiStatus.FAILURE:
         yield Found("challenge-refused", _POLLING, Answer(last, seen.now).why)
     elif last is not None and Answer(last, seen.now).status is PkiStatus.PENDING:
-        yield Found("request-held", _POLLING)
+        yield Found("request-held", _POLLING, "PENDING")
 
 
 def _refused(answer: Answer) -> Found:
@@ -165,7 +165,7 @@ def judge_serials(seen: Seen) -> Iterator[Found]:
     numbers = [one.serial_number for one in found.values()]
     if len(set(numbers)) < len(numbers):
         twice = next(one for one in numbers if numbers.count(one) > 1)
-        yield Found("serial-repeated", "certificates", f"{twice:x}")
+        yield Found("serial-repeated", "certificates", f"{twice:x} is that of two")
     near = [pair for pair in pairwise(sorted(set(numbers))) if pair[1] - pair[0] < _NEAR]
     if near:
         yield Found("serial-sequential", "certificates", f"{near[0][0]:x} and {near[0][1]:x}")

@@ -20,6 +20,8 @@ from app.doctor.visit import Visit, make_key
 from app.personas import PERSONAS, Reach
 from ca.asn1 import Asn1Error
 
+_GONE = "it is not answered, and neither is GetCACaps behind it"
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -127,9 +129,9 @@ def _take(step: Step, visit: Visit, progress: Callable[[Step], object]) -> tuple
 
 def _judge_end(seen: Seen) -> Iterator[Found]:
     if seen.killed_by == trespassing.UNKNOWN_TYPE:
-        yield Found("message-type-kills", seen.killed_by)
+        yield Found("message-type-kills", seen.killed_by, _GONE)
     elif seen.killed_by:
-        yield Found("server-dies", seen.killed_by)
+        yield Found("server-dies", seen.killed_by, _GONE)
 
 
 def _lacking(step: Step, visit: Visit) -> str:

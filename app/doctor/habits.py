@@ -17,12 +17,13 @@ from ca.scep.messages import MessageType
 
 POLL = "CertPoll"
 BY_POST, BY_GET = "message by POST", "message by GET"
-_LONG, _LARGE = "long GET", "large POST"
+_LONG, _LARGE, _LARGE_CSR = "long GET", "large POST", "large CSR by POST"
 # More than the 2 KiB and 4 KiB that some stop at, and less than the 8 KiB that most take.
 _MORE_OCTETS = 2600
 # Of a body: more than what most messages have, and no more than a CSR with many names makes of it.
 _LARGE_OCTETS = 24_000
 _LARGE_NAMES = 700
+_WHY_LARGE = "many names, long keys and chains make large bodies"
 _NO_SUCH_METHOD = (404, 405, 501)
 _POLL = carrying(POLL, "a CertPoll for a transaction that nobody knows")
 _POLL_BY_GET = carrying(POLL, "the same CertPoll", "where the POST brings no CertRep", way=GET)
@@ -31,11 +32,11 @@ _LONG_POLL = carrying(
 )
 
 
-_LARGE_MESSAGE = carrying(
-    _LARGE,
-    "a CertPoll of about 24 KiB, or where none is answered a PKCSReq that is as long for its many names, "
-    "without a challenge password",
-    f"where the {BY_POST} is answered",
+_LARGE_POLL = carrying(_LARGE, "a CertPoll of about 24 KiB", "where CertPolls by POST are answered", way=POST)
+_LARGE_REQUEST = carrying(
+    _LARGE_CSR,
+    "a PKCSReq of about 24 KiB, without a challenge password",
+    "where CertPolls are not answered",
     way=POST,
 )
 
@@ -123,20 +124,24 @@ def _judge_long(seen: Seen) -> Iterator[Found]:
 
 
 def _send_large(visit: Visit) -> None:
-    if not _is_reply(visit.seen.first(BY_POST), visit.seen):
-        return
-    if is_poll(visit.sample):
-        visit.send(_LARGE_MESSAGE, visit.asking.poll(visit.poller, more=_LARGE_OCTETS))
-    else:
+    if is_poll(visit.sample) and _is_reply(visit.seen.first(BY_POST), visit.seen):
+        visit.send(_LARGE_POLL, visit.asking.poll(visit.poller, more=_LARGE_OCTETS))
+
+
+def _send_large_csr(visit: Visit) -> None:
+    if not is_poll(visit.sample) and _is_reply(visit.seen.first(BY_POST), visit.seen):
         applicant = visit.applicant(2)
-        visit.send(_LARGE_MESSAGE, visit.asking.enrol(applicant, applicant.large_csr(_LARGE_NAMES)))
+        visit.send(_LARGE_REQUEST, visit.asking.enrol(applicant, applicant.large_csr(_LARGE_NAMES)))
 
 
-def _judge_large(seen: Seen) -> Iterator[Found]:
-    for exchange in seen.of(_LARGE):
-        if not _is_reply(exchange, seen):
-            size = len(exchange.asked.message) if exchange.asked else 0
-            yield Found("post-cut", _LARGE, f"a body of {size} octets: {Answer(exchange, seen.now).why}")
+def _judge_large(step: str) -> Callable[[Seen], Iterator[Found]]:
+    def judge(seen: Seen) -> Iterator[Found]:
+        for exchange in seen.of(step):
+            if not _is_reply(exchange, seen):
+                size = len(exchange.asked.message) if exchange.asked else 0
+                yield Found("post-cut", step, f"a body of {size} octets: {Answer(exchange, seen.now).why}")
+
+    return judge
 
 
 POLLING = (
@@ -185,10 +190,18 @@ SENDING = (
     Step(
         _LARGE,
         Needs.SAMPLE,
-        (_LARGE_MESSAGE,),
-        "many names, long keys and chains make large bodies",
+        (_LARGE_POLL,),
+        _WHY_LARGE,
         _send_large,
-        _judge_large,
+        _judge_large(_LARGE),
+    ),
+    Step(
+        _LARGE_CSR,
+        Needs.CERTIFICATE,
+        (_LARGE_REQUEST,),
+        _WHY_LARGE,
+        _send_large_csr,
+        _judge_large(_LARGE_CSR),
     ),
     _variant(
         "chunked POST",

@@ -110,7 +110,7 @@ def judge_all(seen: Seen) -> Iterator[Found]:
 def _judge_length(exchange: Exchange) -> Iterator[Found]:
     answer = exchange.answer
     if answer and answer.header("content-length") is None and answer.header("transfer-encoding") is None:
-        yield Found("http-length-missing", exchange.step)
+        yield Found("http-length-missing", exchange.step, "neither a length nor chunks")
 
 
 def _judge_cache(exchange: Exchange) -> Iterator[Found]:

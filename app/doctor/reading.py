@@ -39,7 +39,7 @@ def _judge_capabilities(seen: Seen) -> Iterator[Found]:
         elif exchange.status in (404, 410) and not is_good(seen.first(CERTIFICATES)):
             yield Found("url-wrong", CAPABILITIES, Answer(exchange, seen.now).why)
         elif 200 <= exchange.status < 300 and not exchange.body.strip():
-            yield Found("caps-empty", CAPABILITIES)
+            yield Found("caps-empty", CAPABILITIES, "the body is empty")
         else:
             yield from judge_answer(exchange, seen)
 

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from app.client.raw import RawAnswer
 from app.doctor.answers import Answer
 from app.doctor.seen import Asked, Exchange, Found, Seen
+from app.doctor.showing import show
 from app.personas.material import Material
 from app.personas.observing import Expected, Observation, observe_reply
 from ca.asn1 import Asn1Error
 from ca.scep.messages import PkiStatus
 from ca.x509.certificate import Certificate
 from ca.x509.chain import ChainBroken
+from ca.x509.name import Name
 
 # What ``inspect`` says of every answer that is one, and what is no fault here.
 _OUTCOMES = {"refused", "pending"}
@@ -42,10 +44,12 @@ def in_http(answer: Answer) -> str:
 
 def notes(answer: Answer) -> Iterator[Found]:
     """What ``inspect`` notes."""
+    step = answer.exchange.step
     for node in answer.tree.walk():
+        where = step if node.place in ("", step) else f"{step}: {node.place}"
         for note in node.notes:
             if note.finding not in _OUTCOMES:
-                yield Found(note.finding, f"{answer.exchange.step}: {node.place or node.name}", note.detail)
+                yield Found(note.finding, where, show(answer.tree, note.finding, where, note.detail))
 
 
 def judge_reply(exchange: Exchange, seen: Seen) -> Iterator[Found]:
@@ -55,14 +59,25 @@ def judge_reply(exchange: Exchange, seen: Seen) -> Iterator[Found]:
         return
     answer, asked = Answer(exchange, seen.now), exchange.asked
     ignored = _OUTCOMES if asked.spki else _OUTCOMES | _OF_ISSUED
-    for one in _observe(exchange.answer, asked, seen):
-        if one.finding not in ignored:
-            yield Found(one.finding, f"{exchange.step}: {one.where}", one.detail)
+    observed = _observe(exchange.answer, asked, seen)
     theirs, ours = answer.attribute("senderNonce"), asked.transaction.sender_nonce.hex()
-    if theirs == ours:
-        yield Found("nonce-echoed", f"{exchange.step}: signedAttrs.senderNonce", "it is the request's")
+    if theirs == ours and "nonce-echoed" not in {one.finding for one in observed}:
+        observed.append(Observation("nonce-echoed", "CertRep.signedAttrs.senderNonce"))
+    for one in observed:
+        if one.finding not in ignored:
+            yield Found(one.finding, f"{exchange.step}: {one.where}", _in_words(one, answer, asked))
     if answer.status is PkiStatus.SUCCESS and asked.spki:
         yield from _judge_issued(answer, asked, seen)
+
+
+def _in_words(one: Observation, answer: Answer, asked: Asked) -> str:
+    """What was seen, and where it is a recipient, who it should have been."""
+    told = show(answer.tree, one.finding, one.where, one.detail)
+    if one.finding != "recipient-not-signer":
+        return told
+    signer = asked.signer.certificate
+    whose = f"serial {signer.serial_number:x} of {Name.load(signer.issuer_der)}"
+    return f"{told}, and the request is signed by {whose}"
 
 
 def _observe(answer: RawAnswer, asked: Asked, seen: Seen) -> list[Observation]:
@@ -88,14 +103,15 @@ def _judge_issued(answer: Answer, asked: Asked, seen: Seen) -> Iterator[Found]:
 
 def _judge_leaf(leaf: Certificate, asked: Asked, seen: Seen, where: str) -> Iterator[Found]:
     if not leaf.not_valid_before <= seen.now <= leaf.not_valid_after:
-        yield Found("leaf-not-valid", where, f"{leaf.not_valid_before} to {leaf.not_valid_after}")
+        times = " to ".join(f"{one:%Y-%m-%d %H:%M}" for one in (leaf.not_valid_before, leaf.not_valid_after))
+        yield Found("leaf-not-valid", where, f"{times}, and it is {seen.now:%Y-%m-%d %H:%M} UTC")
     elif seen.roles is not None:
         try:
             seen.roles.check_issued(leaf, (), seen.now)
         except ChainBroken as error:
             yield Found("leaf-other-issuer", where, str(error))
     if leaf.is_ca:
-        yield Found("leaf-is-ca", where, str(leaf.subject))
+        yield Found("leaf-is-ca", where, f"basicConstraints of {leaf.subject} says CA")
     if asked.subject and not leaf.subject.matches(asked.subject):
         yield Found("name-changed", where, f"{asked.subject} was asked for, {leaf.subject} came")
 

@@ -38,11 +38,13 @@ class Entry:
     @property
     def places(self) -> str:
         """Where it was seen and what, in one line: by personas where the doctor's own steps did not."""
-        own = [one for one in self.seen if not one.by] or self.seen
-        told = dict.fromkeys(f"{one.where}: {one.detail}" if one.detail else one.where for one in own)
-        shown = list(told)[:_MOST_PLACES]
-        more = [f"and {len(told) - len(shown)} times more"] if len(told) > len(shown) else []
-        return "; ".join([*shown, *more])
+        told: dict[str, list[str]] = {}
+        for one in [one for one in self.seen if not one.by] or self.seen:
+            step, _, place = one.where.partition(": ")
+            steps = told.setdefault(": ".join(filter(None, (place, one.detail))), [])
+            if step not in steps:
+                steps.append(step)
+        return _some([": ".join(filter(None, (_some(told[what], ", "), what))) for what in told], "; ")
 
     def why(self, known: Knowledge) -> str:
         """What was seen, what clients do about it, and what follows from it."""
@@ -128,6 +130,13 @@ class Report:
                 for entry in self.entries
             ],
         }
+
+
+def _some(parts: Sequence[str], between: str) -> str:
+    """So many as a person reads, and how many more there are."""
+    count = len(parts) - _MOST_PLACES
+    more = [f"and {count} more"] if count > 0 else []
+    return between.join([*parts[:_MOST_PLACES], *more])
 
 
 def client_name(key: str, known: Knowledge) -> str:

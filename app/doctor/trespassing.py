@@ -109,7 +109,7 @@ def _judge_extension(seen: Seen) -> Iterator[Found]:
         yield from judge_reply(exchange, seen)
         leaf = issued_by(exchange, seen)
         if leaf is not None and UNKNOWN_EXTENSION in leaf.extensions:
-            yield Found("extension-copied", EXTENSION, UNKNOWN_EXTENSION)
+            yield Found("extension-copied", EXTENSION, f"{UNKNOWN_EXTENSION} is in the certificate")
 
 
 def _send_unknown(visit: Visit) -> None:

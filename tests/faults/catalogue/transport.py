@@ -90,7 +90,7 @@ HTTP_FAULTS = (
         Conduct(leaves=b"0\r\n\r\n"),
     ),
     Fault(
-        "forgets",
+        "closes-silently",
         "connection-not-kept",
         ("ios", "everyone"),
         "A connection that is closed behind each answer without a word",
