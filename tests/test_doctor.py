@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -166,6 +167,7 @@ def test_what_is_sent_was_announced(service: Service, data: Path, options: tuple
     assert (announced.code, before, done.code) == (0, 0, 0)
     assert {one["host"] for step in plan for one in step["requests"]} == {f"127.0.0.1:{relay.port}"}
     assert "seventeen" not in announced.out + done.out + done.err
+    assert "seen: address: the query has tenant, which these do not send: iOS, iPadOS; " in done.out
     shown = [line.replace("tenant=seventeen", "tenant=…") for line in heard]
     assert is_as_announced(plan, shown)
     assert f"({len(heard)} requests in " in done.out
@@ -230,6 +232,18 @@ def test_where_nobody_listens_that_is_all_there_is_to_say() -> None:
     found = findings(done)
     assert (done.code, list(found)) == (1, ["unreachable"])
     assert "the connection was refused" in found["unreachable"]["why"]
+
+
+def test_https_where_plain_http_is_spoken_is_told_at_once(service: Service) -> None:
+    """Such a server waits for the rest of what it takes for a request, and the client for an answer."""
+    started = time.monotonic()
+
+    done = run("doctor", service.url.replace("http", "https"), "--json", "--timeout", "500")
+
+    found = findings(done)
+    assert list(found) == ["unreachable"]
+    assert "TLS: the server does not speak it at this port" in found["unreachable"]["why"]
+    assert time.monotonic() - started < 60
 
 
 class Page(BaseHTTPRequestHandler):

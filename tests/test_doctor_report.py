@@ -7,10 +7,12 @@ import pytest
 
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import knowledge
+from app.diagnosis.node import Node
 from app.doctor.folding import FOLDED, is_folded
 from app.doctor.junit import junit
 from app.doctor.report import Report, StepResult, make_report
 from app.doctor.seen import Found
+from app.doctor.showing import show
 from app.doctor.target import Spelling, Target, Way
 from app.personas import PERSONAS
 
@@ -132,6 +134,48 @@ def test_the_same_seen_by_many_is_told_once() -> None:
     assert entry.places == "GetCACert: text/html"
     assert entry.stopped == ("ios", "sscep")
     assert entry.clients[:2] == ("ios", "sscep")
+
+
+def test_what_was_seen_is_told_with_all_the_steps_that_saw_it() -> None:
+    """One line for a person: what, and not five times the same."""
+    cut = [Found("des-reply", f"step {number}: CertRep", "DES-CBC") for number in range(5)]
+    one = report(
+        (*cut, Found("des-reply", "another", "nothing"), Found("des-reply", "step 0: CertRep", "DES-CBC"))
+    )
+
+    (entry,) = one.entries
+    assert entry.places == "step 0, step 1, step 2, and 2 more: CertRep: DES-CBC; another: nothing"
+
+
+@pytest.mark.parametrize(
+    ("detail", "finding", "where", "told"),
+    [
+        ("", "ca-eku", "GetCACert", "extKeyUsage serverAuth"),
+        ("now", "ca-expired", "GetCACert", "now"),
+        ("", "html-body", "GetCACert", "Sign in"),
+        ("", "fail-info-missing", "CertRep", "it is a FAILURE, and there is no failInfo"),
+        ("", "caps-no-aes", "GetCACaps", "there is SHA-256"),
+    ],
+)
+def test_what_stands_there_is_shown_where_inspect_says_no_more(
+    detail: str, finding: str, where: str, told: str
+) -> None:
+    """A place alone is no help; what a stranger wrote there comes in one line, without tags and controls."""
+    tree = Node("all")
+    certificate = tree.add("certificate", "CN=CA", "certificate")
+    certificate.add("extKeyUsage", "serverAuth")
+    page = tree.add("text", "<html>\n<b>Sign\x1b\nin</b>", "http.response")
+    listed = tree.add("GetCACaps", "1 lines", "GetCACaps")
+    listed.add("capability", "SHA-256")
+    for node, noted in (
+        (certificate, "ca-eku"),
+        (certificate, "ca-expired"),
+        (page, "html-body"),
+        (listed, "caps-no-aes"),
+    ):
+        node.note(noted)
+
+    assert show(tree, finding, where, detail) == told
 
 
 def test_junit_tells_each_finding_in_the_step_that_showed_it_first() -> None:

@@ -143,7 +143,8 @@ def read_head(wire: Wire) -> Head:
         first = wire.line(_MOST_HEAD)
         found = _STATUS_LINE.fullmatch(first)
         if not found:
-            raise Broken(f"what came is no HTTP response: {printable(first[:60].decode('latin-1')).strip()}")
+            came = printable(first[:60].decode("latin-1")).strip()
+            raise Broken(SPEAKS_TLS if first.startswith(_ALERT) else f"what came is no HTTP response: {came}")
         headers = _read_headers(wire)
         version, status, reason = found[1].decode(), int(found[2]), (found[3] or b"").decode("latin-1")
         if not 100 <= status < 200:
