@@ -117,6 +117,17 @@ def test_who_got_a_certificate_does_not_fail_for_what_is_only_known() -> None:
     assert named == {"oaep-reply", "ca-key-usage", "http-error"}
 
 
+def test_who_only_read_has_passed_what_it_read() -> None:
+    """It would go on with such a CA; what becomes of its message nobody has seen."""
+    found = (Found("ca-key-usage", "GetCACert"), Found("plus-lost", "bare +"))
+
+    one = make_report(URL, [StepResult("a step", "why", found)], 1, KNOWN, went_on=("ios",))
+
+    failing = {client: {entry.finding.id for entry in entries} for client, entries in one.fails().items()}
+    assert failing["ios"] == {"plus-lost"}
+    assert failing["macos"] == {"ca-key-usage", "plus-lost"}
+
+
 def test_warnings_alone_pass() -> None:
     """A server that works with a blemish does not break a build."""
     assert report((Found("des-reply", "enrolment"),)).passed

@@ -26,6 +26,7 @@ from ca.x509.name import Name
 _STYLES = {Severity.VIOLATION: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 _MOST_CHALLENGES = 100
+_ONLY_READ = "no certificate was asked for: with --challenge it enrols as each client too"
 
 
 @click.command()
@@ -91,6 +92,8 @@ def doctor(
         print_json(report.as_json(known))
     else:
         _print(report, known)
+        if request.only_reads and report.passed:
+            _console().print(RichText(_ONLY_READ, style="dim"))
     if junit_file is not None:
         _write(junit_file, junit(report, known))
     return 0 if report.passed else 1

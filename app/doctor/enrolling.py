@@ -8,7 +8,7 @@ from app.client.client import Identity
 from app.doctor.answers import Answer
 from app.doctor.planned import carrying
 from app.doctor.replies import find_leaf, judge_answer, judge_reply
-from app.doctor.seen import Asked, Exchange, Found, Seen
+from app.doctor.seen import Exchange, Found, Question, Seen
 from app.doctor.step import Needs, Step
 from app.doctor.target import GET
 from app.doctor.visit import Visit
@@ -173,7 +173,7 @@ def judge_serials(seen: Seen) -> Iterator[Found]:
 
 def issued_by(exchange: Exchange, seen: Seen) -> Certificate | None:
     """What an exchange brought to the key that it asked for."""
-    asked: Asked | None = exchange.asked
+    asked: Question | None = exchange.asked
     return find_leaf(Answer(exchange, seen.now), asked) if asked and asked.spki else None
 
 

@@ -78,6 +78,7 @@ def examine(request: Request, progress: Callable[[Step], object] = lambda _: Non
         visit.sent,
         knowledge(),
         enrolled=seen.enrolled,
+        went_on=seen.went_on,
         insists=request.insists,
     )
 

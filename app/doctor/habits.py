@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from app.doctor.answers import Answer
 from app.doctor.planned import Planned, carrying
 from app.doctor.replies import judge_reply
-from app.doctor.seen import Asked, Exchange, Found, Seen
+from app.doctor.seen import Exchange, Found, Question, Seen
 from app.doctor.step import Needs, Step
 from app.doctor.target import GET, POST, Spelling, Way
 from app.doctor.visit import Visit
@@ -112,7 +112,7 @@ def _send_long(visit: Visit) -> None:
         visit.send(_LONG_POLL, visit.asking.poll(visit.poller, more=_MORE_OCTETS))
 
 
-def is_poll(sample: Asked | None) -> bool:
+def is_poll(sample: Question | None) -> bool:
     """Whether that message asks for nothing, so that it may be sent in other forms."""
     return sample is not None and sample.message_type == MessageType.CERT_POLL
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from app.client.raw import RawAnswer
 from app.doctor.answers import Answer
-from app.doctor.seen import Asked, Exchange, Found, Seen
+from app.doctor.seen import Exchange, Found, Question, Seen
 from app.doctor.showing import show
 from app.personas.material import Material
 from app.personas.observing import Expected, Observation, observe_reply
@@ -70,7 +70,7 @@ def judge_reply(exchange: Exchange, seen: Seen) -> Iterator[Found]:
         yield from _judge_issued(answer, asked, seen)
 
 
-def _in_words(one: Observation, answer: Answer, asked: Asked) -> str:
+def _in_words(one: Observation, answer: Answer, asked: Question) -> str:
     """What was seen, and where it is a recipient, who it should have been."""
     told = show(answer.tree, one.finding, one.where, one.detail)
     if one.finding != "recipient-not-signer":
@@ -80,7 +80,7 @@ def _in_words(one: Observation, answer: Answer, asked: Asked) -> str:
     return f"{told}, and the request is signed by {whose}"
 
 
-def _observe(answer: RawAnswer, asked: Asked, seen: Seen) -> list[Observation]:
+def _observe(answer: RawAnswer, asked: Question, seen: Seen) -> list[Observation]:
     """What personas see too: what ``inspect`` notes, and what only who asked can hold it to."""
     material = Material(b"", asked.spki, asked.signer, asked.transaction.transaction_id)
     held_to = Expected(
@@ -89,7 +89,7 @@ def _observe(answer: RawAnswer, asked: Asked, seen: Seen) -> list[Observation]:
     return observe_reply(answer, held_to).observations
 
 
-def _judge_issued(answer: Answer, asked: Asked, seen: Seen) -> Iterator[Found]:
+def _judge_issued(answer: Answer, asked: Question, seen: Seen) -> Iterator[Found]:
     """The certificate that was issued."""
     where = f"{answer.exchange.step}: certificates"
     leaf = find_leaf(answer, asked)
@@ -101,7 +101,7 @@ def _judge_issued(answer: Answer, asked: Asked, seen: Seen) -> Iterator[Found]:
         yield Found("damaged-encoding", where, str(error))
 
 
-def _judge_leaf(leaf: Certificate, asked: Asked, seen: Seen, where: str) -> Iterator[Found]:
+def _judge_leaf(leaf: Certificate, asked: Question, seen: Seen, where: str) -> Iterator[Found]:
     if not leaf.not_valid_before <= seen.now <= leaf.not_valid_after:
         times = " to ".join(f"{one:%Y-%m-%d %H:%M}" for one in (leaf.not_valid_before, leaf.not_valid_after))
         yield Found("leaf-not-valid", where, f"{times}, and it is {seen.now:%Y-%m-%d %H:%M} UTC")
@@ -116,6 +116,6 @@ def _judge_leaf(leaf: Certificate, asked: Asked, seen: Seen, where: str) -> Iter
         yield Found("name-changed", where, f"{asked.subject} was asked for, {leaf.subject} came")
 
 
-def find_leaf(answer: Answer, asked: Asked) -> Certificate | None:
+def find_leaf(answer: Answer, asked: Question) -> Certificate | None:
     """The certificate for the key that was asked for."""
     return next((one for one in answer.issued if one.spki == asked.spki), None)

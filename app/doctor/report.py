@@ -12,6 +12,8 @@ from app.personas import PERSONAS
 _SEVERITIES = list(Severity)
 _MOST_PLACES = 3
 EVERYONE = "everyone"
+# The area of what a client reads before it writes.
+_BEFORE_A_MESSAGE = "ca_answers"
 # Areas of what stands between a client and its certificate. The others tell of what comes afterwards too.
 _ON_THE_WAY = {"encoding", "reply", "request", "transport"}
 
@@ -70,7 +72,8 @@ class StepResult:
 class Report:
     """What is wrong with a server, the worst first, and which steps showed it.
 
-    *enrolled* are the personas that got a certificate and took it.
+    *enrolled* are the personas that got a certificate and took it, *went_on* those that came by and stopped
+    at nothing, whether they were to ask for one or not.
     """
 
     url: str
@@ -78,6 +81,7 @@ class Report:
     steps: tuple[StepResult, ...]
     requests: int
     enrolled: tuple[str, ...] = ()
+    went_on: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -96,7 +100,7 @@ class Report:
     def fails(self) -> dict[str, list[Entry]]:
         """For whom what will fail: the clients that were seen to stop, or that a violation is known of.
 
-        Who was seen to get a certificate in this visit is not named for what is only known.
+        Who was seen to get past it in this visit is not named for what is only known.
         """
         found: dict[str, list[Entry]] = {}
         for entry in self.entries:
@@ -107,10 +111,13 @@ class Report:
         return found
 
     def _has_passed(self, client: str, finding: Finding) -> bool:
-        """Whether *client* got its certificate in spite of *finding*; for every client, whether any did."""
+        """Whether *client* came past *finding*: to its certificate, or as far as it was to go.
+
+        For every client, whether any got a certificate in spite of it.
+        """
         if client == EVERYONE:
             return bool(self.enrolled) and finding.area in _ON_THE_WAY
-        return client in self.enrolled
+        return client in self.enrolled or (client in self.went_on and finding.area == _BEFORE_A_MESSAGE)
 
     def as_json(self, known: Knowledge) -> dict[str, object]:
         """The report for machines."""
@@ -157,6 +164,7 @@ def make_report(
     known: Knowledge,
     *,
     enrolled: Sequence[str] = (),
+    went_on: Sequence[str] = (),
     insists: bool = False,
 ) -> Report:
     """Put together what the *steps* found.
@@ -174,7 +182,7 @@ def make_report(
     entries = [_entry(known.findings[name], found, told[name], insists=insists) for name in told]
     # What a client was seen to stop at stands before what it would; else in the order of the steps.
     entries.sort(key=lambda entry: (_SEVERITIES.index(entry.severity), not entry.stopped))
-    return Report(url, tuple(entries), tuple(steps), requests, tuple(enrolled))
+    return Report(url, tuple(entries), tuple(steps), requests, tuple(enrolled), tuple(went_on))
 
 
 def _ends(found: Mapping[str, Sequence[Found]]) -> dict[str, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from app.client.raw import Sent, converse, exchange
 from app.doctor.answers import Answer
 from app.doctor.asking import Applicant, Asking
 from app.doctor.planned import Planned
-from app.doctor.seen import Asked, Exchange, Seen
+from app.doctor.seen import Exchange, Question, Seen
 from app.doctor.target import Target
 from app.personas import Reach, Session
 from ca.x509.name import Name
@@ -44,8 +44,8 @@ class Visit:
     reach: Reach = field(default_factory=Reach)
     make_key: Callable[[], rsa.RSAPrivateKey] = make_key
     identity: Identity | None = None
-    enrolled: Asked | None = None
-    sample: Asked | None = None
+    enrolled: Question | None = None
+    sample: Question | None = None
     by_get: bool = False
     sent: int = 0
     _used: int = 0
@@ -53,7 +53,7 @@ class Visit:
     _asked: int = 0
     _keys: list[rsa.RSAPrivateKey] = field(default_factory=list)
 
-    def send(self, planned: Planned, asked: Asked | None = None) -> Exchange:
+    def send(self, planned: Planned, asked: Question | None = None) -> Exchange:
         """Send what was *planned*, with the message of *asked* in it, and keep what comes."""
         found = self._exchange(planned, asked.message if asked else None)
         if found.answer is None and self.seen.is_known:
@@ -77,7 +77,7 @@ class Visit:
         operation = planned.operation
         return exchange(self.target.url, request, operation, timeout=reach.timeout, trust=reach.trust)
 
-    def operate(self, planned: Planned, asked: Asked) -> Answer:
+    def operate(self, planned: Planned, asked: Question) -> Answer:
         """Send a message; the answer to it, taken apart."""
         return Answer(self.send(planned, asked), self.seen.now)
 
