@@ -8,6 +8,7 @@ import pytest
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import knowledge
 from app.diagnosis.node import Node
+from app.doctor.examination import Request, plan
 from app.doctor.folding import FOLDED, is_folded
 from app.doctor.junit import junit
 from app.doctor.report import Report, StepResult, make_report
@@ -240,6 +241,11 @@ def test_requests_are_written_octet_for_octet() -> None:
         + b"\r\n1\r\nm\r\n0\r\n\r\n"
     )
     assert Target("http://ca.example").write("GetCACaps").startswith(b"GET /?operation=GetCACaps ")
+    other = Way(other_slash=True)
+    assert target.write("GetCACaps", way=other).startswith(b"GET /scep/?tenant=7&operation=GetCACaps ")
+    assert Target("http://ca.example/scep/").write("x", way=other).startswith(b"GET /scep?operation=x ")
+    ends = {"": False, "/": False, "/scep": True, "/scep/": True, "/cgi-bin/pkiclient.exe": False}
+    assert {path: Target(f"http://ca.example{path}").may_end_in_slash for path in ends} == ends
 
 
 def test_what_stands_in_the_query_of_an_address_is_not_shown() -> None:
@@ -251,6 +257,22 @@ def test_what_stands_in_the_query_of_an_address_is_not_shown() -> None:
         "HTTP 302, to /login?next=…, not …; 7"
     )
     assert Target("http://ca.example/scep").conceal("no query, no secret") == "no query, no secret"
+
+
+def test_an_address_is_looked_at_for_what_it_has() -> None:
+    """A query may be lost, and a slash forgotten; where there is neither, nothing is sent for it."""
+    planned = {
+        url: {step.name for step in plan(Request(Target(f"http://ca.example{url}")))}
+        for url in ("", "/scep", "/scep?token=seventeen", "/certsrv/mscep/mscep.dll")
+    }
+
+    common = set.intersection(*planned.values())
+    assert {url: steps - common for url, steps in planned.items()} == {
+        "": set(),
+        "/scep": {"slash at the end"},
+        "/scep?token=seventeen": {"slash at the end", "address"},
+        "/certsrv/mscep/mscep.dll": set(),
+    }
 
 
 def test_base64_is_spelt_as_clients_spell_it() -> None:

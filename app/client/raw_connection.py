@@ -14,7 +14,7 @@ _BROKEN_OFF = "SSLV3_ALERT_HANDSHAKE_FAILURE"
 _REASONS = {
     # What comes for TLS where plain HTTP is spoken, in the words of several versions of OpenSSL.
     **dict.fromkeys(
-        ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE"),
+        ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"),
         _SPEAKS_NO_TLS,
     ),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": _WANTS_CERTIFICATE,
@@ -36,12 +36,12 @@ def connect(address: tuple[str, int], until: float, trust: ssl.SSLContext | None
     connection = _open(address, until)
     if trust is None:
         return connection
-    patience = min(until, time.monotonic() + _PATIENCE_SECONDS)
+    patience = min(_PATIENCE_SECONDS, _left(until) / 3)
     with closing(connection.dup()) as plain:
         try:
-            return _shake_hands(connection, address[0], patience, trust)
+            return _shake_hands(connection, address[0], time.monotonic() + patience, trust)
         except TimeoutError:
-            if _answers_plainly(plain):
+            if _answers_plainly(plain, patience):
                 raise ConnectionError(_SPEAKS_NO_TLS) from None
     # It is only slow: once more, and with all the time that is left.
     return _shake_hands(_open(address, until), address[0], until, trust)
@@ -82,10 +82,10 @@ def _shake_hands(connection: socket.socket, host: str, until: float, trust: ssl.
     return secured
 
 
-def _answers_plainly(plain: socket.socket) -> bool:
+def _answers_plainly(plain: socket.socket, seconds: float) -> bool:
     """Whether HTTP comes in the clear where what was sent until now, for TLS, ends as a request does."""
     with suppress(OSError):
-        plain.settimeout(_PATIENCE_SECONDS)
+        plain.settimeout(seconds)
         plain.sendall(_END_OF_HEAD)
         return plain.recv(len(_HTTP)) == _HTTP
     return False

@@ -53,7 +53,7 @@ def plan(request: Request) -> tuple[Step, ...]:
     steps = (
         *((address.STEP,) if request.target.query_names else ()),
         *reading.STEPS,
-        *(one for one in manners.STEPS if one is not manners.SLASH or request.target.has_path),
+        *(one for one in manners.STEPS if one is not manners.SLASH or request.target.may_end_in_slash),
         *habits.POLLING,
         *enrolling.STEPS,
         *trespassing.STEPS,

@@ -75,7 +75,7 @@ def _send_kept(visit: Visit) -> None:
 
 def _judge_kept(seen: Seen) -> Iterator[Found]:
     """Only the second counts: that the first is answered has been seen."""
-    for exchange in seen.of(_CONNECTION)[1:]:
+    for exchange in _comparable(seen, _CONNECTION)[1:]:
         if exchange.sent.trouble or not is_good(exchange):
             told = exchange.sent.trouble or Answer(exchange, seen.now).why
             yield Found("connection-not-kept", _CONNECTION, f"the second request on it: {told}")
@@ -130,7 +130,7 @@ def _caps(name: str, way: Way, holds: str = "") -> tuple[Planned, ...]:
     return (Planned(name, "GetCACaps", way, holds=holds),)
 
 
-# For addresses that have a path at all.
+# For addresses that a slash may stand behind.
 SLASH = plain_step(
     _SLASH,
     _caps(_SLASH, Way(other_slash=True)),

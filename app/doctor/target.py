@@ -80,11 +80,6 @@ class Target:
         return host_of(self.url)
 
     @property
-    def is_tls(self) -> bool:
-        """Whether it is reached by https."""
-        return urlsplit(self.url).scheme == "https"
-
-    @property
     def query_names(self) -> tuple[str, ...]:
         """The names in the query that the address has of its own."""
         return tuple(pair.partition("=")[0] for pair in self._pairs)
@@ -96,9 +91,10 @@ class Target:
         return urlunsplit(parts._replace(query=self._shown_query))
 
     @property
-    def has_path(self) -> bool:
-        """Whether there is a path that a slash could stand behind or not."""
-        return bool(urlsplit(self.url).path.strip("/"))
+    def may_end_in_slash(self) -> bool:
+        """Whether people may write it with a slash: there is a path, and not to some pkiclient.exe."""
+        name = urlsplit(self.url).path.rstrip("/").rpartition("/")[2]
+        return bool(name) and "." not in name
 
     def conceal(self, text: str) -> str:
         """*text* without the values of the address's own query."""
