@@ -126,7 +126,7 @@ def test_who_came_by_is_named_with_what_became_of_it(service: Service, data: Pat
 
     assert done.code == 0
     (got,) = (line for line in done.out.splitlines() if line.startswith("got a certificate: "))
-    assert all(f", {client}" in got for client in ("sscep", "iOS, iPadOS", "strongSwan", "Windows"))
+    assert all(f", {client}" in got for client in ("sscep", "iOS/iPadOS", "strongSwan", "Windows"))
     assert "seen to stop: Cisco IOS" in done.out
     assert "info: The server refuses messages that are signed over MD5" in done.out
 
@@ -167,7 +167,7 @@ def test_what_is_sent_was_announced(service: Service, data: Path, options: tuple
     assert (announced.code, before, done.code) == (0, 0, 0)
     assert {one["host"] for step in plan for one in step["requests"]} == {f"127.0.0.1:{relay.port}"}
     assert "seventeen" not in announced.out + done.out + done.err
-    assert "seen: address: the query has tenant, which these do not send: iOS, iPadOS; " in done.out
+    assert "seen: address: the query has tenant, which these do not send: iOS/iPadOS, " in done.out
     shown = [line.replace("tenant=seventeen", "tenant=…") for line in heard]
     assert is_as_announced(plan, shown)
     assert f"({len(heard)} requests in " in done.out

@@ -16,7 +16,7 @@ from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.doctor.examination import Request, examine, plan
 from app.doctor.junit import junit
-from app.doctor.report import Entry, Report, client_name, together
+from app.doctor.report import Entry, Report, client_name, in_list, together
 from app.doctor.step import Step
 from app.doctor.target import Target
 from app.personas import PERSONAS, Reach
@@ -202,7 +202,7 @@ def _print_clients(console: Console, report: Report, known: Knowledge) -> None:
 
 
 def _names(clients: Sequence[str], known: Knowledge) -> str:
-    return ", ".join(client_name(client, known) for client in together(clients))
+    return in_list(together(clients), known)
 
 
 def _headline(report: Report) -> RichText:

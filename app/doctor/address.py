@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from app.diagnosis.knowledge import knowledge
+from app.doctor.report import in_list
 from app.doctor.seen import Found, Seen
 from app.doctor.step import Needs, Step
 from app.doctor.target import Target
@@ -18,7 +20,7 @@ def _send(_: Visit) -> None:
 def _judge(seen: Seen) -> Iterator[Found]:
     """Its query is lost where clients put their own in the place of it."""
     names = ", ".join(Target(seen.url).query_names)
-    losing = "; ".join(one.title for one in PERSONAS.values() if one.wire.replaces_query)
+    losing = in_list((one.name for one in PERSONAS.values() if one.wire.replaces_query), knowledge())
     yield Found("query-token-lost", _ADDRESS, f"the query has {names}, which these do not send: {losing}")
 
 

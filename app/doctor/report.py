@@ -51,7 +51,7 @@ class Entry:
     def why(self, known: Knowledge) -> str:
         """What was seen, what clients do about it, and what follows from it."""
         does = [f"{known.clients[key]}: {words}" for key, words in self.finding.clients.items()]
-        stopped = ", ".join(client_name(key, known) for key in self.stopped)
+        stopped = in_list(self.stopped, known)
         after = [f"seen to stop: {stopped}"] if stopped else []
         after += [f"it leads to {', '.join(self.leads_to)}"] if self.leads_to else []
         return ". ".join([f"Seen at {self.places}", *does, *after])
@@ -149,6 +149,11 @@ def _some(parts: Sequence[str], between: str) -> str:
 def client_name(key: str, known: Knowledge) -> str:
     """What a client is called to people: one that findings speak of, or else a persona."""
     return known.clients.get(key) or PERSONAS[key].title
+
+
+def in_list(clients: Iterable[str], known: Knowledge) -> str:
+    """Clients one behind the other: a comma within a name would make two of it."""
+    return ", ".join(client_name(one, known).replace(", ", "/") for one in clients)
 
 
 def together(clients: Iterable[str]) -> tuple[str, ...]:
