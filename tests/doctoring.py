@@ -1,5 +1,6 @@
 """``doctor`` at the servers that are wrong on purpose."""
 
+import ssl
 from itertools import cycle
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -7,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from app.doctor.examination import Request, examine
 from app.doctor.report import Report
 from app.doctor.target import Target
-from app.personas import PERSONAS
+from app.personas import PERSONAS, Reach
 from tests.faults.conduct import Conduct, Fault
 from tests.faults.server import running
 from tests.world import rsa_key
@@ -30,4 +31,14 @@ def examined(conduct: Conduct, personas: tuple[str, ...] = tuple(PERSONAS), *, a
     """The report on a server of that conduct; who *asks* has a challenge password, and gets certificates."""
     with running(conduct) as server:
         challenges = (server.challenge,) if asks else ()
-        return examine(Request(Target(server.url), challenges, personas=personas, make_key=_next_key))
+        reach = Reach(trust=_trusting() if conduct.wants_certificate else None)
+        target = Target(server.url)
+        return examine(Request(target, challenges, personas=personas, reach=reach, make_key=_next_key))
+
+
+def _trusting() -> ssl.SSLContext:
+    """For what is behind a TLS certificate that nobody knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

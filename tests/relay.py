@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 class Relay:
     """Passes on what comes by TCP, both ways, until told otherwise.
 
-    With *cut_behind* the wire is cut as soon as these octets have been passed on to the server.
+    With *cut_behind* the wire is cut as soon as these octets have been passed on to the server. *heard* is
+    what came from the clients, connection by connection.
     """
 
     def __init__(self, port: int) -> None:
@@ -18,10 +19,11 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.cut_behind = b""
+        self.heard: list[bytearray] = []
         self._stalled = False
         self._selector = selectors.DefaultSelector()
         self._peers: dict[socket.socket, socket.socket] = {}
-        self._from_clients: set[socket.socket] = set()
+        self._from_clients: dict[socket.socket, bytearray] = {}
         self._ended = False
         self._lock = threading.RLock()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -70,7 +72,8 @@ class Relay:
             client.close()
             return
         self._peers |= {client: server, server: client}
-        self._from_clients.add(client)
+        self._from_clients[client] = bytearray()
+        self.heard.append(self._from_clients[client])
         for one in (client, server):
             self._selector.register(one, selectors.EVENT_READ)
 
@@ -82,6 +85,7 @@ class Relay:
         except OSError:
             octets = b""
         if octets:
+            self._from_clients.get(one, bytearray()).extend(octets)
             self._peers[one].sendall(octets)
         if not octets:
             self._drop(one)
@@ -95,7 +99,7 @@ class Relay:
         for end in (one, self._peers.get(one)):
             if end is not None and self._peers.pop(end, None) is not None:
                 self._selector.unregister(end)
-                self._from_clients.discard(end)
+                self._from_clients.pop(end, None)
                 end.close()
 
 

@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from app.personas import PERSONAS
+from tests.announcing import is_as_announced, requests
 from tests.command_line import Done, Service, did, run, serving
+from tests.relay import relaying
 from tests.world import name, rsa_key
 
 SETTINGS = """
@@ -123,7 +126,7 @@ def test_who_came_by_is_named_with_what_became_of_it(service: Service, data: Pat
 
     assert done.code == 0
     (got,) = (line for line in done.out.splitlines() if line.startswith("got a certificate: "))
-    assert all(f", {client}" in got for client in ("sscep", "iOS, iPadOS", "strongSwan", "Windows"))
+    assert all(f", {client}" in got for client in ("sscep", "iOS/iPadOS", "strongSwan", "Windows"))
     assert "seen to stop: Cisco IOS" in done.out
     assert "info: The server refuses messages that are signed over MD5" in done.out
 
@@ -149,6 +152,29 @@ def test_a_wrong_challenge_is_told_in_words(service: Service) -> None:
     assert "no such password" not in done.out + done.err
 
 
+@pytest.mark.parametrize("options", [(), ("--challenge", "-")], ids=["reading", "asking"])
+def test_what_is_sent_was_announced(service: Service, data: Path, options: tuple[str, ...]) -> None:
+    """Method, path, order and number: who lets a stranger's server be examined knows what it will meet."""
+    secret = challenge(data, "--uses", "unlimited", "--profile", "old") if options else ""
+    with relaying(int(service.url.split(":")[2].partition("/")[0])) as relay:
+        url = f"http://127.0.0.1:{relay.port}/scep/old?tenant=seventeen"
+        announced = run("doctor", url, "--dry-run", "--json", *options, stdin=secret)
+        before = len(relay.heard)
+        done = run("doctor", url, *options, stdin=secret)
+        heard = requests(relay.heard)
+
+    plan = json.loads(announced.out)
+    assert (announced.code, before, done.code) == (0, 0, 0)
+    assert {one["host"] for step in plan for one in step["requests"]} == {f"127.0.0.1:{relay.port}"}
+    assert "seventeen" not in announced.out + done.out + done.err
+    assert "seen: address: the query has tenant, which these do not send: iOS/iPadOS, " in done.out
+    shown = [line.replace("tenant=seventeen", "tenant=…") for line in heard]
+    assert is_as_announced(plan, shown)
+    assert f"({len(heard)} requests in " in done.out
+    assert not is_as_announced(plan, shown[:-1])
+    assert not is_as_announced(plan, [*shown, shown[1]])
+
+
 def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
     """What would be sent is told before it is: nobody listens here, and nobody is missed."""
     with socket.socket() as listener:
@@ -163,10 +189,13 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
         with pytest.raises(BlockingIOError):
             listener.accept()
     assert done.code == secret.code == 0
-    assert "  1. GET GetCACaps\n" in done.out
+    assert "  1. GetCACaps: what the server says" in done.out
+    assert "\n       GET /scep?operation=GetCACaps\n" in done.out
     assert "PKCSReq" not in done.out
     steps = {one["step"]: one for one in json.loads(secret.out)}
-    assert steps["enrolment"]["sends"].startswith("a PKCSReq with the challenge password")
+    first, *_ = steps["enrolment"]["requests"]
+    assert (first["method"], first["holds"]) == ("POST", "a PKCSReq with the challenge password")
+    assert first["otherwise"]["method"] == "GET"
     assert all(one["why"] for one in steps.values())
     assert [one for one in steps if one.startswith("as ")] == ["as cisco"]
 
@@ -203,6 +232,18 @@ def test_where_nobody_listens_that_is_all_there_is_to_say() -> None:
     found = findings(done)
     assert (done.code, list(found)) == (1, ["unreachable"])
     assert "the connection was refused" in found["unreachable"]["why"]
+
+
+def test_https_where_plain_http_is_spoken_is_told_at_once(service: Service) -> None:
+    """Such a server waits for the rest of what it takes for a request, and the client for an answer."""
+    started = time.monotonic()
+
+    done = run("doctor", service.url.replace("http", "https"), "--json", "--timeout", "500")
+
+    found = findings(done)
+    assert list(found) == ["unreachable"]
+    assert "TLS: the server does not speak it at this port" in found["unreachable"]["why"]
+    assert time.monotonic() - started < 60
 
 
 class Page(BaseHTTPRequestHandler):

@@ -7,11 +7,14 @@ import pytest
 
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import knowledge
+from app.diagnosis.node import Node
+from app.doctor.examination import Request, plan
 from app.doctor.folding import FOLDED, is_folded
 from app.doctor.junit import junit
 from app.doctor.report import Report, StepResult, make_report
 from app.doctor.seen import Found
-from app.doctor.target import Spelling, Target
+from app.doctor.showing import show
+from app.doctor.target import Spelling, Target, Way
 from app.personas import PERSONAS
 
 KNOWN = knowledge()
@@ -115,6 +118,17 @@ def test_who_got_a_certificate_does_not_fail_for_what_is_only_known() -> None:
     assert named == {"oaep-reply", "ca-key-usage", "http-error"}
 
 
+def test_who_only_read_has_passed_what_it_read() -> None:
+    """It would go on with such a CA; what becomes of its message nobody has seen."""
+    found = (Found("ca-key-usage", "GetCACert"), Found("plus-lost", "bare +"))
+
+    one = make_report(URL, [StepResult("a step", "why", found)], 1, KNOWN, went_on=("ios",))
+
+    failing = {client: {entry.finding.id for entry in entries} for client, entries in one.fails().items()}
+    assert failing["ios"] == {"plus-lost"}
+    assert failing["macos"] == {"ca-key-usage", "plus-lost"}
+
+
 def test_warnings_alone_pass() -> None:
     """A server that works with a blemish does not break a build."""
     assert report((Found("des-reply", "enrolment"),)).passed
@@ -132,6 +146,48 @@ def test_the_same_seen_by_many_is_told_once() -> None:
     assert entry.places == "GetCACert: text/html"
     assert entry.stopped == ("ios", "sscep")
     assert entry.clients[:2] == ("ios", "sscep")
+
+
+def test_what_was_seen_is_told_with_all_the_steps_that_saw_it() -> None:
+    """One line for a person: what, and not five times the same."""
+    cut = [Found("des-reply", f"step {number}: CertRep", "DES-CBC") for number in range(5)]
+    one = report(
+        (*cut, Found("des-reply", "another", "nothing"), Found("des-reply", "step 0: CertRep", "DES-CBC"))
+    )
+
+    (entry,) = one.entries
+    assert entry.places == "step 0, step 1, step 2, and 2 more: CertRep: DES-CBC; another: nothing"
+
+
+@pytest.mark.parametrize(
+    ("detail", "finding", "where", "told"),
+    [
+        ("", "ca-eku", "GetCACert", "extKeyUsage serverAuth"),
+        ("now", "ca-expired", "GetCACert", "now"),
+        ("", "html-body", "GetCACert", "Sign in"),
+        ("", "fail-info-missing", "CertRep", "it is a FAILURE, and there is no failInfo"),
+        ("", "caps-no-aes", "GetCACaps", "there is SHA-256"),
+    ],
+)
+def test_what_stands_there_is_shown_where_inspect_says_no_more(
+    detail: str, finding: str, where: str, told: str
+) -> None:
+    """A place alone is no help; what a stranger wrote there comes in one line, without tags and controls."""
+    tree = Node("all")
+    certificate = tree.add("certificate", "CN=CA", "certificate")
+    certificate.add("extKeyUsage", "serverAuth")
+    page = tree.add("text", "<html>\n<b>Sign\x1b\nin</b>", "http.response")
+    listed = tree.add("GetCACaps", "1 lines", "GetCACaps")
+    listed.add("capability", "SHA-256")
+    for node, noted in (
+        (certificate, "ca-eku"),
+        (certificate, "ca-expired"),
+        (page, "html-body"),
+        (listed, "caps-no-aes"),
+    ):
+        node.note(noted)
+
+    assert show(tree, finding, where, detail) == told
 
 
 def test_junit_tells_each_finding_in_the_step_that_showed_it_first() -> None:
@@ -174,17 +230,49 @@ def test_requests_are_written_octet_for_octet() -> None:
     target = Target("http://ca.example:8080/scep?tenant=7")
     usual = "Host: ca.example:8080\r\nUser-Agent: scepbox\r\nConnection: close\r\n"
 
-    assert target.get("GetCACaps", version="1.0", suffix="/x") == (
+    assert target.write("GetCACaps", way=Way(version="1.0", suffix="/x")) == (
         f"GET /scep/x?tenant=7&operation=GetCACaps HTTP/1.0\r\n{usual}\r\n".encode()
     )
-    assert b"Host" not in target.get("GetCACaps", host=False)
-    assert target.post(b"m" * 1001, media_type=None, chunked=True) == (
+    assert b"Host" not in target.write("GetCACaps", way=Way(host=False))
+    assert target.write("PKIOperation", b"m" * 1001, Way("POST", media_type=None, chunked=True)) == (
         f"POST /scep?tenant=7&operation=PKIOperation HTTP/1.1\r\n{usual}".encode()
         + b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n"
         + b"m" * 1000
         + b"\r\n1\r\nm\r\n0\r\n\r\n"
     )
-    assert Target("http://ca.example").get("GetCACaps").startswith(b"GET /?operation=GetCACaps ")
+    assert Target("http://ca.example").write("GetCACaps").startswith(b"GET /?operation=GetCACaps ")
+    other = Way(other_slash=True)
+    assert target.write("GetCACaps", way=other).startswith(b"GET /scep/?tenant=7&operation=GetCACaps ")
+    assert Target("http://ca.example/scep/").write("x", way=other).startswith(b"GET /scep?operation=x ")
+    ends = {"": False, "/": False, "/scep": True, "/scep/": True, "/cgi-bin/pkiclient.exe": False}
+    assert {path: Target(f"http://ca.example{path}").may_end_in_slash for path in ends} == ends
+
+
+def test_what_stands_in_the_query_of_an_address_is_not_shown() -> None:
+    """It may be a token: the report goes to a CI, and a server may say it again."""
+    target = Target("http://ca.example/scep?token=s%65cret-17&tenant=7&lonely")
+
+    assert target.shown == "http://ca.example/scep?token=…&tenant=…&…"
+    assert target.conceal("HTTP 302, to /login?next=secret-17, not s%65cret-17; 7") == (
+        "HTTP 302, to /login?next=…, not …; 7"
+    )
+    assert Target("http://ca.example/scep").conceal("no query, no secret") == "no query, no secret"
+
+
+def test_an_address_is_looked_at_for_what_it_has() -> None:
+    """A query may be lost, and a slash forgotten; where there is neither, nothing is sent for it."""
+    planned = {
+        url: {step.name for step in plan(Request(Target(f"http://ca.example{url}")))}
+        for url in ("", "/scep", "/scep?token=seventeen", "/certsrv/mscep/mscep.dll")
+    }
+
+    common = set.intersection(*planned.values())
+    assert {url: steps - common for url, steps in planned.items()} == {
+        "": set(),
+        "/scep": {"slash at the end"},
+        "/scep?token=seventeen": {"slash at the end", "address"},
+        "/certsrv/mscep/mscep.dll": set(),
+    }
 
 
 def test_base64_is_spelt_as_clients_spell_it() -> None:

@@ -17,7 +17,7 @@ from ca.scep import oids
 from ca.x509.certificate import Certificate
 from tests.asking_faults import Asking
 from tests.command_line import run
-from tests.faults.catalogue import FAULTS
+from tests.faults.catalogue import FAULTS, GROUPS
 from tests.faults.conduct import FAULTLESS, Conduct, Fault
 from tests.faults.server import Running, running
 from tests.forging import Forgery
@@ -119,6 +119,11 @@ def test_a_fault_is_one_that_is_known_and_hurts_whom_it_is_said_to(fault: Fault)
     assert set(fault.clients) <= set(KNOWN.findings[fault.finding].clients)
     assert fault.beside <= KNOWN.findings.keys()
     assert fault.conduct != FAULTLESS
+
+
+def test_no_two_faults_have_one_name() -> None:
+    """One of them would be tried nowhere."""
+    assert len(FAULTS) == sum(len(group) for group in GROUPS)
 
 
 def test_it_runs_by_itself_and_a_message_type_ends_it(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def test_the_fault_is_named_first_with_those_it_hurts_and_nothing_false_beside(f
     assert first.finding.id == fault.finding, told
     assert set(fault.clients) <= set(first.clients)
     assert {entry.finding.id for entry in others} <= fault.beside, told
+    # A place alone says little to who has to mend it.
+    assert [one for entry in report.entries for one in entry.seen if not (one.detail or one.by)] == []
 
 
 @pytest.mark.parametrize("name", ["redirect", "not-there"])

@@ -303,7 +303,7 @@ def asking(persona: Persona, url: str) -> Session:
 
 def stopping(session: Session) -> set[str]:
     """The findings that it stopped at."""
-    return {one.finding for one in session.verdicts if one.refuses}
+    return {one.finding for one in session.objections if one.refuses}
 
 
 def check(
@@ -314,7 +314,7 @@ def check(
     with serving(fault.server()) as server:
         sessions = {name: session(PERSONAS[name], server.url) for name in names}
     for name, told in sessions.items():
-        found = {one.finding for one in told.verdicts}
+        found = {one.finding for one in told.objections}
         if name in fault.stop:
             assert fault.finding in stopping(told), (name, told)
             assert not goes_on(told), name
@@ -323,7 +323,7 @@ def check(
             assert not stopping(told), (name, told)
             assert goes_on(told), (name, told)
             assert (fault.finding in found) == (name in fault.mind), (name, told)
-        assert all(one.detail.isprintable() for one in told.verdicts)
+        assert all(one.detail.isprintable() for one in told.objections)
 
 
 @pytest.mark.parametrize("name", SEEN)

@@ -136,7 +136,7 @@ def test_a_fingerprint_is_held_against_the_ca() -> None:
         wrong = look(PERSONAS["ios"], server.url, Reach(fingerprint=OTHER_CA.fingerprint()))
 
     assert right.authorities == (CA.der,)
-    assert not right.verdicts
+    assert not right.objections
     assert stopping(wrong) == {"ca-fingerprint"}
 
 

@@ -139,10 +139,10 @@ def test_each_enrols_and_minds_nothing(service: Service, name: str) -> None:
     url = service.url if profile == "default" else f"{service.url}/{profile}"
     subject = Name.from_text(f"CN={name},O=Example")
 
-    assert look(persona, url).verdicts == ()
+    assert look(persona, url).objections == ()
     told = enrol(persona, url, subject=subject, key=key, challenge=f"{SECRET}, {profile}", names=NAMES)
 
-    assert (told.verdicts, told.outcome) == ((), "the certificate was issued, and this client takes it")
+    assert (told.objections, told.outcome) == ((), "the certificate was issued, and this client takes it")
     assert told.certificate is not None
     issued = Certificate.load(told.certificate)
     assert (str(issued.subject), issued.subject_alt_names) == (str(subject), NAMES)
@@ -154,7 +154,7 @@ def test_each_enrols_and_minds_nothing(service: Service, name: str) -> None:
     assert re.fullmatch(AGENTS[name], agent[1].decode()) if agent and name in AGENTS else name not in AGENTS
     if persona.renewal:
         again = renew(persona, url, Identity(issued, key), key=key, names=NAMES)
-        assert (again.verdicts, again.certificate is not None) == ((), True), again.outcome
+        assert (again.objections, again.certificate is not None) == ((), True), again.outcome
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.client.raw import RawAnswer, Sent, exchange
+from app.client.raw import RawAnswer, Sent, converse, exchange
 from tests.services import bare_socket, make_identity, read_request
 
 REQUEST = b"GET /scep?operation=GetCACaps HTTP/1.0\r\nContent-Length: 0\r\n\r\n"
@@ -233,6 +233,133 @@ def test_tls_is_spoken_and_its_troubles_are_named(tmp_path: Path) -> None:
     assert "TLS: the server's certificate is not trusted" in untrusted.trouble
     assert plain.answer is None
     assert plain.trouble.startswith("TLS: ")
+
+
+def trusting() -> ssl.SSLContext:
+    """For whoever wants to see what is behind a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_wants_a_client_certificate_is_told_from_one_without_a_common_cipher(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """A device has no certificate before it enrols; up to TLS 1.2 both are one and the same alert."""
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(make_identity(tmp_path).certificate)
+    served.maximum_version, served.verify_mode = version, ssl.CERT_REQUIRED
+    with refusing(served) as url:
+        wanted = exchange(url, REQUEST, "GetCACaps", timeout=60, trust=trusting())
+    served.verify_mode = ssl.CERT_NONE
+    served.set_ciphers("ECDHE-RSA-AES256-GCM-SHA384")
+    ours = trusting()
+    ours.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
+    ours.maximum_version = ssl.TLSVersion.TLSv1_2
+    with refusing(served) as url:
+        other = exchange(url, REQUEST, "GetCACaps", timeout=60, trust=ours)
+
+    assert wanted.answer is None
+    assert "the server wants a client certificate" in wanted.trouble
+    assert other.answer is None
+    assert "no version or cipher in common" in other.trouble
+
+
+@contextmanager
+def refusing(context: ssl.SSLContext) -> Iterator[str]:
+    """A server of TLS with which none comes about."""
+
+    def talk(plain: socket.socket) -> None:
+        with suppress(OSError), closing(context.wrap_socket(plain, server_side=True)) as connection:
+            connection.recv(1)
+
+    with bare_socket(talk) as url:
+        yield url.replace("http", "https")
+
+
+def test_a_slow_server_of_tls_is_not_taken_for_one_of_plain_http(tmp_path: Path) -> None:
+    """Who says nothing for a while is asked once more, and with all the time that is left."""
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(make_identity(tmp_path).certificate)
+    came: list[socket.socket] = []
+
+    def talk(plain: socket.socket) -> None:
+        came.append(plain)
+        if len(came) == 1:
+            # It is not up to anything yet, and hangs up with the client.
+            while plain.recv(4096):
+                pass
+            return
+        with closing(served.wrap_socket(plain, server_side=True)) as connection:
+            read_request(connection)
+            connection.sendall(OK + b"Content-Length: 4\r\n\r\nAES\n")
+
+    with bare_socket(talk) as url:
+        sent = exchange(url.replace("http", "https"), REQUEST, "GetCACaps", timeout=60, trust=trusting())
+
+    assert whole(sent).body == b"AES\n"
+
+
+def test_http_and_tls_that_meet_each_other_are_told_apart() -> None:
+    """The address is wrong by one letter: the words say which."""
+
+    def wait_for_the_end(connection: socket.socket) -> None:
+        octets = b""
+        while not octets.endswith(b"\r\n\r\n"):
+            octets += connection.recv(4096)
+        connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+    with bare_socket(wait_for_the_end) as url:
+        plain = exchange(url.replace("http", "https"), REQUEST, "GetCACaps", timeout=600)
+    alerts = {ask(b"\x15\x03\x03\x00\x02\x02" + kind).trouble for kind in (b"\x0a", b"\x46")}
+
+    assert plain.trouble == "TLS: the server does not speak it at this port: it may be one for http://"
+    assert alerts == {"the server speaks TLS at this port: write https://"}
+
+
+def test_a_host_is_reached_at_whichever_address_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names have an IPv6 address at which nobody listens, every other day."""
+    find = socket.getaddrinfo
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        absent = find("127.0.0.1", listener.getsockname()[1], type=socket.SOCK_STREAM)
+    with answering(FRAMINGS["length"][0]) as url, monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", lambda *where, **how: [*absent, *find(*where, **how)])
+        sent = exchange(url, REQUEST, "GetCACaps", timeout=60)
+        patch.setattr(socket, "getaddrinfo", lambda *_, **__: absent)
+        nowhere = exchange(url, REQUEST, "GetCACaps", timeout=60)
+
+    assert whole(sent).body == b"AES\n"
+    assert nowhere.trouble == "the connection was refused"
+
+
+KEPT = OK + b"Content-Length: 4\r\n\r\nAES\n"
+ON_ONE = {
+    "kept": ((KEPT, KEPT), ["", ""]),
+    "left over": ((KEPT + b"0\r\n\r\n", KEPT), ["", "what came is no HTTP response: 0"]),
+    "closed in silence": ((KEPT,), ["", "the connection was closed without an answer"]),
+    "closed with a word": ((OK + b"Connection: close\r\nContent-Length: 0\r\n\r\n",), [""]),
+    "closed by its version": ((b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",), [""]),
+    "closed by its framing": ((OK + b"\r\nAES\n",), [""]),
+}
+
+
+@pytest.mark.parametrize("way", ON_ONE)
+def test_requests_on_one_connection_are_read_as_a_client_reads_them(way: str) -> None:
+    """What is left over of one answer is taken for the next; who says that the connection ends may end it."""
+    answers, troubles = ON_ONE[way]
+
+    def talk(connection: socket.socket) -> None:
+        for answer in answers:
+            read_request(connection)
+            connection.sendall(answer)
+
+    with bare_socket(talk) as url:
+        sent = converse(url, [("GetCACert", REQUEST), ("GetCACaps", REQUEST)], timeout=60)
+
+    assert [one.trouble for one in sent] == troubles
+    assert [one.operation for one in sent] == ["GetCACert", "GetCACaps"][: len(troubles)]
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "scep", "http:///scep"])

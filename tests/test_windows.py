@@ -72,7 +72,7 @@ def test_windows_enrols_and_renews(service: Service, path: str) -> None:
         identity = Identity(Certificate.load(certificate), key)
         again = renew(host, url, identity, key=rsa_key(number))
         assert again.certificate not in (None, certificate), again.outcome
-        assert again.verdicts == ()
+        assert again.objections == ()
         certificate, key = again.certificate, rsa_key(number)
     assert certificate is not None
     assert str(Certificate.load(certificate).subject) == "CN=pc-1"

@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text as RichText
 
-from app.cli.context import Refusal, Workplace, json_option, print_json, read_secrets, say, verb
+from app.cli.context import Refusal, Workplace, json_option, print_json, read_secrets, verb
+from app.cli.doctor_plan import print_plan
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.doctor.examination import Request, examine, plan
 from app.doctor.junit import junit
-from app.doctor.report import Entry, Report, client_name, together
+from app.doctor.report import Entry, Report, client_name, in_list, together
 from app.doctor.step import Step
 from app.doctor.target import Target
 from app.personas import PERSONAS, Reach
@@ -25,6 +26,7 @@ from ca.x509.name import Name
 _STYLES = {Severity.VIOLATION: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
 _MOST_CHALLENGES = 100
+_ONLY_READ = "no certificate was asked for: with --challenge it enrols as each client too"
 
 
 @click.command()
@@ -82,7 +84,7 @@ def doctor(
         Reach(timeout, _read_trust(cafile)),
     )
     if dry_run:
-        _print_plan(request, as_json=as_json)
+        print_plan(request, _console(), as_json=as_json)
         return 0
     report = _examine(request)
     known = knowledge()
@@ -90,6 +92,8 @@ def doctor(
         print_json(report.as_json(known))
     else:
         _print(report, known)
+        if request.only_reads and report.passed:
+            _console().print(RichText(_ONLY_READ, style="dim"))
     if junit_file is not None:
         _write(junit_file, junit(report, known))
     return 0 if report.passed else 1
@@ -155,18 +159,6 @@ def _examine(request: Request) -> Report:
         return examine(request, tell)
 
 
-def _print_plan(request: Request, *, as_json: bool) -> None:
-    steps = plan(request)
-    if as_json:
-        print_json([{"step": one.name, "sends": one.sends, "why": one.why} for one in steps])
-        return
-    console = _console()
-    for number, step in enumerate(steps, 1):
-        console.print(RichText(f"{number:>3}. {step.sends}", style="bold"))
-        console.print(RichText(f"     {step.why}"))
-    say("nothing was sent")
-
-
 def _console() -> Console:
     # A pipe has no width to fit.
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
@@ -210,7 +202,7 @@ def _print_clients(console: Console, report: Report, known: Knowledge) -> None:
 
 
 def _names(clients: Sequence[str], known: Knowledge) -> str:
-    return ", ".join(client_name(client, known) for client in together(clients))
+    return in_list(together(clients), known)
 
 
 def _headline(report: Report) -> RichText:

@@ -55,9 +55,9 @@ def enrol_as(
         wait=wait,
         reach=Reach(fingerprint=fingerprint),
     )
-    for verdict in session.verdicts:
-        if not verdict.refuses:
-            say(f"warning: {verdict}")
+    for objection in session.objections:
+        if not objection.refuses:
+            say(f"warning: {objection}")
     if session.certificate is None:
         raise _what_happened(session)
     return Certificate.load(session.certificate), tuple(map(Certificate.load, session.authorities))
@@ -65,7 +65,7 @@ def enrol_as(
 
 def _what_happened(session: Session) -> ClientError:
     """The error by which the key is kept or thrown away: kept wherever there may be a certificate for it."""
-    stopped = {one.finding for one in session.verdicts if one.refuses}
+    stopped = {one.finding for one in session.objections if one.refuses}
     sent = any(one.operation == "PKIOperation" for one in session.exchanges)
     if "refused" in stopped:
         return ClientError(session.outcome)

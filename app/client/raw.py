@@ -4,14 +4,15 @@ It is for whoever has to see what a server really does. :mod:`app.client.transpo
 client wants it.
 """
 
-import socket
 import ssl
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.client.raw_response import Broken, Wire, in_words, read_body, read_head
+from app.client.raw_connection import connect, in_words
+from app.client.raw_response import Broken, Wire, read_body, read_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,27 @@ def exchange(
         ValueError: *url* is no http or https address. Nothing that a server does raises.
 
     """
+    (sent,) = converse(url, ((operation, request),), timeout=timeout, most=most, trust=trust)
+    return sent
+
+
+def converse(
+    url: str,
+    requests: Sequence[tuple[str, bytes]],
+    *,
+    timeout: float = 30,
+    most: int = 4 << 20,
+    trust: ssl.SSLContext | None = None,
+) -> tuple[Sent, ...]:
+    """Write *requests*, each with its operation, on one connection, each when the one before is answered.
+
+    It ends early where an answer is not whole, or says that the connection ends with it. The rest is as with
+    :func:`exchange`; *timeout* and *most* are for each of the requests.
+
+    Raises:
+        ValueError: *url* is no http or https address. Nothing that a server does raises.
+
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is not an http:// or https:// address")
@@ -75,22 +97,31 @@ def exchange(
     trust = (trust or ssl.create_default_context()) if parts.scheme == "https" else None
     started = time.monotonic()
     try:
-        connection = _connect(address, timeout, trust)
+        connection = connect(address, started + timeout, trust)
     except OSError as error:
-        return Sent(operation, request, None, in_words(error, timeout))
+        operation, request = requests[0]
+        return (Sent(operation, request, None, in_words(error, timeout)),)
+    found: list[Sent] = []
     with closing(connection):
-        wire = Wire(connection, started, timeout, most)
-        wire.write(request)
-        return _read(wire, operation, request)
+        left = b""
+        for operation, request in requests:
+            wire = Wire(connection, started, timeout, most, bytearray(left))
+            wire.write(request)
+            found.append(_read(wire, operation, request))
+            if not _goes_on(found[-1]):
+                break
+            # What is behind the answer is taken for the beginning of the next, as every client does.
+            left, started = bytes(wire.raw[wire.position :]), time.monotonic()
+    return tuple(found)
 
 
-def _connect(address: tuple[str, int], timeout: float, trust: ssl.SSLContext | None) -> socket.socket:
-    connection = socket.create_connection(address, timeout)
-    if trust is None:
-        return connection
-    with closing(connection):
-        # The wrapped socket takes the descriptor along, so that closing this one closes nothing then.
-        return trust.wrap_socket(connection, server_hostname=address[0])
+def _goes_on(sent: Sent) -> bool:
+    """Whether the connection is there for a further request (RFC 9112 9.3)."""
+    answer = sent.answer
+    if answer is None or sent.trouble or answer.version != "HTTP/1.1":
+        return False
+    is_framed = answer.header("Content-Length") is not None or answer.header("Transfer-Encoding") is not None
+    return is_framed and "close" not in (answer.header("Connection") or "").lower()
 
 
 def _read(wire: Wire, operation: str, request: bytes) -> Sent:
@@ -105,6 +136,6 @@ def _read(wire: Wire, operation: str, request: bytes) -> Sent:
         read_body(wire, status, headers, body)
     except Broken as broken:
         trouble = str(broken)
-    seconds = time.monotonic() - wire.started
-    answer = RawAnswer(version, status, reason, headers, bytes(body), bytes(wire.raw[wire.began :]), seconds)
+    seconds, raw = time.monotonic() - wire.started, bytes(wire.raw[wire.began :])
+    answer = RawAnswer(version, status, reason, headers, bytes(body), raw, seconds)
     return Sent(operation, request, answer, trouble)

@@ -9,6 +9,7 @@ import ssl
 import time
 from dataclasses import dataclass, field
 
+from app.client.raw_connection import SPEAKS_TLS, in_words
 from app.words import printable
 
 _STATUS_LINE = re.compile(rb"(HTTP/\d(?:\.\d)?) (\d{3})(?: ([^\r\n]*))?\r?\n")
@@ -16,6 +17,8 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _LENGTH = re.compile(r"\d{1,15}")
 _MOST_HEAD = 64 * 1024
 _PIECE = 64 * 1024
+# An alert of TLS, in any version: how a server of https answers plain HTTP.
+_ALERT = b"\x15\x03"
 
 
 Head = tuple[str, int, str, tuple[tuple[str, str], ...]]
@@ -62,7 +65,9 @@ class Wire:
             self.connection.settimeout(self._left())
             piece = self.connection.recv(min(_PIECE, self.most - len(self.raw)))
         except OSError as error:
-            raise Broken(self._lost or in_words(error, self.timeout)) from error
+            # What TLS says in the end is why the request could not be written.
+            lost = "" if isinstance(error, ssl.SSLError) else self._lost
+            raise Broken(lost or in_words(error, self.timeout)) from error
         self.raw += piece
         return bool(piece)
 
@@ -113,6 +118,8 @@ class Wire:
             self.position = len(self.raw)
 
     def _ended(self) -> str:
+        if self.raw.startswith(_ALERT):
+            return SPEAKS_TLS
         if self.raw:
             return "the connection was closed within the answer"
         return self._lost or "the connection was closed without an answer"
@@ -136,7 +143,8 @@ def read_head(wire: Wire) -> Head:
         first = wire.line(_MOST_HEAD)
         found = _STATUS_LINE.fullmatch(first)
         if not found:
-            raise Broken(f"what came is no HTTP response: {printable(first[:60].decode('latin-1')).strip()}")
+            came = printable(first[:60].decode("latin-1")).strip()
+            raise Broken(SPEAKS_TLS if first.startswith(_ALERT) else f"what came is no HTTP response: {came}")
         headers = _read_headers(wire)
         version, status, reason = found[1].decode(), int(found[2]), (found[3] or b"").decode("latin-1")
         if not 100 <= status < 200:
@@ -188,22 +196,3 @@ def _read_chunks(wire: Wire, body: bytearray) -> None:
         wire.take(length, body)
         if wire.line(_MOST_HEAD).strip(b"\r\n"):
             raise Broken("a chunk is longer than it says")
-
-
-def in_words(error: OSError, timeout: float) -> str:
-    """Say what a failed connection means to a person."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            return f"TLS: the server's certificate is not trusted: {printable(error.verify_message)}"
-        case ssl.SSLError():
-            return f"TLS: {printable(error.reason or str(error))}"
-        case TimeoutError():
-            return f"timed out after {timeout:g} seconds"
-        case ConnectionRefusedError():
-            return "the connection was refused"
-        case ConnectionResetError() | BrokenPipeError():
-            return "the connection was reset"
-        case socket.gaierror():
-            return f"the name of the server is not known: {printable(error.strerror or str(error))}"
-        case _:
-            return printable(error.strerror or str(error))

@@ -10,9 +10,12 @@ from app.diagnosis.inspection import inspect
 from app.diagnosis.node import Node
 from app.diagnosis.opener import Opener
 from app.doctor.seen import Exchange
+from app.doctor.showing import in_line
 from ca.asn1 import Asn1Error
 from ca.scep.messages import PkiStatus
 from ca.x509.certificate import Certificate
+
+_MOST_WORDS = 200
 
 
 class Answer:
@@ -50,8 +53,10 @@ class Answer:
         answer = self.exchange.answer
         if answer is None:
             return self.exchange.sent.trouble
-        line = answer.body[:200].decode("utf-8", "replace").strip().splitlines()
-        return f"HTTP {answer.status}" + (f": {line[0]}" if line and line[0].isprintable() else "")
+        text = answer.body[:_MOST_WORDS].decode("utf-8", "replace").strip()
+        # A page says it somewhere in the middle, anything else in its first line.
+        line = in_line(text) if text.startswith("<") else "".join(text.splitlines()[:1])
+        return f"HTTP {answer.status}" + (f": {line}" if line and line.isprintable() else "")
 
     def attribute(self, name: str) -> str:
         """The value of a signed attribute as it is shown: octets in hexadecimal."""

@@ -15,7 +15,7 @@ from app.client.client import Identity
 from app.client.csr import make_csr, make_identity, spki_of
 from app.client.errors import ClientError
 from app.client.trust import Roles, assign_roles, is_rsa
-from app.doctor.seen import Asked, Terms
+from app.doctor.seen import Question, Terms
 from ca.algorithms.ciphers import AES_128_CBC, DES_EDE3_CBC, Cipher
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.signatures import certificate_identifier
@@ -23,6 +23,7 @@ from ca.asn1 import writer
 from ca.scep.codec import encode_issuer_and_serial_number, encode_request
 from ca.scep.messages import MessageType, Transaction
 from ca.x509.certificate import Certificate
+from ca.x509.general_names import GeneralName
 from ca.x509.name import Name
 
 # An arc that nobody has registered: a server can only copy it blindly.
@@ -65,6 +66,12 @@ class Applicant:
     def csr(self, challenge: str) -> bytes:
         """A CSR with the *challenge* password in it; without one where that is empty."""
         return make_csr(self.name.for_builder(), (), self.key, challenge)
+
+    def large_csr(self, names: int) -> bytes:
+        """A CSR with so many DNS names in it, some 35 octets each, and without a challenge password."""
+        hosts = (f"host-{number:05}.doctor.scepbox.example" for number in range(names))
+        alternatives = tuple(GeneralName("dns", host) for host in hosts)
+        return make_csr(self.name.for_builder(), alternatives, self.key, "")
 
     def odd_csr(self, challenge: str) -> bytes:
         """A CSR that asks for an extension that no server knows as well."""
@@ -129,7 +136,7 @@ class Asking:
         *,
         more: int = 0,
         vary: Callable[[Terms], Terms] = lambda terms: terms,
-    ) -> Asked:
+    ) -> Question:
         """A CertPoll; without a *transaction_id*, for a transaction that nobody knows.
 
         The name in it is longer by about *more* octets. *vary* makes other terms of ours.
@@ -146,23 +153,23 @@ class Asking:
         *,
         recipient: Certificate | None = None,
         vary: Callable[[Terms], Terms] = lambda terms: terms,
-    ) -> Asked:
+    ) -> Question:
         """A PKCSReq, encrypted to *recipient* where it is to go astray."""
         terms = vary(self.terms)
         asked = self._ask(MessageType.PKCS_REQ, csr, applicant.identity, recipient=recipient, terms=terms)
         return replace(asked, spki=applicant.spki, subject=applicant.name)
 
-    def renew(self, applicant: Applicant, signer: Identity, transaction_id: str = "") -> Asked:
+    def renew(self, applicant: Applicant, signer: Identity, transaction_id: str = "") -> Question:
         """A RenewalReq for the key of *applicant*, signed by whomever, without a challenge password."""
         asked = self._ask(MessageType.RENEWAL_REQ, applicant.csr(""), signer, transaction_id)
         return replace(asked, spki=applicant.spki, subject=applicant.name)
 
-    def query(self, message_type: MessageType, issued: Certificate, signer: Identity) -> Asked:
+    def query(self, message_type: MessageType, issued: Certificate, signer: Identity) -> Question:
         """A GetCert or GetCRL for *issued*."""
         named = encode_issuer_and_serial_number(issued.issuer_der, issued.serial_number)
         return self._ask(message_type, named, signer)
 
-    def unknown(self, signer: Identity) -> Asked:
+    def unknown(self, signer: Identity) -> Question:
         """A message of a type that no RFC has."""
         return self._ask(UNKNOWN_TYPE, writer.sequence(), signer)
 
@@ -175,7 +182,7 @@ class Asking:
         *,
         recipient: Certificate | None = None,
         terms: Terms | None = None,
-    ) -> Asked:
+    ) -> Question:
         terms = terms or self.terms
         nonce = secrets.token_bytes(terms.nonce_octets)
         transaction = Transaction(transaction_id or secrets.token_hex(20), nonce)
@@ -191,7 +198,7 @@ class Asking:
             key_transport=terms.key_transport,
             form=terms.form,
         )
-        return Asked(message, message_type, transaction, signer, terms)
+        return Question(message, message_type, transaction, signer, terms)
 
 
 def _long_name(octets: int) -> bytes:

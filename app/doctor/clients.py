@@ -6,11 +6,12 @@ from app.client.client import Identity
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import knowledge
 from app.doctor.answers import Answer
+from app.doctor.persona_plan import requests_of
 from app.doctor.seen import CAPABILITIES, CERTIFICATES, Found, Seen
 from app.doctor.step import Needs, Step
 from app.doctor.trespassing import EXTENSION
 from app.doctor.visit import Visit
-from app.personas import PERSONAS, Persona, Session, Verdict, enrol, look, renew
+from app.personas import PERSONAS, Objection, Persona, Session, enrol, look, renew
 from ca.errors import FailInfo
 from ca.scep.codec import Form
 from ca.scep.codec.attributes import NONCE_OCTETS
@@ -63,8 +64,8 @@ def _step(persona: Persona, *, read_only: bool) -> Step:
     return Step(
         f"{_AS}{persona.name}",
         Needs.NOTHING,
-        f"what {persona.title} sends: it {does}",
-        "it stops where that client stops",
+        requests_of(persona, read_only=read_only),
+        f"it {does} as {persona.title} does, and stops where that client stops",
         send,
         judge,
     )
@@ -82,38 +83,38 @@ def _enrol(persona: Persona, visit: Visit) -> None:
 
 def _judge(persona: Persona, session: Session, seen: Seen, *, renews: bool) -> Iterator[Found]:
     client = persona.name if persona.name in knowledge().clients else persona.family
-    for verdict in session.verdicts:
-        if verdict.finding in _OWN_CHOICE - seen.found.keys() or (renews and verdict.finding == _REFUSED):
+    for objection in session.objections:
+        if objection.finding in _OWN_CHOICE - seen.found.keys() or (renews and objection.finding == _REFUSED):
             # That a renewal so early is refused, the doctor's own has told.
             continue
-        finding = _name(persona, client, verdict, seen)
-        stops = verdict.refuses and finding != "not-enrolled"
-        where = f"as {persona.name}: {verdict.where}"
-        yield Found(finding, where, verdict.detail, (persona.name,) if stops else (), persona.name)
+        finding = _name(persona, client, objection, seen)
+        stops = objection.refuses and finding != "not-enrolled"
+        where = f"as {persona.name}: {objection.where}"
+        yield Found(finding, where, objection.detail, (persona.name,) if stops else (), persona.name)
 
 
-def _name(persona: Persona, client: str, verdict: Verdict, seen: Seen) -> str:
+def _name(persona: Persona, client: str, objection: Objection, seen: Seen) -> str:
     """Which finding it is: the client's word for it, or what the doctor's own steps know it to be."""
-    if verdict.finding == _REFUSED:
-        finding = _refusal(persona, verdict, seen)
+    if objection.finding == _REFUSED:
+        finding = _refusal(persona, objection, seen)
         if finding in {*seen.found, *_TOLD_BY_PERSONAS}:
             return finding
         return _cause(client, seen) or finding
-    if verdict.finding not in _GENERAL or _is_seen_there(verdict, seen):
-        return verdict.finding
-    return _cause(client, seen, verdict.finding) or verdict.finding
+    if objection.finding not in _GENERAL or _is_seen_there(objection, seen):
+        return objection.finding
+    return _cause(client, seen, objection.finding) or objection.finding
 
 
-def _is_seen_there(verdict: Verdict, seen: Seen) -> bool:
+def _is_seen_there(objection: Objection, seen: Seen) -> bool:
     """Whether the doctor's own steps saw the same, at an answer of the same kind."""
-    own = seen.found.get(verdict.finding)
-    is_early = verdict.where.startswith((CAPABILITIES, CERTIFICATES))
+    own = seen.found.get(objection.finding)
+    is_early = objection.where.startswith((CAPABILITIES, CERTIFICATES))
     return own is not None and own.where.startswith((CAPABILITIES, CERTIFICATES)) == is_early
 
 
-def _refusal(persona: Persona, verdict: Verdict, seen: Seen) -> str:
+def _refusal(persona: Persona, objection: Objection, seen: Seen) -> str:
     """Why a server refuses this client: what it writes otherwise than others do, or its challenge."""
-    fail_info, message = verdict.detail[:1], persona.message
+    fail_info, message = objection.detail[:1], persona.message
     if fail_info in (FailInfo.BAD_ALG, FailInfo.BAD_MESSAGE_CHECK) and message.key_transport == "OAEP":
         return "oaep-not-read"
     if fail_info == FailInfo.BAD_ALG:
@@ -137,14 +138,14 @@ def _signs_over_md5(persona: Persona) -> bool:
     return "MD5" in persona.message.digests.values()
 
 
-def _cause(client: str, seen: Seen, verdict: str = "") -> str:
+def _cause(client: str, seen: Seen, objection: str = "") -> str:
     """Which of the doctor's own findings it must be: one that names this client, or else the first.
 
-    What is about the way goes first where the *verdict* is about it too.
+    What is about the way goes first where the *objection* is about it too.
     """
-    findings = [knowledge().findings[one] for one in seen.found if one != verdict]
+    findings = [knowledge().findings[one] for one in seen.found if one != objection]
     grave = [one for one in findings if one.severity is not Severity.INFO]
-    if verdict in _OF_THE_WAY:
+    if objection in _OF_THE_WAY:
         grave.sort(key=lambda one: one.area not in ("transport", "behaviour"))
     naming = [one for one in grave if client in one.clients]
     common = [one for one in grave if "everyone" in one.clients]

@@ -6,9 +6,11 @@ from itertools import pairwise
 
 from app.client.client import Identity
 from app.doctor.answers import Answer
+from app.doctor.planned import carrying
 from app.doctor.replies import find_leaf, judge_answer, judge_reply
-from app.doctor.seen import Asked, Exchange, Found, Seen
+from app.doctor.seen import Exchange, Found, Question, Seen
 from app.doctor.step import Needs, Step
+from app.doctor.target import GET
 from app.doctor.visit import Visit
 from app.personas import PERSONAS
 from app.personas.material import make_material
@@ -21,29 +23,44 @@ _OTHER_STRING = "challenge as PrintableString"
 _BY_GET = "enrolment by GET"
 _POLLING = "poll of the enrolment"
 _RENEWAL, _SAME_TRANSACTION, _REPLAY = "renewal", "renewal in the old transaction", "lost reply"
-_POLLS, _POLL_SECONDS = 2, 1.0
+_POLL_SECONDS = 1.0
 # What serial numbers drawn at random are never as close as.
 _NEAR = 1 << 20
+_ENROLS = carrying(ENROLMENT, "a PKCSReq with the challenge password")
+_ENROLS_BY_GET = carrying(_BY_GET, "the same PKCSReq", "where the POST brings no CertRep", way=GET)
+_ENROLS_AS_IOS = carrying(
+    _OTHER_STRING, "a PKCSReq with the challenge password as a PrintableString", "where the first is refused"
+)
+_POLLS = carrying(_POLLING, "a CertPoll for that PKCSReq", "while it is held", times=2)
+_RENEWS = carrying(_RENEWAL, "a RenewalReq that is signed with the certificate")
+_RENEWS_AGAIN = carrying(
+    _SAME_TRANSACTION, "another one, under the transactionID of the enrolment", "where the first is granted"
+)
+_REPEATS = carrying(_REPLAY, "the PKCSReq of the enrolment again")
+_QUERIES = {
+    kind: carrying(kind.label, f"a {kind.label} for the certificate")
+    for kind in (MessageType.GET_CERT, MessageType.GET_CRL)
+}
 
 
 def _send_enrolment(visit: Visit) -> None:
     applicant, challenge = visit.applicant(), visit.challenge()
     asked = visit.asking.enrol(applicant, applicant.csr(challenge))
-    answer = visit.operate(ENROLMENT, asked)
+    answer = visit.operate(_ENROLS, asked)
     if not answer.is_reply and visit.seen.offers_post and not visit.by_get:
         visit.by_get = True
-        answer = visit.operate(_BY_GET, asked)
+        answer = visit.operate(_ENROLS_BY_GET, asked)
     if answer.status is PkiStatus.FAILURE:
         # As iOS writes it. A server that reads no other string refuses all the others.
         csr = make_material(PERSONAS["ios"], applicant.name, (), applicant.key, challenge).csr
         asked = visit.asking.enrol(applicant, csr)
-        answer = visit.operate(_OTHER_STRING, asked)
-    for _ in range(_POLLS):
+        answer = visit.operate(_ENROLS_AS_IOS, asked)
+    for _ in range(_POLLS.times):
         if answer.status is not PkiStatus.PENDING:
             break
         time.sleep(_POLL_SECONDS)
         poll = visit.asking.poll(asked.signer, asked.transaction.transaction_id)
-        answer = visit.operate(_POLLING, poll)
+        answer = visit.operate(_POLLS, poll)
     leaf = find_leaf(answer, asked) if answer.status is PkiStatus.SUCCESS else None
     if leaf is not None:
         visit.identity, visit.enrolled = Identity(leaf, applicant.key), asked
@@ -63,7 +80,7 @@ def _judge_enrolment(seen: Seen) -> Iterator[Found]:
     if last is not None and Answer(last, seen.now).status is PkiStatus.FAILURE:
         yield Found("challenge-refused", _POLLING, Answer(last, seen.now).why)
     elif last is not None and Answer(last, seen.now).status is PkiStatus.PENDING:
-        yield Found("request-held", _POLLING)
+        yield Found("request-held", _POLLING, "PENDING")
 
 
 def _refused(answer: Answer) -> Found:
@@ -83,10 +100,10 @@ def _send_renewal(visit: Visit) -> None:
         return
     # Many a CA insists on the old certificate's subject.
     successor = visit.successor(visit.identity.certificate.subject)
-    answer = visit.operate(_RENEWAL, visit.asking.renew(successor, visit.identity))
+    answer = visit.operate(_RENEWS, visit.asking.renew(successor, visit.identity))
     if answer.status is PkiStatus.SUCCESS:
         old = visit.enrolled.transaction.transaction_id
-        visit.operate(_SAME_TRANSACTION, visit.asking.renew(successor, visit.identity, old))
+        visit.send(_RENEWS_AGAIN, visit.asking.renew(successor, visit.identity, old))
 
 
 def _judge_renewal(seen: Seen) -> Iterator[Found]:
@@ -103,7 +120,7 @@ def _judge_renewal(seen: Seen) -> Iterator[Found]:
 
 def _send_replay(visit: Visit) -> None:
     if visit.enrolled is not None:
-        visit.operate(_REPLAY, visit.enrolled)
+        visit.send(_REPEATS, visit.enrolled)
 
 
 def _judge_replay(seen: Seen) -> Iterator[Found]:
@@ -128,19 +145,18 @@ def _enrolled(seen: Seen) -> Certificate | None:
 
 def _send_queries(visit: Visit) -> None:
     if visit.identity is not None:
-        for message_type in (MessageType.GET_CERT, MessageType.GET_CRL):
-            asked = visit.asking.query(message_type, visit.identity.certificate, visit.identity)
-            visit.operate(message_type.label, asked)
+        for kind, planned in _QUERIES.items():
+            visit.send(planned, visit.asking.query(kind, visit.identity.certificate, visit.identity))
 
 
 def _judge_queries(seen: Seen) -> Iterator[Found]:
-    for step in (MessageType.GET_CERT.label, MessageType.GET_CRL.label):
-        for exchange in seen.of(step):
+    for planned in _QUERIES.values():
+        for exchange in seen.of(planned.name):
             answer = Answer(exchange, seen.now)
             if answer.is_reply:
                 yield from judge_reply(exchange, seen)
             else:
-                yield Found("query-unserved", step, answer.why)
+                yield Found("query-unserved", planned.name, answer.why)
 
 
 def judge_serials(seen: Seen) -> Iterator[Found]:
@@ -149,7 +165,7 @@ def judge_serials(seen: Seen) -> Iterator[Found]:
     numbers = [one.serial_number for one in found.values()]
     if len(set(numbers)) < len(numbers):
         twice = next(one for one in numbers if numbers.count(one) > 1)
-        yield Found("serial-repeated", "certificates", f"{twice:x}")
+        yield Found("serial-repeated", "certificates", f"{twice:x} is that of two")
     near = [pair for pair in pairwise(sorted(set(numbers))) if pair[1] - pair[0] < _NEAR]
     if near:
         yield Found("serial-sequential", "certificates", f"{near[0][0]:x} and {near[0][1]:x}")
@@ -157,7 +173,7 @@ def judge_serials(seen: Seen) -> Iterator[Found]:
 
 def issued_by(exchange: Exchange, seen: Seen) -> Certificate | None:
     """What an exchange brought to the key that it asked for."""
-    asked: Asked | None = exchange.asked
+    asked: Question | None = exchange.asked
     return find_leaf(Answer(exchange, seen.now), asked) if asked and asked.spki else None
 
 
@@ -165,8 +181,7 @@ STEPS = (
     Step(
         ENROLMENT,
         Needs.CHALLENGE,
-        "a PKCSReq with the challenge password; once more by GET where a POST brings nothing, or with the "
-        "password as a PrintableString where it is refused; polled twice where it is held",
+        (_ENROLS, _ENROLS_BY_GET, _ENROLS_AS_IOS, _POLLS),
         "the whole way to a certificate",
         _send_enrolment,
         _judge_enrolment,
@@ -174,8 +189,7 @@ STEPS = (
     Step(
         _RENEWAL,
         Needs.CERTIFICATE,
-        "a RenewalReq that is signed with the certificate; where it is granted, another one under the "
-        "transactionID of the enrolment",
+        (_RENEWS, _RENEWS_AGAIN),
         "so clients renew, without a challenge",
         _send_renewal,
         _judge_renewal,
@@ -183,7 +197,7 @@ STEPS = (
     Step(
         _REPLAY,
         Needs.CERTIFICATE,
-        "the PKCSReq of the enrolment again",
+        (_REPEATS,),
         "a client whose reply was lost asks again",
         _send_replay,
         _judge_replay,
@@ -191,7 +205,7 @@ STEPS = (
     Step(
         "GetCert and GetCRL",
         Needs.CERTIFICATE,
-        "a GetCert and a GetCRL for the certificate",
+        tuple(_QUERIES.values()),
         "clients without another way ask so",
         _send_queries,
         _judge_queries,

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.clock import utc_now
 from app.diagnosis.knowledge import knowledge
-from app.doctor import clients, enrolling, habits, manners, reading, trespassing
+from app.doctor import address, clients, dialects, enrolling, habits, manners, reading, trespassing
 from app.doctor.clients import is_persona
 from app.doctor.enrolling import judge_serials
 from app.doctor.report import Report, StepResult, make_report
@@ -19,6 +19,8 @@ from app.doctor.target import Target
 from app.doctor.visit import Visit, make_key
 from app.personas import PERSONAS, Reach
 from ca.asn1 import Asn1Error
+
+_GONE = "it is not answered, and neither is GetCACaps behind it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,14 @@ class Request:
 def plan(request: Request) -> tuple[Step, ...]:
     """The steps in their order. Whether one can be taken shows on the way."""
     steps = (
+        *((address.STEP,) if request.target.query_names else ()),
         *reading.STEPS,
-        *manners.STEPS,
+        *(one for one in manners.STEPS if one is not manners.SLASH or request.target.may_end_in_slash),
         *habits.POLLING,
         *enrolling.STEPS,
         *trespassing.STEPS,
         *habits.SENDING,
+        *dialects.STEPS,
         *clients.steps(request.personas, read_only=request.only_reads),
         *trespassing.LAST,
     )
@@ -69,11 +73,12 @@ def examine(request: Request, progress: Callable[[Step], object] = lambda _: Non
     # What was issued on the way begins after the visit did.
     seen.now = utc_now()
     return make_report(
-        request.target.url,
-        _judge(taken, seen),
+        request.target.shown,
+        [_conceal(result, request.target) for result in _judge(taken, seen)],
         visit.sent,
         knowledge(),
         enrolled=seen.enrolled,
+        went_on=seen.went_on,
         insists=request.insists,
     )
 
@@ -91,6 +96,13 @@ def _judge(taken: Sequence[tuple[Step, StepResult]], seen: Seen) -> list[StepRes
     found = own | {step.name: _found(step, seen) for step, _ in taken if is_persona(step)}
     results = [replace(result, found=found[step.name]) for step, result in taken]
     return [*results, *(StepResult(name, why, one) for name, why, one in others)]
+
+
+def _conceal(result: StepResult, target: Target) -> StepResult:
+    """Servers say again what they were asked."""
+    hide = target.conceal
+    found = tuple(replace(one, where=hide(one.where), detail=hide(one.detail)) for one in result.found)
+    return replace(result, found=found, skipped=hide(result.skipped))
 
 
 def _found(step: Step, seen: Seen) -> tuple[Found, ...]:
@@ -118,9 +130,9 @@ def _take(step: Step, visit: Visit, progress: Callable[[Step], object]) -> tuple
 
 def _judge_end(seen: Seen) -> Iterator[Found]:
     if seen.killed_by == trespassing.UNKNOWN_TYPE:
-        yield Found("message-type-kills", seen.killed_by)
+        yield Found("message-type-kills", seen.killed_by, _GONE)
     elif seen.killed_by:
-        yield Found("server-dies", seen.killed_by)
+        yield Found("server-dies", seen.killed_by, _GONE)
 
 
 def _lacking(step: Step, visit: Visit) -> str:

@@ -92,7 +92,7 @@ FOLDED: dict[str, set[str]] = {
     "server-dies": _NO_ANSWER,
 }
 # Beside these, at the first thing that was asked, nothing that was seen says anything.
-_NEVER_THERE = {"unreachable", "url-wrong", "http-redirect"}
+_NEVER_THERE = {"unreachable", "url-wrong", "http-redirect", "tls-client-certificate"}
 
 
 def is_folded(finding: str, cause: str) -> bool:

@@ -4,45 +4,50 @@ The message is a CertPoll for a transaction that nobody knows: it asks for nothi
 Where the server does not know how to answer one, and did answer an enrolment, it is that again.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 
 from app.doctor.answers import Answer
+from app.doctor.planned import Planned, carrying
 from app.doctor.replies import judge_reply
-from app.doctor.seen import Asked, Exchange, Found, Seen, Terms
+from app.doctor.seen import Exchange, Found, Question, Seen
 from app.doctor.step import Needs, Step
-from app.doctor.target import Spelling, Target
+from app.doctor.target import GET, POST, Spelling, Way
 from app.doctor.visit import Visit
-from ca.algorithms.ciphers import DES_CBC
-from ca.algorithms.digests import SHA1
-from ca.algorithms.key_transport import KeyTransport
-from ca.scep.codec import Form
 from ca.scep.messages import MessageType
 
 POLL = "CertPoll"
 BY_POST, BY_GET = "message by POST", "message by GET"
+_LONG, _LARGE, _LARGE_CSR = "long GET", "large POST", "large CSR by POST"
 # More than the 2 KiB and 4 KiB that some stop at, and less than the 8 KiB that most take.
 _MORE_OCTETS = 2600
+# Of a body: more than what most messages have, and no more than a CSR with many names makes of it.
+_LARGE_OCTETS = 24_000
+_LARGE_NAMES = 700
+_WHY_LARGE = "many names, long keys and chains make large bodies"
 _NO_SUCH_METHOD = (404, 405, 501)
-Write = Callable[[Target, bytes], bytes]
+_POLL = carrying(POLL, "a CertPoll for a transaction that nobody knows")
+_POLL_BY_GET = carrying(POLL, "the same CertPoll", "where the POST brings no CertRep", way=GET)
+_LONG_POLL = carrying(
+    _LONG, "a longer CertPoll: an address of about 6 KiB", "where the short one is answered", way=GET
+)
 
 
-def _by_post(target: Target, message: bytes) -> bytes:
-    return target.post(message)
-
-
-def _by_get(target: Target, message: bytes) -> bytes:
-    return target.get("PKIOperation", Spelling.ESCAPED.of(message))
+_LARGE_POLL = carrying(_LARGE, "a CertPoll of about 24 KiB", "where CertPolls by POST are answered", way=POST)
+_LARGE_REQUEST = carrying(
+    _LARGE_CSR,
+    "a PKCSReq of about 24 KiB, without a challenge password",
+    "where CertPolls are not answered",
+    way=POST,
+)
 
 
 def _send_poll(visit: Visit) -> None:
     """The other way too where the first fails: which of them is the trouble shows only beside it."""
     poll = visit.asking.poll(visit.poller)
-    for write in (_by_post, _by_get) if visit.seen.offers_post else (_by_get,):
-        request = write(visit.target, poll.message)
-        if Answer(visit.ask(POLL, "PKIOperation", request, poll), visit.seen.now).is_reply:
-            visit.sample, visit.by_get = poll, write is _by_get
-            return
+    if visit.operate(_POLL, poll).is_reply:
+        visit.sample = poll
+    elif visit.seen.offers_post and visit.operate(_POLL_BY_GET, poll).is_reply:
+        visit.sample, visit.by_get = poll, True
 
 
 def _judge_poll(seen: Seen) -> Iterator[Found]:
@@ -74,166 +79,152 @@ def _length(exchange: Exchange) -> str:
     return f"an address of {exchange.sent.request.index(b' HTTP/')} octets"
 
 
-def _sends(step: str, write: Write) -> Callable[[Visit], None]:
+def _plain(planned: Planned, why: str, judge: Callable[[Seen], Iterator[Found]]) -> Step:
+    """The message as most clients send it, by one method."""
+
     def send(visit: Visit) -> None:
-        if visit.sample is not None and (step != BY_POST or visit.seen.offers_post):
-            _send(visit, step, visit.sample, write)
+        if visit.sample is not None and (planned.name != BY_POST or visit.seen.offers_post):
+            visit.send(planned, visit.sample)
 
-    return send
-
-
-def _send(visit: Visit, step: str, asked: Asked, write: Write) -> None:
-    visit.ask(step, "PKIOperation", write(visit.target, asked.message), asked)
+    return Step(planned.name, Needs.SAMPLE, (planned,), why, send, judge)
 
 
-def _variant(step: str, beside: str, finding: str, sends: str, why: str, *writes: Write) -> Step:
-    """A way of sending that has to do as well as the plain one does, *beside* it."""
+def _variant(step: str, beside: str, finding: str, why: str, ways: Mapping[str, Way]) -> Step:
+    """Ways of sending, by what is said of them, that have to do as well as the plain one *beside* them."""
+    when = f"where the {beside} is answered"
+    requests = tuple(carrying(step, f"that message, {said}", when, way=way) for said, way in ways.items())
 
     def send(visit: Visit) -> None:
         if visit.sample is not None and _is_reply(visit.seen.first(beside), visit.seen):
-            for write in writes:
-                _send(visit, step, visit.sample, write)
+            for planned in requests:
+                visit.send(planned, visit.sample)
 
     def judge(seen: Seen) -> Iterator[Found]:
         for exchange in seen.of(step):
             if not _is_reply(exchange, seen):
                 yield Found(finding, step, Answer(exchange, seen.now).why)
 
-    return Step(step, Needs.SAMPLE, sends, why, send, judge)
+    return Step(step, Needs.SAMPLE, requests, why, send, judge)
 
 
 def _send_long(visit: Visit) -> None:
-    if _is_poll(visit.sample) and _is_reply(visit.seen.first(BY_GET), visit.seen):
-        _send(visit, "long GET", visit.asking.poll(visit.poller, more=_MORE_OCTETS), _by_get)
+    if is_poll(visit.sample) and _is_reply(visit.seen.first(BY_GET), visit.seen):
+        visit.send(_LONG_POLL, visit.asking.poll(visit.poller, more=_MORE_OCTETS))
 
 
-def _is_poll(sample: Asked | None) -> bool:
+def is_poll(sample: Question | None) -> bool:
+    """Whether that message asks for nothing, so that it may be sent in other forms."""
     return sample is not None and sample.message_type == MessageType.CERT_POLL
 
 
 def _judge_long(seen: Seen) -> Iterator[Found]:
-    for exchange in seen.of("long GET"):
+    for exchange in seen.of(_LONG):
         if not _is_reply(exchange, seen):
-            yield Found("get-cut", "long GET", f"{_length(exchange)}: {Answer(exchange, seen.now).why}")
+            yield Found("get-cut", _LONG, f"{_length(exchange)}: {Answer(exchange, seen.now).why}")
 
 
-def _written(step: str, finding: str, why: str, vary: Callable[[Terms], Terms]) -> Step:
-    """A poll that is written otherwise, and has to be answered as the plain one is."""
+def _send_large(visit: Visit) -> None:
+    if is_poll(visit.sample) and _is_reply(visit.seen.first(BY_POST), visit.seen):
+        visit.send(_LARGE_POLL, visit.asking.poll(visit.poller, more=_LARGE_OCTETS))
 
-    def send(visit: Visit) -> None:
-        if _is_poll(visit.sample):
-            visit.operate(step, visit.asking.poll(visit.poller, vary=vary))
 
+def _send_large_csr(visit: Visit) -> None:
+    if not is_poll(visit.sample) and _is_reply(visit.seen.first(BY_POST), visit.seen):
+        applicant = visit.applicant(2)
+        visit.send(_LARGE_REQUEST, visit.asking.enrol(applicant, applicant.large_csr(_LARGE_NAMES)))
+
+
+def _judge_large(step: str) -> Callable[[Seen], Iterator[Found]]:
     def judge(seen: Seen) -> Iterator[Found]:
-        answers = (Answer(exchange, seen.now) for exchange in seen.of(POLL))
-        plain = next((one for one in answers if one.is_reply), None)
-        for exchange in seen.of(step) if plain else ():
-            told = Answer(exchange, seen.now)
-            # A refusal of another kind, too, is one that the client hears for the way it writes.
-            if plain and (not told.is_reply or told.attribute("failInfo") != plain.attribute("failInfo")):
-                yield Found(finding, step, f"{told.why}; without it the answer is {plain.why}")
+        for exchange in seen.of(step):
+            if not _is_reply(exchange, seen):
+                size = len(exchange.asked.message) if exchange.asked else 0
+                yield Found("post-cut", step, f"a body of {size} octets: {Answer(exchange, seen.now).why}")
 
-    return Step(step, Needs.SAMPLE, f"a CertPoll: {step}", why, send, judge)
+    return judge
 
 
 POLLING = (
     Step(
         POLL,
         Needs.RECIPIENT,
-        "a CertPoll for a transaction that nobody knows",
+        (_POLL, _POLL_BY_GET),
         "it asks for nothing, and how it is refused shows how the server answers",
         _send_poll,
         _judge_poll,
     ),
 )
 SENDING = (
-    Step(
-        BY_POST,
-        Needs.SAMPLE,
-        "that message by POST",
+    _plain(
+        carrying(BY_POST, "the message that was answered", "where POST is offered", way=POST),
         "iOS, Windows and most others send so where it is offered",
-        _sends(BY_POST, _by_post),
         _judge_post,
     ),
-    Step(
-        BY_GET,
-        Needs.SAMPLE,
-        "that message by GET",
+    _plain(
+        carrying(BY_GET, "the message that was answered", way=GET),
         "Cisco IOS and certmonger send so, whatever is offered",
-        _sends(BY_GET, _by_get),
         _judge_get,
     ),
     _variant(
         "bare +",
         BY_GET,
         "plus-lost",
-        "that message by GET, + not escaped",
         "iOS and macOS leave it bare",
-        lambda target, message: target.get("PKIOperation", Spelling.BARE_PLUS.of(message)),
+        {"+ not escaped": Way(spelling=Spelling.BARE_PLUS)},
     ),
     _variant(
         "line breaks",
         BY_GET,
         "get-line-breaks",
-        "that message by GET, with %0A after every 64 characters",
         "Cisco IOS, strongSwan and sscep wrap it",
-        lambda target, message: target.get("PKIOperation", Spelling.WRAPPED.of(message)),
+        {"with %0A after every 64 characters": Way(spelling=Spelling.WRAPPED)},
     ),
     Step(
-        "long GET",
+        _LONG,
         Needs.SAMPLE,
-        "a longer CertPoll by GET: an address of about 6 KiB",
+        (_LONG_POLL,),
         "long names and long keys make long addresses",
         _send_long,
         _judge_long,
+    ),
+    Step(
+        _LARGE,
+        Needs.SAMPLE,
+        (_LARGE_POLL,),
+        _WHY_LARGE,
+        _send_large,
+        _judge_large(_LARGE),
+    ),
+    Step(
+        _LARGE_CSR,
+        Needs.CERTIFICATE,
+        (_LARGE_REQUEST,),
+        _WHY_LARGE,
+        _send_large_csr,
+        _judge_large(_LARGE_CSR),
     ),
     _variant(
         "chunked POST",
         BY_POST,
         "post-body-empty",
-        "that message by POST, in chunks",
         "Macs were seen to send so",
-        lambda target, message: target.post(message, chunked=True),
+        {"in chunks": Way("POST", chunked=True)},
     ),
     _variant(
         "other media types",
         BY_POST,
         "post-type-demanded",
-        "that message by POST, without Content-Type and as application/octet-stream",
         "sscep and strongSwan send none, jscep and micromdm the other",
-        lambda target, message: target.post(message, media_type=None),
-        lambda target, message: target.post(message, media_type="application/octet-stream"),
+        {
+            "without Content-Type": Way("POST", media_type=None),
+            "as application/octet-stream": Way("POST", media_type="application/octet-stream"),
+        },
     ),
     _variant(
         "Expect",
         BY_POST,
         "expect-refused",
-        "that message by POST, with Expect: 100-continue",
         "some HTTP libraries send it by themselves",
-        lambda target, message: target.post(message, expect=True),
-    ),
-    _written(
-        "under single DES",
-        "des-not-read",
-        "old Cisco routers and micromdm know nothing else",
-        lambda terms: replace(terms, cipher=DES_CBC),
-    ),
-    _written(
-        "key under RSAES-OAEP",
-        "oaep-not-read",
-        "Windows encrypts so",
-        lambda terms: replace(terms, key_transport=KeyTransport(SHA1, SHA1)),
-    ),
-    _written(
-        "in BER",
-        "ber-not-read",
-        "jscep and Apple's devices write so",
-        lambda terms: replace(terms, form=Form.STREAMED),
-    ),
-    _written(
-        "with a nonce of 8 octets",
-        "strict-server",
-        "old iPhones send such ones",
-        lambda terms: replace(terms, nonce_octets=8),
+        {"with Expect: 100-continue": Way("POST", expect=True)},
     ),
 )

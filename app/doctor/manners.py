@@ -3,18 +3,26 @@
 from collections.abc import Iterator
 
 from app.doctor.answers import Answer
+from app.doctor.planned import Planned
 from app.doctor.reading import is_good, is_page, judge_refusal
+from app.doctor.replies import in_http
 from app.doctor.seen import CAPABILITIES, Exchange, Found, Seen
-from app.doctor.step import Needs, Step
+from app.doctor.step import Needs, Step, plain_step
+from app.doctor.target import POST, Way
 from app.doctor.visit import Visit
 
 _SLOW_SECONDS = 10
 _LONGEST_SECONDS = 24 * 60 * 60
 _MOST_DIGITS = 18
-
-
-def _send_old(visit: Visit) -> None:
-    visit.ask("HTTP/1.0", "GetCACaps", visit.target.get("GetCACaps", version="1.0"))
+SUFFIX = "/pkiclient.exe"
+_CONNECTION, _SLASH = "one connection", "slash at the end"
+_KEPT = tuple(
+    Planned(_CONNECTION, operation, Way(keeps=True), holds=f"Connection: keep-alive{more}", when=when)
+    for operation, more, when in (
+        ("GetCACert", "", ""),
+        ("GetCACaps", ", and on the same connection", "where the server keeps it"),
+    )
+)
 
 
 def _judge_old(seen: Seen) -> Iterator[Found]:
@@ -35,18 +43,10 @@ def _comparable(seen: Seen, step: str) -> list[Exchange]:
     return seen.of(step) if is_good(plain) and not is_page(plain) else []
 
 
-def _send_hostless(visit: Visit) -> None:
-    visit.ask("no Host header", "GetCACaps", visit.target.get("GetCACaps", host=False))
-
-
 def _judge_hostless(seen: Seen) -> Iterator[Found]:
     for exchange in _comparable(seen, "no Host header"):
         if not is_good(exchange):
             yield Found("host-demanded", exchange.step, Answer(exchange, seen.now).why)
-
-
-def _send_head(visit: Visit) -> None:
-    visit.ask("HEAD", "GetCACaps", visit.target.get("GetCACaps", method="HEAD"))
 
 
 def _judge_head(seen: Seen) -> Iterator[Found]:
@@ -57,29 +57,35 @@ def _judge_head(seen: Seen) -> Iterator[Found]:
             yield Found("http-head", exchange.step, f"a body of {len(exchange.body)} octets")
 
 
-def _send_lower(visit: Visit) -> None:
-    visit.get("lower case", "getcacaps")
-
-
 def _judge_lower(seen: Seen) -> Iterator[Found]:
     for exchange in _comparable(seen, "lower case"):
         if not is_good(exchange):
             yield Found("operation-case", exchange.step, Answer(exchange, seen.now).why)
 
 
-def _send_suffix(visit: Visit) -> None:
-    visit.ask("/pkiclient.exe", "GetCACaps", visit.target.get("GetCACaps", suffix="/pkiclient.exe"))
-
-
 def _judge_suffix(seen: Seen) -> Iterator[Found]:
-    for exchange in _comparable(seen, "/pkiclient.exe"):
+    for exchange in _comparable(seen, SUFFIX):
         if not is_good(exchange) or is_page(exchange):
             yield Found("suffix-refused", exchange.step, Answer(exchange, seen.now).why)
 
 
-def _send_nonsense(visit: Visit) -> None:
-    visit.ask("empty POST", "PKIOperation", visit.target.post(b""))
-    visit.get("no base64", "PKIOperation", "%25%25%25")
+def _send_kept(visit: Visit) -> None:
+    visit.send_on_one_connection(_KEPT)
+
+
+def _judge_kept(seen: Seen) -> Iterator[Found]:
+    """Only the second counts: that the first is answered has been seen."""
+    for exchange in _comparable(seen, _CONNECTION)[1:]:
+        if exchange.sent.trouble or not is_good(exchange):
+            told = exchange.sent.trouble or Answer(exchange, seen.now).why
+            yield Found("connection-not-kept", _CONNECTION, f"the second request on it: {told}")
+
+
+def _judge_slash(seen: Seen) -> Iterator[Found]:
+    for exchange in _comparable(seen, _SLASH):
+        if not is_good(exchange) or is_page(exchange):
+            path = exchange.sent.request.split(b" ", 2)[1].decode().partition("?")[0]
+            yield Found("slash-refused", _SLASH, f"{path}: {in_http(Answer(exchange, seen.now))}")
 
 
 def _judge_nonsense(seen: Seen) -> Iterator[Found]:
@@ -104,7 +110,7 @@ def judge_all(seen: Seen) -> Iterator[Found]:
 def _judge_length(exchange: Exchange) -> Iterator[Found]:
     answer = exchange.answer
     if answer and answer.header("content-length") is None and answer.header("transfer-encoding") is None:
-        yield Found("http-length-missing", exchange.step)
+        yield Found("http-length-missing", exchange.step, "neither a length nor chunks")
 
 
 def _judge_cache(exchange: Exchange) -> Iterator[Found]:
@@ -119,41 +125,60 @@ def _judge_cache(exchange: Exchange) -> Iterator[Found]:
         yield Found("answer-cacheable", exchange.step, f"Cache-Control: {said}")
 
 
+def _caps(name: str, way: Way, holds: str = "") -> tuple[Planned, ...]:
+    """A GetCACaps that is written in another *way*."""
+    return (Planned(name, "GetCACaps", way, holds=holds),)
+
+
+# For addresses that a slash may stand behind.
+SLASH = plain_step(
+    _SLASH,
+    _caps(_SLASH, Way(other_slash=True)),
+    "addresses are written with one and without, and clients follow no redirect",
+    _judge_slash,
+)
 STEPS = (
-    Step(
-        "HTTP/1.0", Needs.NOTHING, "GET GetCACaps in HTTP/1.0", "Cisco IOS speaks it", _send_old, _judge_old
+    plain_step(
+        "HTTP/1.0",
+        _caps("HTTP/1.0", Way(version="1.0"), "HTTP/1.0 for its version"),
+        "Cisco IOS speaks it",
+        _judge_old,
     ),
-    Step(
+    plain_step(
         "no Host header",
-        Needs.NOTHING,
-        "GET GetCACaps without a Host header",
+        _caps("no Host header", Way(host=False), "no Host header"),
         "strongSwan sends no headers",
-        _send_hostless,
         _judge_hostless,
     ),
-    Step("HEAD", Needs.NOTHING, "HEAD GetCACaps", "load balancers look by it", _send_head, _judge_head),
-    Step(
+    plain_step("HEAD", _caps("HEAD", Way("HEAD")), "load balancers look by it", _judge_head),
+    plain_step(
         "lower case",
-        Needs.NOTHING,
-        "GET getcacaps",
+        (Planned("lower case", "getcacaps"),),
         "addresses are written by hand",
-        _send_lower,
         _judge_lower,
     ),
-    Step(
-        "/pkiclient.exe",
-        Needs.NOTHING,
-        "GET GetCACaps with /pkiclient.exe behind the path",
-        "Cisco IOS appends it",
-        _send_suffix,
+    SLASH,
+    plain_step(
+        SUFFIX,
+        _caps(SUFFIX, Way(suffix=SUFFIX)),
+        "Cisco IOS appends it to the path",
         _judge_suffix,
     ),
     Step(
-        "nonsense",
+        _CONNECTION,
         Needs.NOTHING,
-        "an empty POST, and a GET whose message is no base64",
+        _KEPT,
+        "iOS and most HTTP libraries ask for that, and send what is next on it",
+        _send_kept,
+        _judge_kept,
+    ),
+    plain_step(
+        "nonsense",
+        (
+            Planned("empty POST", "PKIOperation", POST, "", "no body"),
+            Planned("no base64", "PKIOperation", text="%25%25%25", holds="a message that is no base64"),
+        ),
         "proxies lose bodies; a server that fails at it says nothing to the client",
-        _send_nonsense,
         _judge_nonsense,
     ),
 )

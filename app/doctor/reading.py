@@ -4,18 +4,29 @@ from collections.abc import Iterator
 
 from app.doctor.answers import Answer, certificates_in
 from app.doctor.asking import find_roles
+from app.doctor.planned import Planned
 from app.doctor.replies import judge_answer
 from app.doctor.seen import CAPABILITIES, CERTIFICATES, Exchange, Found, Seen
-from app.doctor.step import Needs, Step
+from app.doctor.step import Needs, Step, plain_step
 from app.doctor.visit import Visit
 from ca.scep.capabilities import parse_capabilities
 from ca.x509.certificate import Certificate
 
 _WEAK = ("md5", "sha1")
+_CERTIFICATE_WORDS = (b"no required ssl certificate", b"client certificate")
+_CAPABILITIES = Planned(CAPABILITIES, "GetCACaps")
+_CERTIFICATES = Planned(CERTIFICATES, "GetCACert")
+_NEXT = Planned("GetNextCACert", "GetNextCACert")
+_UNKNOWN = tuple(Planned("unknown operations", one) for one in ("GetCACertChain", "GetCAChain"))
+_IDENTIFIERS = (
+    Planned("CA identifiers", "GetCACert", text="default"),
+    Planned("CA identifiers", "GetCACert", text="", holds="an identifier that is empty"),
+    Planned("CA identifiers", "GetCACaps", text="default"),
+)
 
 
 def _send_capabilities(visit: Visit) -> None:
-    body = visit.get(CAPABILITIES, "GetCACaps").body
+    body = visit.send(_CAPABILITIES).body
     visit.seen.capabilities = parse_capabilities(body)
 
 
@@ -23,10 +34,12 @@ def _judge_capabilities(seen: Seen) -> Iterator[Found]:
     for exchange in seen.of(CAPABILITIES):
         if exchange.answer is None:
             yield Found(_trouble(exchange.sent.trouble), CAPABILITIES, exchange.sent.trouble)
+        elif _wants_certificate(exchange):
+            yield Found("tls-client-certificate", CAPABILITIES, Answer(exchange, seen.now).why)
         elif exchange.status in (404, 410) and not is_good(seen.first(CERTIFICATES)):
             yield Found("url-wrong", CAPABILITIES, Answer(exchange, seen.now).why)
         elif 200 <= exchange.status < 300 and not exchange.body.strip():
-            yield Found("caps-empty", CAPABILITIES)
+            yield Found("caps-empty", CAPABILITIES, "the body is empty")
         else:
             yield from judge_answer(exchange, seen)
 
@@ -35,7 +48,15 @@ def _trouble(text: str) -> str:
     """Which finding it is that nothing came."""
     if "certificate is not trusted" in text:
         return "tls-untrusted"
+    if "client certificate" in text:
+        return "tls-client-certificate"
     return "http-answer-broken" if "answer" in text or "came" in text else "unreachable"
+
+
+def _wants_certificate(exchange: Exchange) -> bool:
+    """Whether the server let TLS come about, and then asks for a certificate in words: nginx, IIS."""
+    body = exchange.answer.body.lower() if exchange.answer and 400 <= exchange.status < 500 else b""
+    return any(words in body for words in _CERTIFICATE_WORDS)
 
 
 def is_good(exchange: Exchange | None) -> bool:
@@ -49,7 +70,7 @@ def is_page(exchange: Exchange | None) -> bool:
 
 
 def _send_certificates(visit: Visit) -> None:
-    answer = Answer(visit.get(CERTIFICATES, "GetCACert"), visit.seen.now)
+    answer = Answer(visit.send(_CERTIFICATES), visit.seen.now)
     if answer.exchange.body:
         visit.seen.certificates = certificates_in(answer.tree)
         visit.seen.roles = find_roles(visit.seen.certificates, visit.seen.now)
@@ -67,10 +88,6 @@ def _judge_certificates(seen: Seen) -> Iterator[Found]:
                 loaded = Certificate.load(bytes(node.octets or b""))
                 if not loaded.is_self_issued:
                     yield Found("ca-weak-signature", CERTIFICATES, f"{node.value}: {signature}")
-
-
-def _send_next(visit: Visit) -> None:
-    visit.get("GetNextCACert", "GetNextCACert")
 
 
 def _judge_next(seen: Seen) -> Iterator[Found]:
@@ -92,20 +109,9 @@ def judge_refusal(exchange: Exchange, finding: str) -> Iterator[Found]:
         yield Found(finding, exchange.step, "an HTML page")
 
 
-def _send_chain(visit: Visit) -> None:
-    for operation in ("GetCACertChain", "GetCAChain"):
-        visit.get("unknown operations", operation)
-
-
 def _judge_chain(seen: Seen) -> Iterator[Found]:
     for exchange in seen.of("unknown operations"):
         yield from judge_refusal(exchange, "operation-unknown")
-
-
-def _send_identifiers(visit: Visit) -> None:
-    for identifier in ("default", ""):
-        visit.get("CA identifiers", "GetCACert", identifier)
-    visit.get("CA identifiers", "GetCACaps", "default")
 
 
 def _judge_identifiers(seen: Seen) -> Iterator[Found]:
@@ -121,7 +127,7 @@ STEPS = (
     Step(
         CAPABILITIES,
         Needs.NOTHING,
-        "GET GetCACaps",
+        (_CAPABILITIES,),
         "what the server says that it can do, in words that clients compare letter by letter",
         _send_capabilities,
         _judge_capabilities,
@@ -129,28 +135,22 @@ STEPS = (
     Step(
         CERTIFICATES,
         Needs.NOTHING,
-        "GET GetCACert",
+        (_CERTIFICATES,),
         "the certificates that everything else is encrypted to and held against",
         _send_certificates,
         _judge_certificates,
     ),
-    Step(
+    plain_step(
         "CA identifiers",
-        Needs.NOTHING,
-        "GET GetCACert and GetCACaps with message=default, and with an empty one",
+        _IDENTIFIERS,
         "Windows always sends default, and old Macs send nothing",
-        _send_identifiers,
         _judge_identifiers,
     ),
-    Step(
-        "GetNextCACert", Needs.NOTHING, "GET GetNextCACert", "the CA that is to come", _send_next, _judge_next
-    ),
-    Step(
+    plain_step("GetNextCACert", (_NEXT,), "the CA that is to come", _judge_next),
+    plain_step(
         "unknown operations",
-        Needs.NOTHING,
-        "GET GetCACertChain, GET GetCAChain",
+        _UNKNOWN,
         "certmonger and old clients ask so, and go on after a plain 4xx",
-        _send_chain,
         _judge_chain,
     ),
 )

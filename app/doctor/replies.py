@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 from app.client.raw import RawAnswer
 from app.doctor.answers import Answer
-from app.doctor.seen import Asked, Exchange, Found, Seen
+from app.doctor.seen import Exchange, Found, Question, Seen
+from app.doctor.showing import show
 from app.personas.material import Material
 from app.personas.observing import Expected, Observation, observe_reply
 from ca.asn1 import Asn1Error
 from ca.scep.messages import PkiStatus
 from ca.x509.certificate import Certificate
 from ca.x509.chain import ChainBroken
+from ca.x509.name import Name
 
 # What ``inspect`` says of every answer that is one, and what is no fault here.
 _OUTCOMES = {"refused", "pending"}
@@ -28,12 +30,13 @@ def judge_answer(exchange: Exchange, seen: Seen) -> Iterator[Found]:
         yield Found("http-answer-broken", exchange.step, exchange.sent.trouble)
     if not 200 <= exchange.status < 300:
         redirected = 300 <= exchange.status < 400
-        yield Found("http-redirect" if redirected else "http-error", exchange.step, _error(answer))
+        yield Found("http-redirect" if redirected else "http-error", exchange.step, in_http(answer))
         return
     yield from notes(answer)
 
 
-def _error(answer: Answer) -> str:
+def in_http(answer: Answer) -> str:
+    """What an HTTP error or a redirect says, and where that leads."""
     found = answer.exchange.answer
     target = found.header("location") if found else None
     return f"{answer.why}, to {target}" if target else answer.why
@@ -41,10 +44,12 @@ def _error(answer: Answer) -> str:
 
 def notes(answer: Answer) -> Iterator[Found]:
     """What ``inspect`` notes."""
+    step = answer.exchange.step
     for node in answer.tree.walk():
+        where = step if node.place in ("", step) else f"{step}: {node.place}"
         for note in node.notes:
             if note.finding not in _OUTCOMES:
-                yield Found(note.finding, f"{answer.exchange.step}: {node.place or node.name}", note.detail)
+                yield Found(note.finding, where, show(answer.tree, note.finding, where, note.detail))
 
 
 def judge_reply(exchange: Exchange, seen: Seen) -> Iterator[Found]:
@@ -54,17 +59,28 @@ def judge_reply(exchange: Exchange, seen: Seen) -> Iterator[Found]:
         return
     answer, asked = Answer(exchange, seen.now), exchange.asked
     ignored = _OUTCOMES if asked.spki else _OUTCOMES | _OF_ISSUED
-    for one in _observe(exchange.answer, asked, seen):
-        if one.finding not in ignored:
-            yield Found(one.finding, f"{exchange.step}: {one.where}", one.detail)
+    observed = _observe(exchange.answer, asked, seen)
     theirs, ours = answer.attribute("senderNonce"), asked.transaction.sender_nonce.hex()
-    if theirs == ours:
-        yield Found("nonce-echoed", f"{exchange.step}: signedAttrs.senderNonce", "it is the request's")
+    if theirs == ours and "nonce-echoed" not in {one.finding for one in observed}:
+        observed.append(Observation("nonce-echoed", "CertRep.signedAttrs.senderNonce"))
+    for one in observed:
+        if one.finding not in ignored:
+            yield Found(one.finding, f"{exchange.step}: {one.where}", _in_words(one, answer, asked))
     if answer.status is PkiStatus.SUCCESS and asked.spki:
         yield from _judge_issued(answer, asked, seen)
 
 
-def _observe(answer: RawAnswer, asked: Asked, seen: Seen) -> list[Observation]:
+def _in_words(one: Observation, answer: Answer, asked: Question) -> str:
+    """What was seen, and where it is a recipient, who it should have been."""
+    told = show(answer.tree, one.finding, one.where, one.detail)
+    if one.finding != "recipient-not-signer":
+        return told
+    signer = asked.signer.certificate
+    whose = f"serial {signer.serial_number:x} of {Name.load(signer.issuer_der)}"
+    return f"{told}, and the request is signed by {whose}"
+
+
+def _observe(answer: RawAnswer, asked: Question, seen: Seen) -> list[Observation]:
     """What personas see too: what ``inspect`` notes, and what only who asked can hold it to."""
     material = Material(b"", asked.spki, asked.signer, asked.transaction.transaction_id)
     held_to = Expected(
@@ -73,7 +89,7 @@ def _observe(answer: RawAnswer, asked: Asked, seen: Seen) -> list[Observation]:
     return observe_reply(answer, held_to).observations
 
 
-def _judge_issued(answer: Answer, asked: Asked, seen: Seen) -> Iterator[Found]:
+def _judge_issued(answer: Answer, asked: Question, seen: Seen) -> Iterator[Found]:
     """The certificate that was issued."""
     where = f"{answer.exchange.step}: certificates"
     leaf = find_leaf(answer, asked)
@@ -85,20 +101,21 @@ def _judge_issued(answer: Answer, asked: Asked, seen: Seen) -> Iterator[Found]:
         yield Found("damaged-encoding", where, str(error))
 
 
-def _judge_leaf(leaf: Certificate, asked: Asked, seen: Seen, where: str) -> Iterator[Found]:
+def _judge_leaf(leaf: Certificate, asked: Question, seen: Seen, where: str) -> Iterator[Found]:
     if not leaf.not_valid_before <= seen.now <= leaf.not_valid_after:
-        yield Found("leaf-not-valid", where, f"{leaf.not_valid_before} to {leaf.not_valid_after}")
+        times = " to ".join(f"{one:%Y-%m-%d %H:%M}" for one in (leaf.not_valid_before, leaf.not_valid_after))
+        yield Found("leaf-not-valid", where, f"{times}, and it is {seen.now:%Y-%m-%d %H:%M} UTC")
     elif seen.roles is not None:
         try:
             seen.roles.check_issued(leaf, (), seen.now)
         except ChainBroken as error:
             yield Found("leaf-other-issuer", where, str(error))
     if leaf.is_ca:
-        yield Found("leaf-is-ca", where, str(leaf.subject))
+        yield Found("leaf-is-ca", where, f"basicConstraints of {leaf.subject} says CA")
     if asked.subject and not leaf.subject.matches(asked.subject):
         yield Found("name-changed", where, f"{asked.subject} was asked for, {leaf.subject} came")
 
 
-def find_leaf(answer: Answer, asked: Asked) -> Certificate | None:
+def find_leaf(answer: Answer, asked: Question) -> Certificate | None:
     """The certificate for the key that was asked for."""
     return next((one for one in answer.issued if one.spki == asked.spki), None)

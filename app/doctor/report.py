@@ -12,6 +12,8 @@ from app.personas import PERSONAS
 _SEVERITIES = list(Severity)
 _MOST_PLACES = 3
 EVERYONE = "everyone"
+# The area of what a client reads before it writes.
+_BEFORE_A_MESSAGE = "ca_answers"
 # Areas of what stands between a client and its certificate. The others tell of what comes afterwards too.
 _ON_THE_WAY = {"encoding", "reply", "request", "transport"}
 
@@ -38,16 +40,18 @@ class Entry:
     @property
     def places(self) -> str:
         """Where it was seen and what, in one line: by personas where the doctor's own steps did not."""
-        own = [one for one in self.seen if not one.by] or self.seen
-        told = dict.fromkeys(f"{one.where}: {one.detail}" if one.detail else one.where for one in own)
-        shown = list(told)[:_MOST_PLACES]
-        more = [f"and {len(told) - len(shown)} times more"] if len(told) > len(shown) else []
-        return "; ".join([*shown, *more])
+        told: dict[str, list[str]] = {}
+        for one in [one for one in self.seen if not one.by] or self.seen:
+            step, _, place = one.where.partition(": ")
+            steps = told.setdefault(": ".join(filter(None, (place, one.detail))), [])
+            if step not in steps:
+                steps.append(step)
+        return _some([": ".join(filter(None, (_some(told[what], ", "), what))) for what in told], "; ")
 
     def why(self, known: Knowledge) -> str:
         """What was seen, what clients do about it, and what follows from it."""
         does = [f"{known.clients[key]}: {words}" for key, words in self.finding.clients.items()]
-        stopped = ", ".join(client_name(key, known) for key in self.stopped)
+        stopped = in_list(self.stopped, known)
         after = [f"seen to stop: {stopped}"] if stopped else []
         after += [f"it leads to {', '.join(self.leads_to)}"] if self.leads_to else []
         return ". ".join([f"Seen at {self.places}", *does, *after])
@@ -68,7 +72,8 @@ class StepResult:
 class Report:
     """What is wrong with a server, the worst first, and which steps showed it.
 
-    *enrolled* are the personas that got a certificate and took it.
+    *enrolled* are the personas that got a certificate and took it, *went_on* those that came by and stopped
+    at nothing, whether they were to ask for one or not.
     """
 
     url: str
@@ -76,6 +81,7 @@ class Report:
     steps: tuple[StepResult, ...]
     requests: int
     enrolled: tuple[str, ...] = ()
+    went_on: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -94,7 +100,7 @@ class Report:
     def fails(self) -> dict[str, list[Entry]]:
         """For whom what will fail: the clients that were seen to stop, or that a violation is known of.
 
-        Who was seen to get a certificate in this visit is not named for what is only known.
+        Who was seen to get past it in this visit is not named for what is only known.
         """
         found: dict[str, list[Entry]] = {}
         for entry in self.entries:
@@ -105,10 +111,13 @@ class Report:
         return found
 
     def _has_passed(self, client: str, finding: Finding) -> bool:
-        """Whether *client* got its certificate in spite of *finding*; for every client, whether any did."""
+        """Whether *client* came past *finding*: to its certificate, or as far as it was to go.
+
+        For every client, whether any got a certificate in spite of it.
+        """
         if client == EVERYONE:
             return bool(self.enrolled) and finding.area in _ON_THE_WAY
-        return client in self.enrolled
+        return client in self.enrolled or (client in self.went_on and finding.area == _BEFORE_A_MESSAGE)
 
     def as_json(self, known: Knowledge) -> dict[str, object]:
         """The report for machines."""
@@ -130,9 +139,21 @@ class Report:
         }
 
 
+def _some(parts: Sequence[str], between: str) -> str:
+    """So many as a person reads, and how many more there are."""
+    count = len(parts) - _MOST_PLACES
+    more = [f"and {count} more"] if count > 0 else []
+    return between.join([*parts[:_MOST_PLACES], *more])
+
+
 def client_name(key: str, known: Knowledge) -> str:
     """What a client is called to people: one that findings speak of, or else a persona."""
     return known.clients.get(key) or PERSONAS[key].title
+
+
+def in_list(clients: Iterable[str], known: Knowledge) -> str:
+    """Clients one behind the other: a comma within a name would make two of it."""
+    return ", ".join(client_name(one, known).replace(", ", "/") for one in clients)
 
 
 def together(clients: Iterable[str]) -> tuple[str, ...]:
@@ -148,6 +169,7 @@ def make_report(
     known: Knowledge,
     *,
     enrolled: Sequence[str] = (),
+    went_on: Sequence[str] = (),
     insists: bool = False,
 ) -> Report:
     """Put together what the *steps* found.
@@ -165,7 +187,7 @@ def make_report(
     entries = [_entry(known.findings[name], found, told[name], insists=insists) for name in told]
     # What a client was seen to stop at stands before what it would; else in the order of the steps.
     entries.sort(key=lambda entry: (_SEVERITIES.index(entry.severity), not entry.stopped))
-    return Report(url, tuple(entries), tuple(steps), requests, tuple(enrolled))
+    return Report(url, tuple(entries), tuple(steps), requests, tuple(enrolled), tuple(went_on))
 
 
 def _ends(found: Mapping[str, Sequence[Found]]) -> dict[str, tuple[str, ...]]:

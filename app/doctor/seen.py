@@ -33,8 +33,8 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a pkiMessage asked for, that its reply has to fit.
+class Question:
+    """A pkiMessage and what it asks for, that its reply has to fit.
 
     *spki* is the key that an issued certificate must hold, *subject* its name; both are empty where
     none is asked for.
@@ -55,7 +55,7 @@ class Exchange:
 
     step: str
     sent: Sent
-    asked: Asked | None = None
+    asked: Question | None = None
 
     @property
     def answer(self) -> RawAnswer | None:
@@ -118,6 +118,11 @@ class Seen:
         return tuple(name for name, all_ in self.sessions.items() if any(one.certificate for one in all_))
 
     @property
+    def went_on(self) -> tuple[str, ...]:
+        """The personas that came by and stopped at nothing."""
+        return tuple(name for name, all_ in self.sessions.items() if not any(map(_stops, all_)))
+
+    @property
     def offers_post(self) -> bool:
         """Whether the capabilities promise POST (RFC 8894 3.5.2)."""
         return not self.capabilities.isdisjoint({"POSTPKIOPERATION", "SCEPSTANDARD"})
@@ -143,3 +148,8 @@ class Seen:
         """All of them, in order."""
         for exchanges in self.exchanges.values():
             yield from exchanges
+
+
+def _stops(session: Session) -> bool:
+    """Whether the client did not come to where it was to go."""
+    return any(one.refuses for one in session.objections) or not session.exchanges[-1].answer

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from app.doctor.planned import Announcing, Planned
 from app.doctor.seen import Found, Seen
 from app.doctor.visit import Visit
 
@@ -25,14 +26,26 @@ class Needs(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """*sends* and *why* are for a person, before anything is sent.
+    """*requests* are all that it may send, in their order; *why* is for a person.
 
     *send* asks the server; *judge* reads what was seen by then, and asks nobody.
     """
 
     name: str
     needs: Needs
-    sends: str
+    requests: tuple[Announcing, ...]
     why: str
     send: Callable[[Visit], None]
     judge: Callable[[Seen], Iterator[Found]]
+
+
+def plain_step(
+    name: str, requests: tuple[Planned, ...], why: str, judge: Callable[[Seen], Iterator[Found]]
+) -> Step:
+    """A step that sends its *requests* whatever is there, and whatever comes."""
+
+    def send(visit: Visit) -> None:
+        for planned in requests:
+            visit.send(planned)
+
+    return Step(name, Needs.NOTHING, requests, why, send, judge)

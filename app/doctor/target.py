@@ -3,13 +3,17 @@
 import base64
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from app.client.raw_request import host_of, resource_of, write_request
 from app.client.transport import Transport
 from ca.scep.codec import PKI_MESSAGE
 
 _WRAP = 64
 _CHUNK = 1000
+_HIDDEN = "…"
+# What is shorter may stand anywhere by chance, and is no secret that would hold.
+_SHORTEST_SECRET = 6
 
 
 class Spelling(Enum):
@@ -32,6 +36,30 @@ class Spelling(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a request is written in HTTP: as it stands here, a plain GET.
+
+    *suffix* stands behind the path, and *other_slash* takes the slash at its end away or puts one there.
+    *spelling* is for a message in the query. *media_type*, *chunked* and *expect* (100-continue) are for a
+    body. *keeps* asks for a connection that does not end with the answer.
+    """
+
+    method: str = "GET"
+    version: str = "1.1"
+    host: bool = True
+    suffix: str = ""
+    other_slash: bool = False
+    spelling: Spelling = Spelling.ESCAPED
+    media_type: str | None = PKI_MESSAGE
+    chunked: bool = False
+    expect: bool = False
+    keeps: bool = False
+
+
+GET, POST = Way(), Way("POST")
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One SCEP address.
 
@@ -46,51 +74,87 @@ class Target:
         """Refuse what our own client refuses, in the same words."""
         Transport(self.url)
 
-    def get(
-        self,
-        operation: str,
-        message: str | None = None,
-        *,
-        method: str = "GET",
-        version: str = "1.1",
-        host: bool = True,
-        suffix: str = "",
-    ) -> bytes:
-        """A request without a body; *message* stands in the query as it is, *suffix* behind the path."""
-        query = f"operation={operation}" + ("" if message is None else f"&message={message}")
-        line = f"{method} {self._resource(query, suffix)} HTTP/{version}"
-        return _head(line, [*self._usual(host=host)])
+    @property
+    def host(self) -> str:
+        """Whom requests go to: the host, and the port if it is named."""
+        return host_of(self.url)
 
-    def post(
-        self,
-        body: bytes,
-        *,
-        media_type: str | None = PKI_MESSAGE,
-        chunked: bool = False,
-        expect: bool = False,
-    ) -> bytes:
-        """A PKIOperation by POST."""
-        fields = [*self._usual(host=True)]
-        if media_type is not None:
-            fields.append(f"Content-Type: {media_type}")
-        if expect:
-            fields.append("Expect: 100-continue")
-        fields.append("Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}")
-        line = f"POST {self._resource('operation=PKIOperation', '')} HTTP/1.1"
-        return _head(line, fields) + (_in_chunks(body) if chunked else body)
+    @property
+    def query_names(self) -> tuple[str, ...]:
+        """The names in the query that the address has of its own."""
+        return tuple(pair.partition("=")[0] for pair in self._pairs)
 
-    def _resource(self, query: str, suffix: str) -> str:
+    @property
+    def shown(self) -> str:
+        """The address for people, without the values in its query: they may be secrets."""
         parts = urlsplit(self.url)
-        own = f"{parts.query}&" if parts.query else ""
-        return f"{parts.path or '/'}{suffix}?{own}{query}"
+        return urlunsplit(parts._replace(query=self._shown_query))
 
-    def _usual(self, *, host: bool) -> list[str]:
-        fields = ["User-Agent: scepbox", "Connection: close"]
-        return [f"Host: {urlsplit(self.url).netloc}", *fields] if host else fields
+    @property
+    def may_end_in_slash(self) -> bool:
+        """Whether people may write it with a slash: there is a path, and not to some pkiclient.exe."""
+        name = urlsplit(self.url).path.rstrip("/").rpartition("/")[2]
+        return bool(name) and "." not in name
+
+    def conceal(self, text: str) -> str:
+        """*text* without the values of the address's own query."""
+        if self._pairs:
+            text = text.replace(f"?{urlsplit(self.url).query}", f"?{self._shown_query}")
+        values = [pair.partition("=")[2] for pair in self._pairs]
+        for value in (*values, *map(unquote, values)):
+            if len(value) >= _SHORTEST_SECRET:
+                text = text.replace(value, _HIDDEN)
+        return text
+
+    def write(self, operation: str, message: bytes | str | None = None, way: Way = GET) -> bytes:
+        """A request for *operation*.
+
+        A *message* in octets is the body of a POST, and stands in the query of a GET in base64; text stands
+        there as it is.
+        """
+        if way.method == "POST":
+            return self._post(operation, message if isinstance(message, bytes) else b"", way)
+        text = way.spelling.of(message) if isinstance(message, bytes) else message
+        query = f"operation={operation}" + ("" if text is None else f"&message={text}")
+        return write_request(self._first(query, way), self._usual(way))
+
+    def _post(self, operation: str, body: bytes, way: Way) -> bytes:
+        headers = self._usual(way)
+        if way.media_type is not None:
+            headers.append(f"Content-Type: {way.media_type}")
+        if way.expect:
+            headers.append("Expect: 100-continue")
+        headers.append("Transfer-Encoding: chunked" if way.chunked else f"Content-Length: {len(body)}")
+        body = _in_chunks(body) if way.chunked else body
+        return write_request(self._first(f"operation={operation}", way), headers, body)
+
+    def _first(self, query: str, way: Way) -> str:
+        url = self._with_other_slash if way.other_slash else self.url
+        return f"{way.method} {resource_of(url, query, suffix=way.suffix)} HTTP/{way.version}"
+
+    def _usual(self, way: Way) -> list[str]:
+        headers = ["User-Agent: scepbox", f"Connection: {'keep-alive' if way.keeps else 'close'}"]
+        return [f"Host: {self.host}", *headers] if way.host else headers
+
+    @property
+    def _with_other_slash(self) -> str:
+        parts = urlsplit(self.url)
+        path = parts.path.rstrip("/")
+        return urlunsplit(parts._replace(path=path if path != parts.path else f"{path}/"))
+
+    @property
+    def _pairs(self) -> list[str]:
+        return [pair for pair in urlsplit(self.url).query.split("&") if pair]
+
+    @property
+    def _shown_query(self) -> str:
+        return "&".join(_hide(pair) for pair in self._pairs)
 
 
-def _head(line: str, fields: list[str]) -> bytes:
-    return "\r\n".join([line, *fields, "", ""]).encode("ascii")
+def _hide(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    # What stands alone may be the secret itself.
+    return f"{name}={_HIDDEN}" if equals else _HIDDEN
 
 
 def _in_chunks(body: bytes) -> bytes:

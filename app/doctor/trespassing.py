@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from app.doctor.answers import Answer
 from app.doctor.asking import UNKNOWN_EXTENSION, impersonate, pad_badly, spoil_signature
 from app.doctor.enrolling import issued_by
+from app.doctor.planned import carrying
 from app.doctor.replies import judge_reply
 from app.doctor.seen import Exchange, Found, Seen
 from app.doctor.step import Needs, Step
@@ -19,24 +20,33 @@ _UNPROVEN = "CSR signed wrongly"
 _ASTRAY = "encrypted to another"
 EXTENSION = "unknown extension"
 _UNREADABLE = "unreadable envelopes"
+_GUESS = carrying(_WRONG_CHALLENGE, "a PKCSReq with a wrong challenge password")
+_BY_STRANGER = carrying(_STRANGER, "a RenewalReq that is signed with a certificate of its own making")
+_SPOILT = carrying(_UNPROVEN, "a PKCSReq with the challenge password, one bit of the CSR's signature turned")
+_TO_ANOTHER = carrying(_ASTRAY, "a PKCSReq that is encrypted to another certificate")
+_OTHER_KEY = carrying(_UNREADABLE, "a PKCSReq under a key that is not the server's")
+_BAD_PADDING = carrying(_UNREADABLE, "a PKCSReq with wrong padding")
+_NO_CSR = carrying(_UNREADABLE, "a PKCSReq without a CSR in it")
+_ODD = carrying(EXTENSION, "a PKCSReq with the challenge password, and an extension that nobody knows")
+_TYPE_99 = carrying(UNKNOWN_TYPE, "a message of type 99")
 
 
 def _send_wrong_challenge(visit: Visit) -> None:
     applicant = visit.applicant(2)
     # Not made of the right one: servers log what was wrong.
     csr = applicant.csr(new_challenge())
-    visit.operate(_WRONG_CHALLENGE, visit.asking.enrol(applicant, csr))
+    visit.send(_GUESS, visit.asking.enrol(applicant, csr))
 
 
 def _send_stranger(visit: Visit) -> None:
     applicant = visit.applicant(1)
-    visit.operate(_STRANGER, visit.asking.renew(applicant, applicant.identity))
+    visit.send(_BY_STRANGER, visit.asking.renew(applicant, applicant.identity))
 
 
 def _send_unproven(visit: Visit) -> None:
     applicant = visit.applicant(2)
     csr = spoil_signature(applicant.csr(visit.challenge()))
-    visit.operate(_UNPROVEN, visit.asking.enrol(applicant, csr))
+    visit.send(_SPOILT, visit.asking.enrol(applicant, csr))
 
 
 def _forbidden(step: str, finding: str) -> Callable[[Seen], Iterator[Found]]:
@@ -55,7 +65,7 @@ def _forbidden(step: str, finding: str) -> Callable[[Seen], Iterator[Found]]:
 def _send_astray(visit: Visit) -> None:
     applicant, stranger = visit.applicant(2), visit.applicant(1)
     recipient = stranger.identity.certificate
-    visit.operate(_ASTRAY, visit.asking.enrol(applicant, applicant.csr(""), recipient=recipient))
+    visit.send(_TO_ANOTHER, visit.asking.enrol(applicant, applicant.csr(""), recipient=recipient))
 
 
 def _judge_astray(seen: Seen) -> Iterator[Found]:
@@ -70,9 +80,9 @@ def _send_unreadable(visit: Visit) -> None:
     """It names the server, and: its key is another's; its padding is wrong; it holds no CSR."""
     applicant = visit.applicant(2)
     recipient = impersonate(visit.asking.recipient, visit.key(1))
-    visit.operate(_UNREADABLE, visit.asking.enrol(applicant, applicant.csr(""), recipient=recipient))
-    visit.operate(_UNREADABLE, visit.asking.enrol(applicant, applicant.csr(""), vary=pad_badly))
-    visit.operate(_UNREADABLE, visit.asking.enrol(applicant, b"scepbox doctor"))
+    visit.send(_OTHER_KEY, visit.asking.enrol(applicant, applicant.csr(""), recipient=recipient))
+    visit.send(_BAD_PADDING, visit.asking.enrol(applicant, applicant.csr(""), vary=pad_badly))
+    visit.send(_NO_CSR, visit.asking.enrol(applicant, b"scepbox doctor"))
 
 
 def _judge_unreadable(seen: Seen) -> Iterator[Found]:
@@ -91,7 +101,7 @@ def _told(answer: Answer) -> str:
 
 def _send_extension(visit: Visit) -> None:
     applicant = visit.applicant(2)
-    visit.operate(EXTENSION, visit.asking.enrol(applicant, applicant.odd_csr(visit.challenge())))
+    visit.send(_ODD, visit.asking.enrol(applicant, applicant.odd_csr(visit.challenge())))
 
 
 def _judge_extension(seen: Seen) -> Iterator[Found]:
@@ -99,12 +109,12 @@ def _judge_extension(seen: Seen) -> Iterator[Found]:
         yield from judge_reply(exchange, seen)
         leaf = issued_by(exchange, seen)
         if leaf is not None and UNKNOWN_EXTENSION in leaf.extensions:
-            yield Found("extension-copied", EXTENSION, UNKNOWN_EXTENSION)
+            yield Found("extension-copied", EXTENSION, f"{UNKNOWN_EXTENSION} is in the certificate")
 
 
 def _send_unknown(visit: Visit) -> None:
     if visit.identity is not None:
-        visit.operate(UNKNOWN_TYPE, visit.asking.unknown(visit.identity))
+        visit.send(_TYPE_99, visit.asking.unknown(visit.identity))
 
 
 def _judge_unknown(seen: Seen) -> Iterator[Found]:
@@ -117,7 +127,7 @@ STEPS = (
     Step(
         _WRONG_CHALLENGE,
         Needs.CERTIFICATE,
-        "a PKCSReq with a wrong challenge password",
+        (_GUESS,),
         "it must be refused, and the client told so",
         _send_wrong_challenge,
         _forbidden(_WRONG_CHALLENGE, "challenge-unchecked"),
@@ -125,7 +135,7 @@ STEPS = (
     Step(
         _STRANGER,
         Needs.CERTIFICATE,
-        "a RenewalReq that is signed with a certificate of its own making",
+        (_BY_STRANGER,),
         "it must be refused: else nobody needs a challenge",
         _send_stranger,
         _forbidden(_STRANGER, "renewal-open"),
@@ -133,7 +143,7 @@ STEPS = (
     Step(
         _UNPROVEN,
         Needs.CERTIFICATE,
-        "a PKCSReq with the challenge password, and one bit of the CSR's signature turned",
+        (_SPOILT,),
         "who does not hold a key must not have it certified",
         _send_unproven,
         _forbidden(_UNPROVEN, "csr-signature-unchecked"),
@@ -141,7 +151,7 @@ STEPS = (
     Step(
         _ASTRAY,
         Needs.CERTIFICATE,
-        "a PKCSReq that is encrypted to another certificate",
+        (_TO_ANOTHER,),
         "a client with an old CA certificate has to hear of it",
         _send_astray,
         _judge_astray,
@@ -149,7 +159,7 @@ STEPS = (
     Step(
         _UNREADABLE,
         Needs.CERTIFICATE,
-        "a PKCSReq under a key that is not the server's, one with wrong padding, and one without a CSR",
+        (_OTHER_KEY, _BAD_PADDING, _NO_CSR),
         "who can tell the one answer from the other can decrypt what others sent",
         _send_unreadable,
         _judge_unreadable,
@@ -157,7 +167,7 @@ STEPS = (
     Step(
         EXTENSION,
         Needs.CERTIFICATE,
-        "a PKCSReq with the challenge password, and an extension that nobody knows",
+        (_ODD,),
         "a server decides what stands in its certificates",
         _send_extension,
         _judge_extension,
@@ -167,7 +177,7 @@ LAST = (
     Step(
         UNKNOWN_TYPE,
         Needs.CERTIFICATE,
-        "a message of type 99",
+        (_TYPE_99,),
         "one odd message must not end the server",
         _send_unknown,
         _judge_unknown,

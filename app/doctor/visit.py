@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.client.client import Identity
-from app.client.raw import Sent, exchange
+from app.client.raw import Sent, converse, exchange
 from app.doctor.answers import Answer
 from app.doctor.asking import Applicant, Asking
-from app.doctor.seen import Asked, Exchange, Seen
-from app.doctor.target import Spelling, Target
+from app.doctor.planned import Planned
+from app.doctor.seen import Exchange, Question, Seen
+from app.doctor.target import Target
 from app.personas import Reach, Session
 from ca.x509.name import Name
+
+# Behind whatever brought no answer: whether it is the server that is gone.
+STILL_THERE = Planned("still there", "GetCACaps")
 
 
 def make_key() -> rsa.RSAPrivateKey:
@@ -40,8 +44,8 @@ class Visit:
     reach: Reach = field(default_factory=Reach)
     make_key: Callable[[], rsa.RSAPrivateKey] = make_key
     identity: Identity | None = None
-    enrolled: Asked | None = None
-    sample: Asked | None = None
+    enrolled: Question | None = None
+    sample: Question | None = None
     by_get: bool = False
     sent: int = 0
     _used: int = 0
@@ -49,30 +53,33 @@ class Visit:
     _asked: int = 0
     _keys: list[rsa.RSAPrivateKey] = field(default_factory=list)
 
-    def ask(self, step: str, operation: str, request: bytes, asked: Asked | None = None) -> Exchange:
-        """Send *request* as it is, and keep what comes."""
-        found = self._exchange(request, operation)
+    def send(self, planned: Planned, asked: Question | None = None) -> Exchange:
+        """Send what was *planned*, with the message of *asked* in it, and keep what comes."""
+        found = self._exchange(planned, asked.message if asked else None)
         if found.answer is None and self.seen.is_known:
-            there = self._exchange(self.target.get("GetCACaps"), "GetCACaps").answer
-            self.seen.killed_by = self.seen.killed_by or ("" if there else step)
-        return self.seen.add(Exchange(step, found, asked))
+            there = self._exchange(STILL_THERE).answer
+            self.seen.killed_by = self.seen.killed_by or ("" if there else planned.name)
+        return self.seen.add(Exchange(planned.name, found, asked))
 
-    def _exchange(self, request: bytes, operation: str) -> Sent:
-        self.sent += 1
+    def send_on_one_connection(self, requests: Sequence[Planned]) -> None:
+        """Send them one after the other where the server keeps the connection, and keep what comes."""
+        planned = [(one.operation, one.write(self.target)) for one in requests]
         reach = self.reach
+        found = converse(self.target.url, planned, timeout=reach.timeout, trust=reach.trust)
+        self.sent += len(found)
+        for one, sent in zip(requests, found, strict=False):
+            self.seen.add(Exchange(one.name, sent))
+
+    def _exchange(self, planned: Planned, message: bytes | None = None) -> Sent:
+        self.sent += 1
+        posts = self.seen.offers_post and not self.by_get
+        request, reach = planned.write(self.target, message, posts=posts), self.reach
+        operation = planned.operation
         return exchange(self.target.url, request, operation, timeout=reach.timeout, trust=reach.trust)
 
-    def get(self, step: str, operation: str, message: str | None = None) -> Exchange:
-        """GetCACaps and its kind."""
-        return self.ask(step, operation, self.target.get(operation, message))
-
-    def operate(self, step: str, asked: Asked) -> Answer:
-        """A PKIOperation, by POST where that is offered and works."""
-        if self.seen.offers_post and not self.by_get:
-            request = self.target.post(asked.message)
-        else:
-            request = self.target.get("PKIOperation", Spelling.ESCAPED.of(asked.message))
-        return Answer(self.ask(step, "PKIOperation", request, asked), self.seen.now)
+    def operate(self, planned: Planned, asked: Question) -> Answer:
+        """Send a message; the answer to it, taken apart."""
+        return Answer(self.send(planned, asked), self.seen.now)
 
     @property
     def asking(self) -> Asking:

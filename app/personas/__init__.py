@@ -3,7 +3,7 @@
 Each stands in a file of ``known``; what no file can say is code beside it.
 """
 
-from app.personas.conversation import Reach, Session, Verdict, judge
+from app.personas.conversation import Objection, Reach, Session, judge
 from app.personas.persona import Persona, Stage, personas
 from app.personas.session import enrol, look, renew
 
@@ -11,11 +11,11 @@ PERSONAS = personas()
 
 __all__ = [
     "PERSONAS",
+    "Objection",
     "Persona",
     "Reach",
     "Session",
     "Stage",
-    "Verdict",
     "enrol",
     "judge",
     "look",

@@ -37,7 +37,7 @@ _CMS_ALGORITHM_PROTECTION = "1.2.840.113549.1.9.52"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Objection:
     """A rule that applied: the finding, where, what was seen in words, and whether the client stops there."""
 
     finding: str
@@ -59,7 +59,7 @@ class Session:
 
     persona: str
     exchanges: tuple[Sent, ...]
-    verdicts: tuple[Verdict, ...]
+    objections: tuple[Objection, ...]
     certificate: bytes | None
     outcome: str
     authorities: tuple[bytes, ...] = ()
@@ -96,7 +96,7 @@ class Conversation:
     reach: Reach
     renews: bool = False
     exchanges: list[Sent] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    objections: list[Objection] = field(default_factory=list)
     capabilities: frozenset[str] = frozenset()
     authorities: Authorities | None = None
     certificate: bytes | None = None
@@ -118,7 +118,7 @@ class Conversation:
         return Session(
             self.persona.name,
             tuple(self.exchanges),
-            tuple(self.verdicts),
+            tuple(self.objections),
             self.certificate,
             printable(outcome),
             authorities,
@@ -221,8 +221,8 @@ class Conversation:
         """A person who gave a fingerprint is told of another signer, whether this client looks or not."""
         for one in reply.observations:
             if one.finding == "signer-not-ca":
-                self.verdicts.append(Verdict(one.finding, one.where, printable(cut(one.detail)), True))
-                raise Stopped(self._in_words(self.verdicts[-1]))
+                self.objections.append(Objection(one.finding, one.where, printable(cut(one.detail)), True))
+                raise Stopped(self._in_words(self.objections[-1]))
 
     def _exchange(self, operation: str, request: bytes) -> RawAnswer:
         reach = self.reach
@@ -236,13 +236,13 @@ class Conversation:
     def _judge(self, stage: Stage, observations: Iterable[Observation]) -> None:
         """Keep what this client minds of it, all of one answer, and stop where it stops."""
         new = list(judge(self.persona, stage, observations))
-        self.verdicts += new
+        self.objections += new
         stops = next((one for one in new if one.refuses), None)
         if stops is not None:
             raise Stopped(self._in_words(stops))
 
-    def _in_words(self, verdict: Verdict) -> str:
-        return f"{self.persona.title} stops at {verdict}"
+    def _in_words(self, objection: Objection) -> str:
+        return f"{self.persona.title} stops at {objection}"
 
 
 def _protection(key: PrivateKey, digest: Digest) -> Mapping[str, bytes]:
@@ -253,9 +253,9 @@ def _protection(key: PrivateKey, digest: Digest) -> Mapping[str, bytes]:
     return {_CMS_ALGORITHM_PROTECTION: writer.sequence(digest.identifier, retagged)}
 
 
-def judge(persona: Persona, stage: Stage, observations: Iterable[Observation]) -> Iterator[Verdict]:
+def judge(persona: Persona, stage: Stage, observations: Iterable[Observation]) -> Iterator[Objection]:
     """What *persona* makes of what was seen; nothing where it does not care."""
     for one in observations:
         refuses = persona.refuses_at(stage, one.finding, one.where)
         if refuses is not None:
-            yield Verdict(one.finding, one.where, printable(cut(one.detail)), refuses)
+            yield Objection(one.finding, one.where, printable(cut(one.detail)), refuses)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
+from app.client.raw_request import host_of, resource_of, write_request
 from app.personas.persona import Wire
 
 POST_PLACE = "{post}"
@@ -12,13 +13,13 @@ POST_PLACE = "{post}"
 
 def get_request(wire: Wire, url: str, query: str) -> bytes:
     """A GET of *query*, which is encoded already."""
-    return _head(wire, "GET", url, query, _lines(wire, ()))
+    return _write(wire, "GET", url, query, _lines(wire, ()))
 
 
 def post_request(wire: Wire, url: str, message: bytes) -> bytes:
     """A PKIOperation by POST."""
     lines = _lines(wire, [line.replace("{length}", str(len(message))) for line in wire.post])
-    return _head(wire, "POST", url, "operation=PKIOperation", lines) + message
+    return _write(wire, "POST", url, "operation=PKIOperation", lines, message)
 
 
 def message_query(wire: Wire, message: bytes) -> str:
@@ -40,12 +41,8 @@ def _lines(wire: Wire, post: Sequence[str]) -> list[str]:
     return [*wire.headers[:place], *post, *wire.headers[place + 1 :]]
 
 
-def _head(wire: Wire, method: str, url: str, query: str, lines: Sequence[str]) -> bytes:
-    parts = urlsplit(url)
-    path = parts.path or "/"
-    if not path.endswith(wire.suffix):
-        path = path.rstrip("/") + wire.suffix
-    given = f"{parts.query}&" if parts.query and not wire.replaces_query else ""
-    first = f"{method} {path}?{given}{query} HTTP/{wire.version}"
-    named = (line.replace("{host}", parts.netloc).replace("{name}", parts.hostname or "") for line in lines)
-    return "\r\n".join((first, *named, "", "")).encode("ascii")
+def _write(wire: Wire, method: str, url: str, query: str, lines: Sequence[str], body: bytes = b"") -> bytes:
+    resource = resource_of(url, query, suffix=wire.suffix, keeps_query=not wire.replaces_query)
+    host, name = host_of(url), urlsplit(url).hostname or ""
+    named = (line.replace("{host}", host).replace("{name}", name) for line in lines)
+    return write_request(f"{method} {resource} HTTP/{wire.version}", named, body)

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
+from app.client.raw_request import host_of, write_request
 from app.diagnosis.http_message import unchunk
 from app.http.query import decode_message, parse_query
 from app.recorder.redaction import REDACTED
@@ -65,23 +66,23 @@ class HttpOctets:
 
         The path is that of *url*, and the recorded one where *url* has none.
         """
-        parts = urlsplit(url)
         method, _, rest = self.first.partition(b" ")
         _, space, version = rest.partition(b" ")
-        path = parts.path.encode("ascii") if parts.path.strip("/") else self.path
+        own = urlsplit(url).path
+        path = own.encode("ascii") if own.strip("/") else self.path
         query, body = self._query, self.body
         if self.body:
             body = message
         elif message:
             query = _MESSAGE.sub(lambda found: b"message=" + _as_written(message, found[1]), query)
-        lines = [
-            method + b" " + path + (b"?" + query if query else b"") + space + version,
-            b"Host: " + parts.netloc.rpartition("@")[2].encode("ascii"),
-            *(line for line in self.headers if not _is_left_out(line)),
-            *([b"Content-Length: %d" % len(body)] if body or method == b"POST" else []),
-            b"Connection: close",
+        first = method + b" " + path + (b"?" + query if query else b"") + space + version
+        headers = [
+            f"Host: {host_of(url)}",
+            *(line.decode("latin-1") for line in self.headers if not _is_left_out(line)),
+            *([f"Content-Length: {len(body)}"] if body or method == b"POST" else []),
+            "Connection: close",
         ]
-        return b"\r\n".join(lines) + b"\r\n\r\n" + body
+        return write_request(first.decode("latin-1"), headers, body)
 
     @property
     def path(self) -> bytes:

@@ -66,6 +66,9 @@ class Conduct:
     fails_at: frozenset[str] = frozenset()
     dies_of: frozenset[str] = frozenset()
     over_tls: bool = False
+    # Of whoever comes by TLS a certificate is wanted: in the "handshake", in an "old handshake" (TLS 1.2), or
+    # by a "page" behind it.
+    wants_certificate: str = ""
     is_there: bool = True
     chunked: bool = False
     redirect: str = ""
@@ -73,7 +76,11 @@ class Conduct:
     reads_chunks: bool = True
     reads_bodies: bool = True
     longest_target: int = 65536
+    longest_body: int = 256 * 1024
+    # What has to stand in the query, as name=value.
+    token: str = ""
     knows_suffixes: bool = True
+    knows_slash: bool = True
     knows_identifiers: bool = True
     knows_http_1_0: bool = True
     knows_hostless: bool = True
@@ -85,6 +92,9 @@ class Conduct:
     takes_line_breaks: bool = True
     insists_on_media_type: bool = False
     says_length: bool = True
+    # Behind an answer on a connection that is kept: octets that belong to none, or nothing any more.
+    leaves: bytes = b""
+    forgets: bool = False
     breaks_off: bool = False
     cache_control: str = "no-store"
     reply_type: str = "application/x-pki-message"

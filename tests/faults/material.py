@@ -72,8 +72,8 @@ def make_material(conduct: Conduct) -> Material:
     )
 
 
-def tls_context() -> ssl.SSLContext:
-    """HTTPS with a certificate that nobody but the server itself has signed."""
+def tls_context(wants_certificate: str = "") -> ssl.SSLContext:
+    """HTTPS with a certificate that nobody but the server itself has signed, in the words of ``Conduct``."""
     key = rsa_key("tls")
     form = CaForm(is_ca=False, usage=frozenset({"digital_signature"}))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -82,6 +82,10 @@ def tls_context() -> ssl.SSLContext:
         file = Path(folder, "tls.pem")
         file.write_bytes(private + _make_ca(form, key).public_bytes(Encoding.PEM))
         context.load_cert_chain(file)
+    if "handshake" in wants_certificate:
+        context.verify_mode = ssl.CERT_REQUIRED
+    if "old" in wants_certificate:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 

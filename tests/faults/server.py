@@ -33,7 +33,7 @@ class FaultServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), self._handler())
         self._scheme = "https" if conduct.over_tls else "http"
         if conduct.over_tls:
-            self.socket = tls_context().wrap_socket(self.socket, server_side=True)
+            self.socket = tls_context(conduct.wants_certificate).wrap_socket(self.socket, server_side=True)
 
     def _handler(self) -> type[Handler]:
         server = self
@@ -49,7 +49,8 @@ class FaultServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"{self._scheme}://127.0.0.1:{self.server_address[1]}/scep"
+        token = f"?{self.office.conduct.token}" if self.office.conduct.token else ""
+        return f"{self._scheme}://127.0.0.1:{self.server_address[1]}/scep{token}"
 
     def run(self) -> None:
         """Answer until the end."""

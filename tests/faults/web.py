@@ -13,6 +13,8 @@ PATHS = {"/scep", "/scep/", "/cgi-bin/pkiclient.exe", "/certsrv/mscep/mscep.dll"
 _SUFFIX = "/pkiclient.exe"
 _REASONS = {200: "OK", 301: "Moved Permanently", 400: "Bad Request", 404: "Not Found", 414: "URI Too Long"}
 _MOST = 256 * 1024
+# As nginx says it.
+_NO_CERTIFICATE = b"<html><title>400 No required SSL certificate was sent</title></html>\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,10 @@ class Handler(BaseHTTPRequestHandler):
         )
         if conduct.redirect:
             return Answer(b"", status=301, location=conduct.redirect + self.path)
+        if conduct.wants_certificate == "page":
+            return Answer(_NO_CERTIFICATE, "text/html", status=400)
+        if conduct.token and conduct.token not in urlsplit(self.path).query.split("&"):
+            return Answer(b"no token\n", status=403)
         if len(self.path) > conduct.longest_target:
             return Answer(b"the address is too long\n", status=414)
         if is_old and not conduct.knows_http_1_0:
@@ -118,6 +124,8 @@ class Handler(BaseHTTPRequestHandler):
             return Answer(b"no Host\n", status=400)
         if self.command == "HEAD" and not conduct.takes_head:
             return Answer(b"", status=405)
+        if not conduct.knows_slash and path.endswith("/"):
+            return Answer(b"", status=301, location=self.path.replace("/?", "?"))
         if path not in known or not conduct.is_there:
             return Answer(b"nothing is here\n", status=404)
         return None
@@ -142,6 +150,8 @@ class Handler(BaseHTTPRequestHandler):
             kind = self.headers.get("Content-Type", "none")
             if kind != "application/x-pki-message":
                 return Answer(f"unsupported media type {kind}\n".encode(), status=415)
+        if len(message) > conduct.longest_body:
+            return Answer(b"the body is too large\n", status=413)
         if not message:
             raise self._error("nothing", NoMessage("invalid data len 0"))
         return Answer(_in_form(self.office.operate(message), conduct.reply_form), conduct.reply_type)
@@ -161,27 +171,31 @@ class Handler(BaseHTTPRequestHandler):
 
     def _write(self, answer: Answer) -> None:
         """In one piece, so that nobody waits for the second."""
+        conduct = self.office.conduct
         lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Error')}"]
         if answer.location:
             lines.append(f"Location: {answer.location}")
         if answer.media_type:
             lines.append(f"Content-Type: {answer.media_type}")
-        if self.office.conduct.cache_control:
-            lines.append(f"Cache-Control: {self.office.conduct.cache_control}")
+        if conduct.cache_control:
+            lines.append(f"Cache-Control: {conduct.cache_control}")
         body = answer.body
-        if self.office.conduct.chunked and self.request_version != "HTTP/1.0":
+        if conduct.chunked and self.request_version != "HTTP/1.0":
             lines.append("Transfer-Encoding: chunked")
             middle = len(body) // 2
             chunks = [piece for piece in (body[:middle], body[middle:]) if piece]
             body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in chunks) + b"0\r\n\r\n"
-        elif self.office.conduct.says_length:
+        elif conduct.says_length:
             lines.append(f"Content-Length: {len(body)}")
-            if self.office.conduct.breaks_off:
+            if conduct.breaks_off:
                 self.close_connection, body = True, body[: len(body) // 2]
         else:
             self.close_connection = True
         if self.close_connection:
             lines.append("Connection: close")
+        else:
+            body += conduct.leaves
+            self.close_connection = conduct.forgets
         head = "".join(f"{line}\r\n" for line in lines)
         self.wfile.write(f"{head}\r\n".encode() + (b"" if self.command == "HEAD" else body))
 

@@ -15,7 +15,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.announcing import is_as_announced, requests
 from tests.command_line import CLEAN, Done, command, run
+from tests.relay import relaying
 
 from . import peers
 
@@ -28,7 +30,7 @@ TRUE_OF_SCEPSERVER = {
     "http-error": "CertPoll: HTTP 500",
     "csr-signature-unchecked": "a certificate was issued",
     "plus-lost": "illegal base64 data",
-    "des-reply": "enrolment: CertRep.pkcsPKIEnvelope",
+    "des-reply": "CertRep.pkcsPKIEnvelope: contentEncryptionAlgorithm DES-CBC",
     "weak-digest": "SHA-1",
     "nonce-echoed": "signedAttrs.senderNonce",
     "signature-algorithm-unusual": "sha1WithRSAEncryption",
@@ -83,7 +85,7 @@ def test_what_is_known_of_scepserver_is_found(tmp_path: Path) -> None:
     # Those that nobody has seen in another way before would be false.
     assert found.keys() - TRUE_OF_SCEPSERVER.keys() == {
         *("suffix-refused", "http-chunked-reply", "caps-no-sha384", "http-head", "operation-case"),
-        *("absent-parameters", "renewal-refused"),
+        *("absent-parameters", "renewal-refused", "slash-refused"),
     }
 
 
@@ -127,11 +129,22 @@ def main(folder: Path) -> int:
     with subprocess.Popen(serve, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             await_server(url)
-            return subprocess.run(
-                command("doctor", url, "--challenge", secret, "--json"), check=False
-            ).returncode
+            with relaying(PORT) as relay:
+                done = examine(f"http://127.0.0.1:{relay.port}/scep", secret)
+                plan = examine(f"http://127.0.0.1:{relay.port}/scep", secret, "--dry-run").stdout
+                if not is_as_announced(json.loads(plan), requests(relay.heard), stops=["as "]):
+                    print("not as announced:", *requests(relay.heard), sep="\n", file=sys.stderr)
+            sys.stdout.write(done.stdout)
+            sys.stderr.write(done.stderr)
+            return done.returncode
         finally:
             server.kill()
+
+
+def examine(url: str, secret: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """What doctor says of it."""
+    arguments = command("doctor", url, "--challenge", secret, "--json", *options)
+    return subprocess.run(arguments, capture_output=True, text=True, check=False)
 
 
 def await_server(url: str) -> None:

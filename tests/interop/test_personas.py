@@ -158,7 +158,9 @@ def test_another_server_is_judged_as_the_clients_judge_it(tmp_path: Path) -> Non
         }
 
     assert {
-        name: {one.finding for one in session.verdicts if one.refuses} for name, session in told.items()
+        name: {one.finding for one in session.objections if one.refuses} for name, session in told.items()
     } == STOPS
     assert {name for name, session in told.items() if session.certificate} == {"ios", "juniper", "micromdm"}
-    assert all("nonce-echoed" in {one.finding for one in told[name].verdicts} for name in ("ios", "micromdm"))
+    assert all(
+        "nonce-echoed" in {one.finding for one in told[name].objections} for name in ("ios", "micromdm")
+    )

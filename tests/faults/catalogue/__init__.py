@@ -11,7 +11,7 @@ from tests.faults.catalogue.signatures import SIGNATURE_FAULTS
 from tests.faults.catalogue.transport import HTTP_FAULTS
 from tests.faults.conduct import Catalogue
 
-_GROUPS = (
+GROUPS = (
     CAPABILITY_FAULTS,
     CA_FAULTS,
     HTTP_FAULTS,
@@ -22,4 +22,4 @@ _GROUPS = (
     READING_FAULTS,
     ISSUING_FAULTS,
 )
-FAULTS: Catalogue = MappingProxyType({fault.name: fault for group in _GROUPS for fault in group})
+FAULTS: Catalogue = MappingProxyType({fault.name: fault for group in GROUPS for fault in group})

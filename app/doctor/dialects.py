@@ -1,0 +1,67 @@
+"""Steps that ask the same in the forms in which clients write their messages.
+
+The message is a CertPoll for a transaction that nobody knows, as in :mod:`app.doctor.habits`. Where the
+server does not know how to answer one, nothing is sent: in other forms it would ask for something.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from app.doctor.answers import Answer
+from app.doctor.habits import POLL, is_poll
+from app.doctor.planned import carrying
+from app.doctor.seen import Found, Seen, Terms
+from app.doctor.step import Needs, Step
+from app.doctor.visit import Visit
+from ca.algorithms.ciphers import DES_CBC
+from ca.algorithms.digests import SHA1
+from ca.algorithms.key_transport import KeyTransport
+from ca.scep.codec import Form
+
+
+def _written(step: str, finding: str, why: str, vary: Callable[[Terms], Terms]) -> Step:
+    """A poll that is written otherwise, and has to be answered as the plain one is."""
+    planned = carrying(step, f"a CertPoll, {step}", "where the plain one is answered")
+
+    def send(visit: Visit) -> None:
+        if is_poll(visit.sample):
+            visit.send(planned, visit.asking.poll(visit.poller, vary=vary))
+
+    def judge(seen: Seen) -> Iterator[Found]:
+        answers = (Answer(exchange, seen.now) for exchange in seen.of(POLL))
+        plain = next((one for one in answers if one.is_reply), None)
+        for exchange in seen.of(step) if plain else ():
+            told = Answer(exchange, seen.now)
+            # A refusal of another kind, too, is one that the client hears for the way it writes.
+            if plain and (not told.is_reply or told.attribute("failInfo") != plain.attribute("failInfo")):
+                yield Found(finding, step, f"{told.why}; without it the answer is {plain.why}")
+
+    return Step(step, Needs.SAMPLE, (planned,), why, send, judge)
+
+
+STEPS = (
+    _written(
+        "under single DES",
+        "des-not-read",
+        "old Cisco routers and micromdm know nothing else",
+        lambda terms: replace(terms, cipher=DES_CBC),
+    ),
+    _written(
+        "key under RSAES-OAEP",
+        "oaep-not-read",
+        "Windows encrypts so",
+        lambda terms: replace(terms, key_transport=KeyTransport(SHA1, SHA1)),
+    ),
+    _written(
+        "in BER",
+        "ber-not-read",
+        "jscep and Apple's devices write so",
+        lambda terms: replace(terms, form=Form.STREAMED),
+    ),
+    _written(
+        "with a nonce of 8 octets",
+        "strict-server",
+        "old iPhones send such ones",
+        lambda terms: replace(terms, nonce_octets=8),
+    ),
+)
