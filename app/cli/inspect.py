@@ -67,7 +67,7 @@ def inspect_(
     found = verdicts(top, known)
     if as_json:
         print_json(
-            {"findings": [_verdict_json(one, known) for one in found], "tree": _node_json(top, as_hex=as_hex)}
+            {"findings": [_verdict_json(one, known) for one in found], "tree": node_json(top, as_hex=as_hex)}
         )
     else:
         _print(top, found, known, as_hex=as_hex)
@@ -153,7 +153,8 @@ def _verdict_json(one: Verdict, known: Knowledge) -> dict[str, object]:
     return {**finding_json(one.finding, known), "place": one.node.place, "detail": one.note.detail}
 
 
-def _node_json(node: Node, *, as_hex: bool) -> dict[str, object]:
+def node_json(node: Node, *, as_hex: bool) -> dict[str, object]:
+    """A place of the tree and all inside it, as ``--json`` tells it."""
     shown: dict[str, object] = {"name": node.name, "value": node.value, "place": node.place}
     if node.octets is not None:
         shown |= {"offset": node.offset, "length": len(node.octets)}
@@ -162,5 +163,5 @@ def _node_json(node: Node, *, as_hex: bool) -> dict[str, object]:
     if node.notes:
         shown["findings"] = [{"id": note.finding, "detail": note.detail} for note in node.notes]
     if node.children:
-        shown["parts"] = [_node_json(child, as_hex=as_hex) for child in node.children[:_MOST_NODES]]
+        shown["parts"] = [node_json(child, as_hex=as_hex) for child in node.children[:_MOST_NODES]]
     return shown
