@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from app.diagnosis.opener import Opener
 from app.hints import PROGRAM
 from app.recorder.reading import Follower, Wanted, each_recording, find_recording, list_recordings
 from app.recorder.recording import Recording
-from app.recorder.words import Names, at_time, what_happened
+from app.recorder.words import Names, at_time, what_happened, what_was_asked
 from app.words import printable
 
 _SOME = 100
@@ -180,20 +180,13 @@ def _fields(one: Recording) -> Iterator[tuple[str, str]]:
         "subject": one.subject,
         "certificate": one.serial,
         "renewal of": one.renewal_of,
-        "asked for": _asked(one),
+        "asked for": what_was_asked(one),
         "challenge password": asked.challenge if asked else "",
         "took": ", ".join(f"{stage} {seconds * 1000:.1f} ms" for stage, seconds in one.seconds.items()),
         "octets": f"request {len(one.request_octets)}, reply {len(one.reply_octets)}"
         + (", cut short" if one.cut else ""),
     }
     return ((name, text) for name, text in fields.items() if text)
-
-
-def _asked(one: Recording) -> str:
-    if one.asked is None:
-        return ""
-    wishes: Iterable[str] = (wish.oid for wish in one.asked.wishes)
-    return ", ".join((f"a key {one.asked.key}", *one.asked.sans, *wishes))
 
 
 def _findings(one: Recording, known: Knowledge) -> Iterator[tuple[str, str]]:

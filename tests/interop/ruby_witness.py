@@ -41,6 +41,7 @@ _OIDS = {
     "authorityKeyIdentifier": "2.5.29.35",
     "extKeyUsage": "2.5.29.37",
     "authorityInfoAccess": "1.3.6.1.5.5.7.1.1",
+    "Certificate Request Agent": "1.3.6.1.4.1.311.20.2.1",
     "Microsoft SID": "1.3.6.1.4.1.311.25.2",
 }
 # Fields that hold the name of an algorithm.
@@ -166,7 +167,7 @@ def _extensions(node: Facts, behind: str) -> Facts:
     return {
         _oid(one): {
             "critical": one["value"].startswith("critical: "),
-            "says": one["value"].removeprefix("critical: ").split(", "),
+            "says": [_OIDS.get(said, said) for said in one["value"].removeprefix("critical: ").split(", ")],
         }
         for one in found
     }

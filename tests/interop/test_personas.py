@@ -104,6 +104,8 @@ def test_a_persona_sends_what_its_client_sends(
     in_order = sorted if name == "certmonger" else list
     assert in_order(asked(ours.exchanges())) == in_order(asked(real.exchanges()))
     assert written(ours.exchanges()) == written(real.exchanges())
+    # What inspect says of them is held to what others read.
+    assert len(ours.operations()) == len(real.operations()) == 1
 
 
 @contextmanager
