@@ -382,7 +382,8 @@ def test_the_oldest_go_and_refusals_stay_longer(tmp_path: Path) -> None:
 
 def test_a_queue_that_is_full_leaves_out_and_says_how_many(tmp_path: Path, heard: Heard) -> None:
     """A request neither waits for the disk nor fails by it."""
-    recorder = Recorder(tmp_path / "recordings")
+    counted: list[tuple[int, str]] = []
+    recorder = Recorder(tmp_path / "recordings", count=lambda *what: counted.append(what))
     recorder.use(ROOM)
     for _ in range(MOST_WAITING + 7):
         recorder.keep(heard)
@@ -392,6 +393,7 @@ def test_a_queue_that_is_full_leaves_out_and_says_how_many(tmp_path: Path, heard
 
     assert len(everything(tmp_path / "recordings")) == MOST_WAITING
     assert any("count=7" in line for line in lines)
+    assert counted == [(1, "queue full")] * 7
 
 
 def test_a_disk_that_is_full_costs_recordings_and_nothing_else(tmp_path: Path, heard: Heard) -> None:
@@ -450,6 +452,37 @@ def test_nothing_is_kept_where_the_settings_say_so(tmp_path: Path, heard: Heard,
     silent.keep(refused)
     silent.stop()
     assert not (tmp_path / "none").exists()
+
+
+def test_what_there_is_goes_by_its_age_where_recording_was_ended(
+    tmp_path: Path, heard: Heard, refused: Heard
+) -> None:
+    """Whoever ends it does not expect that what was to go in a week stays for ever."""
+    with recording(tmp_path) as recorder:
+        recorder.keep(heard)
+        recorder.keep(refused)
+    (old,) = [one.path for one in list_segments(tmp_path) if not one.refused]
+    long_ago = time.time() - 2 * WEEK.total_seconds()
+    os.utime(old, (long_ago, long_ago))
+
+    with recording(tmp_path, replace(ROOM, on=False)) as recorder:
+        recorder.keep(heard)
+
+    assert [one.outcome for one in everything(tmp_path)] == ["refused"]
+
+
+def test_what_is_handed_to_others_has_only_what_the_device_was_told(refused: Heard) -> None:
+    """Who else used the password is the operator's to know; what was decided stays, and so does the rest."""
+    one = recorded(refused)
+
+    handed = one.for_others()
+
+    assert "ipad-16" in one.model_dump_json()
+    assert "ipad-16" not in handed.model_dump_json()
+    assert (handed.rule, handed.reason) == (one.rule, one.reason)
+    assert [found.id for found in handed.findings] == [found.id for found in one.findings]
+    assert "badRequest: " in handed.findings[1].detail
+    assert what_happened(handed) == "sent a request: refused, challenge password not accepted"
 
 
 def test_an_exchange_that_cannot_be_recorded_takes_no_other_along(tmp_path: Path, heard: Heard) -> None:

@@ -11,6 +11,9 @@ from cryptography.hazmat.primitives import hashes
 
 from app.client.csr import make_identity
 from app.client.trust import assign_roles
+from app.diagnosis.attributes import Role
+from app.diagnosis.inspection import inspect
+from app.diagnosis.opener import Opener
 from app.recorder import replay
 from app.recorder.http_octets import HttpOctets
 from app.recorder.recording import Asked, Recording, Wish
@@ -23,10 +26,11 @@ from ca.asn1 import writer
 from ca.deviations import Deviations
 from ca.errors import BadAlgorithm, MalformedMessage
 from ca.issuing.key_store import generate_key
+from ca.pkcs7 import encrypt
 from ca.pkcs7 import oids as cms
 from ca.profiles import Profile
 from ca.scep import codec, oids
-from ca.scep.codec import ReadMessage
+from ca.scep.codec import Form, ReadMessage, rewrite
 from ca.scep.messages import MessageType
 from ca.x509.certificate import Certificate
 from tests.forging import Forgery
@@ -165,6 +169,38 @@ def test_the_message_keeps_its_form_under_other_keys(world: World) -> None:
     assert {"weak-digest", "nonce-length"} <= set(deviations.kinds())
 
 
+@pytest.mark.parametrize("outer", [Form.DER, Form.STREAMED])
+@pytest.mark.parametrize("inner", Form)
+def test_the_ber_of_other_libraries_is_kept(world: World, device: Device, outer: Form, inner: Form) -> None:
+    """Many a server reads none of it, and that is what is tried."""
+    content = rewrite(encrypt([world.ca], device.csr()), inner)
+    body = rewrite(Forgery(device, world.ca, content).message(), outer)
+
+    again = ReadMessage.load(body).again(device.csr(), device.certificate(), device.key, world.ca)
+
+    assert findings(again) == findings(body)
+    assert world.responder.respond(again, world.profile, PEER, Deviations())
+
+
+def findings(message: bytes) -> set[str]:
+    """What ``inspect`` sees of BER in a message."""
+    top = inspect(message, Opener(NOW), Role.REQUEST)
+    return {note.finding for node in top.walk() for note in node.notes}
+
+
+def test_what_is_odd_and_not_made_again_is_told(world: World) -> None:
+    """Of that, the verdict says nothing."""
+    forgery = Forgery(Device(), world.ca)
+    forgery.sent_unsorted = True
+    one = recorded(heard_of(world, forgery.message()))
+    roles = assign_roles((world.ca,), None, world.now)
+
+    done = replay.replay(one, "http://127.0.0.1:1/scep", roles)
+
+    assert done.made_again
+    assert done.lost == ("unsorted-attributes",)
+
+
 def test_what_is_odd_about_a_message_is_no_reason_not_to_make_it_again(world: World, device: Device) -> None:
     """No nonce, a messageType that is a number, a signature that nobody can check."""
     odd = Forgery(device, world.ca).drop(oids.SENDER_NONCE).put(oids.MESSAGE_TYPE, writer.integer(19))
@@ -222,6 +258,7 @@ def test_a_server_that_is_not_there_gives_no_verdict(world: World) -> None:
 
     assert not needs_ca(one)
     assert not done.is_same
+    assert not done.made_again
     assert (done.today, str(done.today)) == (Verdict(0), "no answer")
     assert str(done.recorded) == "HTTP 400"
     assert done.sent.trouble

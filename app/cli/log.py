@@ -113,17 +113,24 @@ def show(place: Workplace, id: str, as_json: bool) -> None:
 @log.command()
 @click.argument("id")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--whole", is_flag=True, help="With what only the operator may read.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @verb
-def export(place: Workplace, id: str, file: Path, force: bool) -> None:
-    """Write one exchange into a file, for inspect and log replay anywhere. Nothing in it is secret."""
-    one = _find(place, id)
+def export(place: Workplace, id: str, file: Path, whole: bool, force: bool) -> None:
+    """Write one exchange into a file, for inspect and log replay anywhere.
+
+    Nothing in it is secret. What the device was not told (why exactly, and by whom a password was used) is
+    left out, because the file is handed to others; --whole leaves it in.
+    """
+    found = _find(place, id)
+    one = found if whole else found.for_others()
     content = f"{one.model_dump_json(indent=2, exclude_defaults=True)}\n".encode()
     try:
         (replace_private if force else write_private)(file, content)
     except FileExistsError as error:
         raise NotDone(f"{file} is there already: choose another name, or --force") from error
-    say(f"written: {file}; look into it by `{PROGRAM} inspect {file}`")
+    left_out = "" if one == found else "without what the device was not told (--whole has it); "
+    say(f"written: {file}; {left_out}look into it by `{PROGRAM} inspect {file}`")
 
 
 def begin_of(span: timedelta | None) -> datetime | None:

@@ -20,6 +20,9 @@ from app.client.csr import make_identity
 from app.client.raw import Sent, exchange
 from app.client.transport import check_address
 from app.client.trust import Roles
+from app.diagnosis.attributes import Role
+from app.diagnosis.inspection import inspect
+from app.diagnosis.opener import Opener
 from app.recorder.http_octets import HttpOctets
 from app.recorder.recording import Asked, Recording
 from ca.algorithms.keys import PrivateKey, key_label
@@ -78,11 +81,17 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A recorded verdict and that of today."""
+    """A recorded verdict and that of today.
+
+    *made_again* says that the message was not sent as it was recorded, but made under another key; *lost*
+    are the findings about the recorded one that this one gives no reason for.
+    """
 
     recorded: Verdict
     today: Verdict
     sent: Sent
+    made_again: bool = False
+    lost: tuple[str, ...] = ()
 
     @property
     def is_same(self) -> bool:
@@ -107,14 +116,22 @@ def replay(one: Recording, url: str, roles: Roles | None, challenge_password: st
     http = HttpOctets.read(one.request_octets)
     if not http.first:
         raise CannotReplay("the request is not in it")
-    message = http.message
+    message = recorded = http.message
     if one.operation == "PKIOperation" and roles is not None and message:
         message = rekey(one, message, roles, challenge_password)
     sent = exchange(url, http.request_to(url, message), one.operation)
     answer, today = sent.answer, Verdict(0)
     if answer is not None:
         today = Verdict.of(answer.status, answer.header("Content-Type") or "", answer.body)
-    return Replayed(Verdict.read(one.reply_octets), today, sent)
+    lost = _findings(recorded, one.at) - _findings(message, datetime.now(UTC)) if message != recorded else ()
+    then = Verdict.read(one.reply_octets)
+    return Replayed(then, today, sent, message != recorded, tuple(sorted(lost)))
+
+
+def _findings(message: bytes, now: datetime) -> set[str]:
+    """What is odd about a message, and seen without opening it."""
+    top = inspect(message, Opener(now), Role.REQUEST)
+    return {note.finding for node in top.walk() for note in node.notes}
 
 
 def address_for(one: Recording, url: str) -> str:
