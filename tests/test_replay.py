@@ -17,7 +17,8 @@ from app.diagnosis.opener import Opener
 from app.recorder import replay
 from app.recorder.http_octets import HttpOctets
 from app.recorder.recording import Asked, Recording, Wish
-from app.recorder.replay import CannotReplay, Verdict, address_for, needs_ca
+from app.recorder.rekeying import CannotReplay, make_key, rekey
+from app.recorder.replay import Verdict, address_for, needs_ca
 from ca.algorithms.ciphers import DES_CBC
 from ca.algorithms.digests import MD5, SHA1
 from ca.algorithms.key_transport import KeyTransport
@@ -127,7 +128,7 @@ def say_again(one: Recording, world: World) -> Verdict:
     """Send it to another server by hand, as ``replay`` does by HTTP."""
     roles = assign_roles((world.ca,), None, world.now)
     http = HttpOctets.read(one.request_octets)
-    message = replay.rekey(one, http.message, roles, SECRET if one.rule == "WishRefused" else "")
+    message = rekey(one, http.message, roles, SECRET if one.rule == "WishRefused" else "")
     again = HttpOctets.read(http.request_to("http://127.0.0.1:1/scep/", message))
     assert again.message != http.message
     body = world.responder.respond(again.message, world.profile, PEER, Deviations())
@@ -247,7 +248,7 @@ def test_what_cannot_be_made_again_is_said(world: World, device: Device) -> None
 @pytest.mark.parametrize("label", ["ed25519", "ec:p384", "rsa:1024"])
 def test_the_key_is_of_the_same_kind(label: str) -> None:
     """Which is what many a refusal is about."""
-    assert key_label(replay.make_key(label).public_key()) == label
+    assert key_label(make_key(label).public_key()) == label
 
 
 def test_a_server_that_is_not_there_gives_no_verdict(world: World) -> None:
@@ -276,7 +277,7 @@ def test_a_signer_that_cannot_be_read_is_as_good_as_none(world: World, device: D
         assert ReadMessage.load(message).signer is None
         one = recorded(heard_of(world, message))
         roles = assign_roles((world.ca,), None, world.now)
-        assert replay.rekey(replace_asked(one), message, roles, "")
+        assert rekey(replace_asked(one), message, roles, "")
 
 
 def replace_asked(one: Recording) -> Recording:

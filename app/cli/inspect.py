@@ -144,9 +144,9 @@ def _grow(tree: Tree, node: Node, known: Knowledge, left: list[int], *, as_hex: 
 
 
 def _label(node: Node, known: Knowledge, *, as_hex: bool) -> RichText:
-    label = RichText(printable(node.name), style="bold" if node.place else "")
+    label = RichText.assemble((printable(node.name), "bold" if node.place else ""))
     if node.value:
-        label.append(f": {printable(node.value)}", style="default")
+        label.append(f": {printable(node.value)}")
     if as_hex and node.octets is not None:
         where = "" if node.offset is None else f" @{node.offset}"
         label.append(f"{where} +{len(node.octets)} {_hex(node)}", style="dim")

@@ -99,8 +99,7 @@ def show(place: Workplace, id: str, as_json: bool) -> None:
     # A pipe has no width to fit.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     for name, text in _fields(one):
-        line = RichText(f"{name}: ", style="bold")
-        console.print(line.append(printable(text)))
+        console.print(RichText.assemble((f"{name}: ", "bold"), printable(text)))
     console.print()
     known = knowledge()
     told = list(_findings(one, known))

@@ -9,7 +9,8 @@ from app.cli.log import log
 from app.client import ClientError, ScepClient, Transport
 from app.client.trust import Roles
 from app.recorder.recording import MAX_LINE, NoRecording, Recording, read_recording
-from app.recorder.replay import CannotReplay, Replayed, address_for, needs_ca, replay
+from app.recorder.rekeying import CannotReplay
+from app.recorder.replay import Replayed, address_for, needs_ca, replay
 from app.recorder.words import what_happened
 from app.words import printable
 
