@@ -31,6 +31,7 @@ _OIDS = {
     "contentType": "1.2.840.113549.1.9.3",
     "messageDigest": "1.2.840.113549.1.9.4",
     "signingTime": "1.2.840.113549.1.9.5",
+    "cmsAlgorithmProtect": "1.2.840.113549.1.9.52",
     "challengePassword": "1.2.840.113549.1.9.7",
     "extensionRequest": "1.2.840.113549.1.9.14",
     "subjectKeyIdentifier": "2.5.29.14",

@@ -57,6 +57,14 @@ def algorithm(sequence)
   "#{identifier.sn} with #{digest ? algorithm(parts(digest).first) : 'sha1'}"
 end
 
+# How a recipient has the key.
+def transport(sequence)
+  identifier, parameters = parts(sequence)
+  return algorithm(sequence) unless identifier.sn == "RSAES-OAEP"
+
+  "#{identifier.sn} with #{parameters ? 'parameters' : 'default parameters (SHA-1)'}"
+end
+
 # By what an X509::Certificate or X509::Request is signed.
 def signed_by(one)
   algorithm(parts(ASN1.decode(one.to_der))[1])
@@ -93,12 +101,23 @@ def constraints(text)
   text.sub("CA:TRUE", "CA").sub("CA:FALSE", "no CA").sub("pathlen:", "path length ").split(", ")
 end
 
+# The accessor of X509::Certificate raises where the issuer is named by its own certificate too.
+def authority(der)
+  identifier, issuer, serial = [0, 1, 2].map { |tag| parts(ASN1.decode(der)).find { |part| part.tag == tag } }
+  [
+    identifier && hex(identifier.value),
+    serial && "serial #{hex(serial.value).sub(/\A0+/, '')}",
+    issuer && "of dirname:#{name(X509::Name.new(issuer.value.first.value.first.to_der))}"
+  ].compact
+end
+
 def says(one)
   case one.oid
   when "keyUsage" then usages(one.value_der)
   when "extendedKeyUsage" then purposes(one.value_der)
   when "basicConstraints" then constraints(one.value)
   when "subjectAltName" then alternatives(one.value)
+  when "authorityKeyIdentifier" then authority(one.value_der)
   when "subjectKeyIdentifier" then [one.value.delete(":").downcase]
   else [shown(one.value_der)]
   end
@@ -113,7 +132,6 @@ def accessed(certificate)
   access = (certificate.ocsp_uris || []).map { |uri| "OCSP uri:#{uri}" }
   access += (certificate.ca_issuer_uris || []).map { |uri| "caIssuers uri:#{uri}" }
   {
-    "authorityKeyIdentifier" => [certificate.authority_key_identifier&.then { |octets| hex(octets) }].compact,
     "crlDistributionPoints" => (certificate.crl_uris || []).map { |uri| "uri:#{uri}" },
     "authorityInfoAccess" => access
   }.to_h { |name, says| [ASN1::ObjectId(name).oid, says] }.reject { |_, says| says.empty? }
@@ -173,7 +191,7 @@ def envelope(der, key)
   sealed = PKCS7.new(der)
   type, wrapped = parts(ASN1.decode(der))
   version, recipients, encrypted, = parts(parts(wrapped).first)
-  transports = parts(recipients).map { |one| algorithm(parts(one)[2]) }
+  transports = parts(recipients).map { |one| transport(parts(one)[2]) }
   lengths = parts(recipients).map { |one| octets(parts(one)[3]).bytesize }
   kind, cipher, content = parts(encrypted)
   {
@@ -227,6 +245,7 @@ def attribute(values, signer)
   when ASN1::ObjectId then value.oid
   when ASN1::OctetString then hex(octets(value))
   when ASN1::UTCTime, ASN1::GeneralizedTime then time(signer.signed_time)
+  when ASN1::Sequence then shown(parts(value).map(&:to_der).join)
   else octets(value)
   end
 end
