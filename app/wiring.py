@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from wsgiref.types import WSGIApplication
 
 from app.chaos.application import Chaos
@@ -171,11 +172,12 @@ def build_web(
     pem = encode_pem(ca.certificate)
     PublicPages(ca.certificate, pem, lambda: _answers(store), base_url, files).add_to(web)
     crls = {public_name(one.authority.certificate): one.crl for one in reversed(statuses)}
-    CrlPage(statuses[0].crl, crls).add_to(web)
+    CrlPage(statuses[0].crl, crls, partial(counts.meter.count_query, "CRL")).add_to(web)
     responders = [
         OcspResponder(status, signer.current) for status, signer in zip(statuses, signers, strict=True)
     ]
-    OcspEndpoint(OcspResponders(responders).respond).add_to(web)
+    count_ocsp = partial(counts.meter.count_query, "OCSP")
+    OcspEndpoint(OcspResponders(responders).respond, count_ocsp).add_to(web)
     return web if chaos is None else chaos.around(web)
 
 

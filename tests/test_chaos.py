@@ -2,12 +2,14 @@
 
 import http.client
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 from click.testing import CliRunner
 
-from app.chaos.application import respell
+from app.chaos.application import Chaos, respell
 from app.chaos.fate import Fate, Fates
 from app.cli.main import top
 from ca.algorithms.levels import CryptoLevel
@@ -45,6 +47,44 @@ def test_capabilities_that_are_spelt_oddly_mean_the_same() -> None:
     words = respell(encode_capabilities(CAPABILITIES))
 
     assert parse_capabilities(words) == {word.upper() for word in (*CAPABILITIES, "X-SCEPBOX-CHAOS")}
+
+
+def test_what_the_application_opened_is_closed() -> None:
+    """PEP 3333: whoever reads an answer closes it, when it broke off too."""
+    closed = []
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"half"
+            raise OSError("it breaks off")
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def web(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return Body()
+
+    with pytest.raises(OSError, match="it breaks off"):
+        Chaos(1).around(web)({}, lambda *_: lambda _: None)
+    assert closed == [True]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("serve --chaos --chaos-seed 99999999999999999999", "not in the range 0<=x<=9223372036854775807"),
+        ("enroll http://127.0.0.1:9/ --interval 1e308", "1e+308 is not in the range 0.1<=x<=86400"),
+        ("enroll http://127.0.0.1:9/ --interval nan", "'nan' is no number of seconds"),
+        ("doctor http://127.0.0.1:9/ --timeout inf", "inf is not in the range 0.1<=x<=86400"),
+    ],
+)
+def test_numbers_that_nobody_means_are_refused_in_words(words: str, said: str) -> None:
+    """Rather than waited for until the end of time."""
+    done = CliRunner().invoke(top, words.split())
+
+    assert done.exit_code == 2
+    assert said in done.stderr
 
 
 def test_chaos_is_loud_and_an_honest_client_gets_its_certificate(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ FAULTS = {
     "UPDATE certificate SET name = 'zzz' WHERE reason IS NULL": "its name is not that of its row",
     "UPDATE certificate SET issuer_key = x'00' WHERE reason IS NOT NULL": "its issuer_key is not that",
     "UPDATE certificate SET reason = 'nix' WHERE reason IS NOT NULL": "its reason is none",
+    "UPDATE certificate SET revoked_at = NULL, reason = NULL, issuer_key = NULL": "OCSP calls it good",
     "UPDATE certificate SET der = x'3000'": "it cannot be read",
     "UPDATE crl SET number = number + 1": "its number is not that of its row",
     "UPDATE crl SET next_update = next_update + 1": "its times are not those of its row",
@@ -85,6 +86,35 @@ def test_what_somebody_changed_is_found(data: Path, statement: str) -> None:
 
     assert_refused(done, FAULTS[statement], code=1)
     assert "is not in order (1 found)" in done.err
+
+
+def test_a_certificate_that_its_row_alone_calls_revoked_is_found(data: Path) -> None:
+    """Whoever goes by the CRL takes it for good."""
+    one, other = (f"serial = (SELECT {which}(serial) FROM certificate)" for which in ("min", "max"))
+    mark = (
+        "UPDATE certificate SET revoked_at = (SELECT max(revoked_at) FROM certificate),"
+        " reason = 'superseded', issuer_key = (SELECT max(issuer_key) FROM certificate) WHERE "
+    )
+    for serial in (one, other):
+        run_sql(sqlite_of(data), mark + serial)
+
+    done = here("db", "check", "--data", data)
+
+    assert_refused(done, "it is revoked, and the last CRL does not list it", code=1)
+    assert "is not in order (1 found)" in done.err
+
+
+def test_a_certificate_that_the_crl_alone_knows_is_found(data: Path) -> None:
+    """Somebody has deleted it: OCSP does not know it any more."""
+    run_sql(sqlite_of(data), "UPDATE request SET serial = NULL")
+    run_sql(sqlite_of(data), "DELETE FROM certificate WHERE reason IS NOT NULL")
+    run_sql(sqlite_of(data), "UPDATE certificate SET serial = 'no number'")
+
+    done = here("db", "check", "--data", data)
+
+    assert done.code == 1
+    assert ": the last CRL lists it, and it is not here" in done.err
+    assert "certificate no number: its serial is not that of its row" in done.err
 
 
 def test_certificates_of_a_stranger_are_found(data: Path, tmp_path: Path) -> None:

@@ -376,7 +376,26 @@ def test_what_breaks_off_shows_how_far_it_is_right(world: World, share: int) -> 
     """And says nothing false about what is not there."""
     message = Device().message(world.ca)
 
-    assert found(message[: len(message) * share // 20]) == ["damaged-encoding"]
+    cut = message[: len(message) * share // 20]
+    top = look(cut)
+    shown = {node.name: node.value for node in top.walk()}
+
+    assert found(cut) == ["damaged-encoding"]
+    assert shown["certificates"] in ("", "(it breaks off before)")
+    assert shown["signerInfos"] in ("1", "(it breaks off before)")
+    assert "(missing)" not in shown.values()
+
+
+def test_a_wrong_key_is_told_whose_it_should_be(world: World) -> None:
+    """Of a reply that is the device's; which server's words fit neither."""
+    device = Device()
+    reply = world.respond(device.message(world.ca))
+
+    (verdict,) = verdicts(look(reply, Opener(NOW, world.key)), KNOWN)
+
+    assert verdict.finding.id == "envelope-not-opened"
+    assert verdict.note.detail.startswith("no recipient's key: it is for serial ")
+    assert verdict.note.detail.endswith(" of CN=ipad-17")
 
 
 def test_control_characters_never_reach_the_terminal(world: World, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from app.config import Config
 from app.metrics.clients import FAMILIES, OTHER, SILENT, family_of
 from app.metrics.meter import Meter
 from app.metrics.shared import SharedNumbers
+from app.recorder.recorder import QUEUE_FULL
 from app.succession import Ca, Succession
 from app.validators.exec import ExecValidator
 from app.wiring import Counts, build_web
@@ -25,6 +26,7 @@ from tests.admin_site import Site, opened, set_password
 from tests.scraping import Scraped
 from tests.test_http import Served, serving
 from tests.test_http_messages import in_date
+from tests.test_ocsp import about
 from tests.waiting import names
 from tests.world import Device, World, certificate_of, rsa_key
 
@@ -66,6 +68,36 @@ def served(watched: Watched) -> Iterator[Served]:
     counts = Counts(meter=watched.meter)
     with serving(build_web(cas, CONFIG, world.store, world.challenge_key, counts=counts)) as served:
         yield served
+
+
+def test_who_asks_what_is_revoked_is_counted(watched: Watched, served: Served) -> None:
+    """Most of what a CA is asked, and of no profile: CRL and OCSP, and what came of each."""
+    crl = served.ask("GET", "/crl")
+    served.ask("GET", "/crl", If_None_Match=crl.headers["etag"])
+    served.ask("GET", "/crl/nobody.crl")
+    served.ask("POST", "/ocsp", b"no request of OCSP")
+    served.ask("GET", "/ocsp")
+    served.ask("POST", "/ocsp", about(watched.world, 4711))
+
+    scraped = watched.scrape()
+
+    assert scraped.samples("scepbox_revocation_queries_total") == {
+        ("CRL", "answered"): 1,
+        ("CRL", "unchanged"): 1,
+        ("CRL", "refused"): 1,
+        ("OCSP", "refused"): 2,
+        ("OCSP", "answered"): 1,
+    }
+
+
+def test_what_was_not_recorded_is_counted(watched: Watched) -> None:
+    """By what was in the way; from zero, so that the first is seen to be one more."""
+    name = "scepbox_recordings_left_out_total"
+    assert watched.scrape().samples(name) == {("queue full",): 0, ("not written",): 0}
+
+    watched.meter.leave_out_recordings(3, QUEUE_FULL)
+
+    assert watched.scrape().samples(name) == {("queue full",): 3, ("not written",): 0}
 
 
 def test_operations_are_counted_by_what_came_of_them(watched: Watched, device: Device) -> None:

@@ -32,13 +32,14 @@ def data(made_ca: Path, tmp_path: Path) -> Path:
 
 
 def enrol(service: Service, ca: Certificate, first: int) -> None:
-    """Have devices enrol at the same time, each on a connection of its own."""
+    """Have devices enrol and fetch the CRL at the same time, on connections of their own."""
 
     def one(number: int) -> None:
         device = Device(f"device-{number}", rsa_key(number % 4), signing_time=None)
         message = device.message(ca, transaction_id=device.common_name)
         answer = ask(service.url, "POST", "/scep?operation=PKIOperation", message)
         certificate_of(device.read(answer.body, ca, device.common_name))
+        assert ask(service.url, "GET", "/crl", None).status == 200
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(one, range(first, first + AT_ONCE)))
@@ -63,6 +64,8 @@ def test_counts_are_exact_with_several_workers_and_after_each_was_killed(data: P
             assert scraped.value("scepbox_operation_duration_seconds_count") == enrolled
             assert scraped.value("scepbox_certificates") == enrolled
             assert scraped.value("scepbox_worker_starts_total") == starts
+            queries = scraped.total("scepbox_revocation_queries_total", kind="CRL", outcome="answered")
+            assert queries == enrolled
 
         enrol(service, ca, 0)
         insist(AT_ONCE, WORKERS)

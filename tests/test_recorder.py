@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from app.diagnosis.inspection import inspect
 from app.diagnosis.knowledge import knowledge
 from app.diagnosis.opener import Opener
+from app.diagnosis.recorded import choose_recording
 from app.recorder.fitting import find_fits
 from app.recorder.heard import Heard
 from app.recorder.http_octets import HttpOctets
@@ -29,17 +30,20 @@ from app.recorder.recorder import MOST_WAITING, Recorder, _File
 from app.recorder.recording import (
     MAX_KEPT_OCTETS,
     MAX_LINE,
+    Asked,
     NoRecording,
     Recording,
+    Wish,
     is_recording,
     read_recording,
 )
 from app.recorder.redaction import redact
 from app.recorder.segments import Limits, list_segments, sweep
-from app.recorder.words import Names, what_happened
+from app.recorder.words import Names, what_happened, what_was_asked
 from ca import errors
 from ca.errors import MalformedMessage
 from ca.pkcs7 import sign
+from ca.x509 import oids
 from tests.forging import Forgery
 from tests.recording import heard_of, recorded
 from tests.waiting import by_hand
@@ -378,7 +382,8 @@ def test_the_oldest_go_and_refusals_stay_longer(tmp_path: Path) -> None:
 
 def test_a_queue_that_is_full_leaves_out_and_says_how_many(tmp_path: Path, heard: Heard) -> None:
     """A request neither waits for the disk nor fails by it."""
-    recorder = Recorder(tmp_path / "recordings")
+    counted: list[tuple[int, str]] = []
+    recorder = Recorder(tmp_path / "recordings", count=lambda *what: counted.append(what))
     recorder.use(ROOM)
     for _ in range(MOST_WAITING + 7):
         recorder.keep(heard)
@@ -388,6 +393,7 @@ def test_a_queue_that_is_full_leaves_out_and_says_how_many(tmp_path: Path, heard
 
     assert len(everything(tmp_path / "recordings")) == MOST_WAITING
     assert any("count=7" in line for line in lines)
+    assert counted == [(1, "queue full")] * 7
 
 
 def test_a_disk_that_is_full_costs_recordings_and_nothing_else(tmp_path: Path, heard: Heard) -> None:
@@ -446,6 +452,37 @@ def test_nothing_is_kept_where_the_settings_say_so(tmp_path: Path, heard: Heard,
     silent.keep(refused)
     silent.stop()
     assert not (tmp_path / "none").exists()
+
+
+def test_what_there_is_goes_by_its_age_where_recording_was_ended(
+    tmp_path: Path, heard: Heard, refused: Heard
+) -> None:
+    """Whoever ends it does not expect that what was to go in a week stays for ever."""
+    with recording(tmp_path) as recorder:
+        recorder.keep(heard)
+        recorder.keep(refused)
+    (old,) = [one.path for one in list_segments(tmp_path) if not one.refused]
+    long_ago = time.time() - 2 * WEEK.total_seconds()
+    os.utime(old, (long_ago, long_ago))
+
+    with recording(tmp_path, replace(ROOM, on=False)) as recorder:
+        recorder.keep(heard)
+
+    assert [one.outcome for one in everything(tmp_path)] == ["refused"]
+
+
+def test_what_is_handed_to_others_has_only_what_the_device_was_told(refused: Heard) -> None:
+    """Who else used the password is the operator's to know; what was decided stays, and so does the rest."""
+    one = recorded(refused)
+
+    handed = one.for_others()
+
+    assert "ipad-16" in one.model_dump_json()
+    assert "ipad-16" not in handed.model_dump_json()
+    assert (handed.rule, handed.reason) == (one.rule, one.reason)
+    assert [found.id for found in handed.findings] == [found.id for found in one.findings]
+    assert "badRequest: " in handed.findings[1].detail
+    assert what_happened(handed) == "sent a request: refused, challenge password not accepted"
 
 
 def test_an_exchange_that_cannot_be_recorded_takes_no_other_along(tmp_path: Path, heard: Heard) -> None:
@@ -520,6 +557,41 @@ def test_a_recording_is_inspected_whole(refused: Heard) -> None:
     assert {"challenge-refused", "refused"} <= notes
     assert is_recording(exported)
     assert read_recording(exported) == one
+
+
+def test_several_recordings_are_listed_and_one_of_them_is_chosen(heard: Heard, refused: Heard) -> None:
+    """A file of the folder is handed on as it is; its last line may be half written."""
+    lines = make_line(heard, "abcdef-1") + make_line(refused, "abcdef-2")
+    several = lines + make_line(heard, "abcdef-3")[:200]
+
+    (node,) = inspect(several, Opener(NOW)).children
+    chosen = choose_recording(several, "abcdef-2")
+
+    assert node.value == "3: --recording ID takes one of them apart"
+    first, second, last = (one.value for one in node.children)
+    assert first.startswith("abcdef-1, ")
+    assert second.startswith("abcdef-2, ")
+    assert last.startswith("cannot be read: the file: Invalid JSON")
+    assert "challenge-refused" in {note.finding for note in node.children[1].notes}
+    assert chosen == make_line(refused, "abcdef-2").rstrip()
+    assert choose_recording(several, "abcdef-9") is None
+    assert choose_recording(recorded(refused).model_dump_json(indent=2).encode(), "abcdef-1") is not None
+    # Of what began before the first line that is there, nothing is in the way.
+    assert inspect(lines[10:], Opener(NOW)).children[0].value.startswith("abcdef-2")
+
+
+def test_what_was_asked_for_is_told_by_its_names(world: World) -> None:
+    """A person reads keyUsage, not 2.5.29.15; and what others wrote into a file hurts nobody."""
+    usage = x509.KeyUsage(True, False, True, False, False, False, False, False, False)
+    device = Device("ipad-19")
+    one = recorded(heard_of(world, device.message(world.ca, device.csr(SECRET, usage))))
+    foreign = [Wish(oid=oids.KEY_USAGE, value="no"), Wish(oid="1.2.3", critical=True), Wish(oid="1.2.4")]
+
+    assert what_was_asked(one) == "a key rsa:2048, keyUsage (digitalSignature, keyEncipherment)"
+    assert (
+        what_was_asked(one.model_copy(update={"asked": Asked(key="rsa:2048", wishes=tuple(foreign))}))
+        == "a key rsa:2048, keyUsage (unreadable), 1.2.3 (critical), 1.2.4"
+    )
 
 
 def test_what_a_later_version_notices_is_told_by_its_name(refused: Heard) -> None:

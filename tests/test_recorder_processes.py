@@ -160,6 +160,11 @@ def _tell_and_say_again(watching: Watching, data: Path, other: Path, tmp_path: P
         assert "iOS, iPadOS: 22013" in told
         exported, granted = tmp_path / "refused.json", tmp_path / "granted.json"
         did("log", "export", bad["id"], exported, "--data", data)
+        # It is for others, and who else had the password is not theirs to know.
+        assert "ipad-16" not in exported.read_text()
+        did("log", "export", bad["id"], exported, "--data", data, "--whole", "--force")
+        assert "ipad-16" in exported.read_text()
+        did("log", "export", bad["id"], exported, "--data", data, "--force")
         (good,) = listed(data, "--subject", "ipad-16")
         did("log", "export", good["id"], granted, "--data", data)
 
@@ -185,6 +190,8 @@ def _tell_and_say_again(watching: Watching, data: Path, other: Path, tmp_path: P
     did("init", "--data", other)
     with server(other, tmp_path / "log3") as fresh:
         again = run("log", "replay", exported, fresh.url)
+        assert "sent: the message made again under a new key\n" in again.err
+        assert again.err.endswith("a device would hear the same\n")
         assert (again.code, again.out.splitlines()) == (
             0,
             [f"{when} HTTP 200, FAILURE, badRequest, challenge password not accepted" for when in WHEN],

@@ -11,10 +11,14 @@ from cryptography.hazmat.primitives import hashes
 
 from app.client.csr import make_identity
 from app.client.trust import assign_roles
+from app.diagnosis.attributes import Role
+from app.diagnosis.inspection import inspect
+from app.diagnosis.opener import Opener
 from app.recorder import replay
 from app.recorder.http_octets import HttpOctets
 from app.recorder.recording import Asked, Recording, Wish
-from app.recorder.replay import CannotReplay, Verdict, address_for, needs_ca
+from app.recorder.rekeying import CannotReplay, make_key, rekey
+from app.recorder.replay import Verdict, address_for, needs_ca
 from ca.algorithms.ciphers import DES_CBC
 from ca.algorithms.digests import MD5, SHA1
 from ca.algorithms.key_transport import KeyTransport
@@ -23,10 +27,11 @@ from ca.asn1 import writer
 from ca.deviations import Deviations
 from ca.errors import BadAlgorithm, MalformedMessage
 from ca.issuing.key_store import generate_key
+from ca.pkcs7 import encrypt
 from ca.pkcs7 import oids as cms
 from ca.profiles import Profile
 from ca.scep import codec, oids
-from ca.scep.codec import ReadMessage
+from ca.scep.codec import Form, ReadMessage, rewrite
 from ca.scep.messages import MessageType
 from ca.x509.certificate import Certificate
 from tests.forging import Forgery
@@ -123,7 +128,7 @@ def say_again(one: Recording, world: World) -> Verdict:
     """Send it to another server by hand, as ``replay`` does by HTTP."""
     roles = assign_roles((world.ca,), None, world.now)
     http = HttpOctets.read(one.request_octets)
-    message = replay.rekey(one, http.message, roles, SECRET if one.rule == "WishRefused" else "")
+    message = rekey(one, http.message, roles, SECRET if one.rule == "WishRefused" else "")
     again = HttpOctets.read(http.request_to("http://127.0.0.1:1/scep/", message))
     assert again.message != http.message
     body = world.responder.respond(again.message, world.profile, PEER, Deviations())
@@ -163,6 +168,38 @@ def test_the_message_keeps_its_form_under_other_keys(world: World) -> None:
     assert message.signer.der == other.certificate().der
     assert codec.open_envelope(message.content, world.key, None) == b"payload" * 9
     assert {"weak-digest", "nonce-length"} <= set(deviations.kinds())
+
+
+@pytest.mark.parametrize("outer", [Form.DER, Form.STREAMED])
+@pytest.mark.parametrize("inner", Form)
+def test_the_ber_of_other_libraries_is_kept(world: World, device: Device, outer: Form, inner: Form) -> None:
+    """Many a server reads none of it, and that is what is tried."""
+    content = rewrite(encrypt([world.ca], device.csr()), inner)
+    body = rewrite(Forgery(device, world.ca, content).message(), outer)
+
+    again = ReadMessage.load(body).again(device.csr(), device.certificate(), device.key, world.ca)
+
+    assert findings(again) == findings(body)
+    assert world.responder.respond(again, world.profile, PEER, Deviations())
+
+
+def findings(message: bytes) -> set[str]:
+    """What ``inspect`` sees of BER in a message."""
+    top = inspect(message, Opener(NOW), Role.REQUEST)
+    return {note.finding for node in top.walk() for note in node.notes}
+
+
+def test_what_is_odd_and_not_made_again_is_told(world: World) -> None:
+    """Of that, the verdict says nothing."""
+    forgery = Forgery(Device(), world.ca)
+    forgery.sent_unsorted = True
+    one = recorded(heard_of(world, forgery.message()))
+    roles = assign_roles((world.ca,), None, world.now)
+
+    done = replay.replay(one, "http://127.0.0.1:1/scep", roles)
+
+    assert done.made_again
+    assert done.lost == ("unsorted-attributes",)
 
 
 def test_what_is_odd_about_a_message_is_no_reason_not_to_make_it_again(world: World, device: Device) -> None:
@@ -211,7 +248,7 @@ def test_what_cannot_be_made_again_is_said(world: World, device: Device) -> None
 @pytest.mark.parametrize("label", ["ed25519", "ec:p384", "rsa:1024"])
 def test_the_key_is_of_the_same_kind(label: str) -> None:
     """Which is what many a refusal is about."""
-    assert key_label(replay.make_key(label).public_key()) == label
+    assert key_label(make_key(label).public_key()) == label
 
 
 def test_a_server_that_is_not_there_gives_no_verdict(world: World) -> None:
@@ -222,6 +259,7 @@ def test_a_server_that_is_not_there_gives_no_verdict(world: World) -> None:
 
     assert not needs_ca(one)
     assert not done.is_same
+    assert not done.made_again
     assert (done.today, str(done.today)) == (Verdict(0), "no answer")
     assert str(done.recorded) == "HTTP 400"
     assert done.sent.trouble
@@ -239,7 +277,7 @@ def test_a_signer_that_cannot_be_read_is_as_good_as_none(world: World, device: D
         assert ReadMessage.load(message).signer is None
         one = recorded(heard_of(world, message))
         roles = assign_roles((world.ca,), None, world.now)
-        assert replay.rekey(replace_asked(one), message, roles, "")
+        assert rekey(replace_asked(one), message, roles, "")
 
 
 def replace_asked(one: Recording) -> Recording:

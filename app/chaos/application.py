@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -50,7 +50,7 @@ class Chaos:
         def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             fate = environ[_FATE] = self._fates.draw()
             answer = _Answer()
-            answer.body = b"".join(web(environ, answer.start))
+            answer.take(web(environ, answer.start))
             if ASKED not in environ:
                 # No device asked by SCEP: this is left as it is.
                 start_response(answer.status, answer.headers)
@@ -89,6 +89,15 @@ class _Answer:
     def start(self, status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
         """What an application calls first (PEP 3333)."""
         self.status, self.headers = status, headers
+
+    def take(self, pieces: Iterable[bytes]) -> None:
+        """Read the body to its end, and be done with what it came from, as PEP 3333 has it."""
+        try:
+            self.body = b"".join(pieces)
+        finally:
+            close: Callable[[], None] | None = getattr(pieces, "close", None)
+            if close is not None:
+                close()
 
     def oddly(self) -> tuple[list[bytes], list[str]]:
         """The body in the pieces to send, and what is odd about the answer; the headers are changed."""

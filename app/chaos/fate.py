@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from random import Random
 
+# What somebody writes down and types again.
+MAX_SEED = 2**63 - 1
 # How often each happens.
 _PENDING, _LOST, _SLOW, _ODD = 1 / 3, 1 / 10, 1 / 4, 1 / 2
 # Seconds: what a person notices, and less than any client's patience.

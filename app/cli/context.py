@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -59,6 +60,20 @@ class Text(click.ParamType[str]):
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             self.fail("is not text in this system's encoding", param, ctx)
         return text
+
+
+class Seconds(click.FloatRange):
+    """A time that somebody waits: from a tenth of a second to a day."""
+
+    def __init__(self) -> None:
+        super().__init__(0.1, 86_400)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds; what is no number is in no range either, and would pass."""
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
 
 
 class Workplace:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text as RichText
 
-from app.cli.context import Refusal, Workplace, json_option, print_json, read_secrets, verb
+from app.cli.context import Refusal, Seconds, Workplace, json_option, print_json, read_secrets, verb
 from app.cli.doctor_plan import print_plan
 from app.diagnosis.finding import Severity
 from app.diagnosis.knowledge import Knowledge, knowledge
@@ -47,9 +47,7 @@ _ONLY_READ = "no certificate was asked for: with --challenge it enrols as each c
 @click.option("--read-only", is_flag=True, help="Ask for no certificate, whatever else is given.")
 @click.option("--subject", help="What certificates are asked for, as in CN=test; else names of its own.")
 @click.option("--cafile", type=_FILE, help="Whom to trust in TLS instead of the system's authorities, PEM.")
-@click.option(
-    "--timeout", type=click.FloatRange(0.1), default=30.0, show_default=True, help="Seconds an answer."
-)
+@click.option("--timeout", type=Seconds(), default=30.0, show_default=True, help="Seconds an answer.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent and why, and send nothing.")
 @click.option(
     "--junit", "junit_file", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML too."

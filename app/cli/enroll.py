@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.cli.context import NotDone, Refusal, Workplace, say, verb
+from app.cli.context import NotDone, Refusal, Seconds, Workplace, say, verb
 from app.cli.enroll_as import check_fits, enrol_as
 from app.cli.enroll_request import Keys, Request, again, prepare
 from app.client import ClientError, ScepClient, Transport, Unreachable, Unsettled
@@ -72,9 +72,7 @@ def _check_fingerprint(_: click.Context, __: click.Parameter, text: str | None) 
 @click.option(
     "--as", "persona", type=click.Choice(sorted(PERSONAS)), help="Ask and judge as this client does."
 )
-@click.option(
-    "--interval", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds between polls."
-)
+@click.option("--interval", type=Seconds(), default=60.0, show_default=True, help="Seconds between polls.")
 @click.option("--max-polls", type=click.IntRange(0), default=10, show_default=True)
 @verb
 def enroll(

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text as RichText
 from rich.tree import Tree
 
-from app.cli.context import Refusal, Workplace, json_option, print_json, read_secret, verb
+from app.cli.context import Refusal, Text, Workplace, json_option, print_json, read_secret, verb
 from app.cli.explain import finding_json
 from app.clock import utc_now
 from app.diagnosis.finding import Finding, Severity
@@ -16,6 +16,7 @@ from app.diagnosis.inspection import MAX_OCTETS, Verdict, inspect, verdicts
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.diagnosis.node import Node
 from app.diagnosis.opener import Opener
+from app.diagnosis.recorded import choose_recording
 from app.words import printable
 from ca.algorithms.keys import PrivateKey
 from ca.issuing.key_store import read_private_key
@@ -37,6 +38,7 @@ _WIDE = 4096
     metavar="FILE|-",
     help="The passphrase of the key; without --key, the password that the envelope is sealed with.",
 )
+@click.option("--recording", type=Text(), metavar="ID", help="Of a file of several recordings, this one.")
 @click.option("--hex", "as_hex", is_flag=True, help="Where each part lies, and its octets.")
 @json_option
 @verb
@@ -46,10 +48,11 @@ def inspect_(
     key: Path | None,
     cert: Path | None,
     password_file: str | None,
+    recording: str | None,
     as_hex: bool,
     as_json: bool,
 ) -> int:
-    """Take a message apart in words: DER, BER, PEM, base64, or a raw HTTP request or response.
+    """Take a message apart in words: DER, BER, PEM, base64, raw HTTP, or recordings.
 
     Exit code 1 where something breaks a rule that a client insists on.
     """
@@ -62,12 +65,12 @@ def inspect_(
     opener = Opener(
         utc_now(), private_key, read_certificates(cert)[0] if cert else None, None if key else secret
     )
-    top = inspect(_read(file), opener)
+    top = inspect(_choose(_read(file), recording) if recording else _read(file), opener)
     known = knowledge()
     found = verdicts(top, known)
     if as_json:
         print_json(
-            {"findings": [_verdict_json(one, known) for one in found], "tree": _node_json(top, as_hex=as_hex)}
+            {"findings": [_verdict_json(one, known) for one in found], "tree": node_json(top, as_hex=as_hex)}
         )
     else:
         _print(top, found, known, as_hex=as_hex)
@@ -89,6 +92,19 @@ def _read(file: str) -> bytes:
     if len(data) > MAX_OCTETS:
         raise Refusal(f"the input is longer than {MAX_OCTETS >> 20} MiB; give the one message alone")
     return data
+
+
+def _choose(data: bytes, id: str) -> bytes:
+    """The recording of that name out of a file of several.
+
+    Raises:
+        Refusal: It is not there.
+
+    """
+    found = choose_recording(data, id)
+    if found is None:
+        raise Refusal(f"no recording {printable(id)} is in it; without --recording they are listed")
+    return found
 
 
 def _print(top: Node, found: list[Verdict], known: Knowledge, *, as_hex: bool) -> None:
@@ -128,9 +144,9 @@ def _grow(tree: Tree, node: Node, known: Knowledge, left: list[int], *, as_hex: 
 
 
 def _label(node: Node, known: Knowledge, *, as_hex: bool) -> RichText:
-    label = RichText(printable(node.name), style="bold" if node.place else "")
+    label = RichText.assemble((printable(node.name), "bold" if node.place else ""))
     if node.value:
-        label.append(f": {printable(node.value)}", style="default")
+        label.append(f": {printable(node.value)}")
     if as_hex and node.octets is not None:
         where = "" if node.offset is None else f" @{node.offset}"
         label.append(f"{where} +{len(node.octets)} {_hex(node)}", style="dim")
@@ -153,7 +169,8 @@ def _verdict_json(one: Verdict, known: Knowledge) -> dict[str, object]:
     return {**finding_json(one.finding, known), "place": one.node.place, "detail": one.note.detail}
 
 
-def _node_json(node: Node, *, as_hex: bool) -> dict[str, object]:
+def node_json(node: Node, *, as_hex: bool) -> dict[str, object]:
+    """A place of the tree and all inside it, as ``--json`` tells it."""
     shown: dict[str, object] = {"name": node.name, "value": node.value, "place": node.place}
     if node.octets is not None:
         shown |= {"offset": node.offset, "length": len(node.octets)}
@@ -162,5 +179,5 @@ def _node_json(node: Node, *, as_hex: bool) -> dict[str, object]:
     if node.notes:
         shown["findings"] = [{"id": note.finding, "detail": note.detail} for note in node.notes]
     if node.children:
-        shown["parts"] = [_node_json(child, as_hex=as_hex) for child in node.children[:_MOST_NODES]]
+        shown["parts"] = [node_json(child, as_hex=as_hex) for child in node.children[:_MOST_NODES]]
     return shown

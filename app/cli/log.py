@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from app.diagnosis.opener import Opener
 from app.hints import PROGRAM
 from app.recorder.reading import Follower, Wanted, each_recording, find_recording, list_recordings
 from app.recorder.recording import Recording
-from app.recorder.words import Names, at_time, what_happened
+from app.recorder.words import Names, at_time, what_happened, what_was_asked
 from app.words import printable
 
 _SOME = 100
@@ -99,8 +99,7 @@ def show(place: Workplace, id: str, as_json: bool) -> None:
     # A pipe has no width to fit.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     for name, text in _fields(one):
-        line = RichText(f"{name}: ", style="bold")
-        console.print(line.append(printable(text)))
+        console.print(RichText.assemble((f"{name}: ", "bold"), printable(text)))
     console.print()
     known = knowledge()
     told = list(_findings(one, known))
@@ -113,17 +112,24 @@ def show(place: Workplace, id: str, as_json: bool) -> None:
 @log.command()
 @click.argument("id")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--whole", is_flag=True, help="With what only the operator may read.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @verb
-def export(place: Workplace, id: str, file: Path, force: bool) -> None:
-    """Write one exchange into a file, for inspect and log replay anywhere. Nothing in it is secret."""
-    one = _find(place, id)
+def export(place: Workplace, id: str, file: Path, whole: bool, force: bool) -> None:
+    """Write one exchange into a file, for inspect and log replay anywhere.
+
+    Nothing in it is secret. What the device was not told (why exactly, and by whom a password was used) is
+    left out, because the file is handed to others; --whole leaves it in.
+    """
+    found = _find(place, id)
+    one = found if whole else found.for_others()
     content = f"{one.model_dump_json(indent=2, exclude_defaults=True)}\n".encode()
     try:
         (replace_private if force else write_private)(file, content)
     except FileExistsError as error:
         raise NotDone(f"{file} is there already: choose another name, or --force") from error
-    say(f"written: {file}; look into it by `{PROGRAM} inspect {file}`")
+    left_out = "" if one == found else "without what the device was not told (--whole has it); "
+    say(f"written: {file}; {left_out}look into it by `{PROGRAM} inspect {file}`")
 
 
 def begin_of(span: timedelta | None) -> datetime | None:
@@ -180,20 +186,13 @@ def _fields(one: Recording) -> Iterator[tuple[str, str]]:
         "subject": one.subject,
         "certificate": one.serial,
         "renewal of": one.renewal_of,
-        "asked for": _asked(one),
+        "asked for": what_was_asked(one),
         "challenge password": asked.challenge if asked else "",
         "took": ", ".join(f"{stage} {seconds * 1000:.1f} ms" for stage, seconds in one.seconds.items()),
         "octets": f"request {len(one.request_octets)}, reply {len(one.reply_octets)}"
         + (", cut short" if one.cut else ""),
     }
     return ((name, text) for name, text in fields.items() if text)
-
-
-def _asked(one: Recording) -> str:
-    if one.asked is None:
-        return ""
-    wishes: Iterable[str] = (wish.oid for wish in one.asked.wishes)
-    return ", ".join((f"a key {one.asked.key}", *one.asked.sans, *wishes))
 
 
 def _findings(one: Recording, known: Knowledge) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,8 @@ from app.cli.log import log
 from app.client import ClientError, ScepClient, Transport
 from app.client.trust import Roles
 from app.recorder.recording import MAX_LINE, NoRecording, Recording, read_recording
-from app.recorder.replay import CannotReplay, Replayed, address_for, needs_ca, replay
+from app.recorder.rekeying import CannotReplay
+from app.recorder.replay import Replayed, address_for, needs_ca, replay
 from app.recorder.words import what_happened
 from app.words import printable
 
@@ -25,10 +26,11 @@ from app.words import printable
 @json_option
 @verb
 def replay_(_: Workplace, file: Path, url: str, challenge: str | None, as_json: bool) -> None:
-    """Send an exported exchange to the SCEP server at URL under a new key, and compare the answers.
+    """Send an exported exchange to the SCEP server at URL, and compare the answers.
 
-    Exit code 1 where the server answers otherwise than was recorded. With a URL that has no path the
-    recorded one is asked for.
+    A message is made again under a new key; everything else is sent as it was recorded. Exit code 0 where a
+    device would hear the same, 1 where the server answers otherwise, 2 where it was not asked or did not
+    answer. With a URL that has no path the recorded one is asked for.
     """
     one = _read(file)
     password = read_secret(challenge, "challenge password") if challenge else ""
@@ -43,12 +45,24 @@ def replay_(_: Workplace, file: Path, url: str, challenge: str | None, as_json: 
         print_json(_as_json(done))
     else:
         say(f"recorded: {what_happened(one)}")
+        say(f"sent: {_how(done)}")
         click.echo(f"then: {printable(str(done.recorded))}")
         click.echo(f"now:  {printable(str(done.today))}")
-    if done.sent.answer is None and not done.is_same:
+    if done.sent.answer is None and not (done.is_same and roles):
+        # Also where nothing was answered then: a server that is not there is no test of anything.
         raise Refusal(done.sent.trouble)
+    if not as_json and done.is_same:
+        say("a device would hear the same")
     if not done.is_same:
         raise NotDone(f"the server answers otherwise{_hint(one, done, password)}")
+
+
+def _how(done: Replayed) -> str:
+    """Whether what was sent is what was recorded."""
+    if not done.made_again:
+        return "what was recorded"
+    lost = f"; of what was odd about it this is missing: {', '.join(done.lost)}" if done.lost else ""
+    return f"the message made again under a new key{lost}"
 
 
 def _read(file: Path) -> Recording:
@@ -81,6 +95,8 @@ def _as_json(done: Replayed) -> dict[str, object]:
     return {
         "same": done.is_same,
         "trouble": done.sent.trouble,
+        "made_again": done.made_again,
+        "lost": list(done.lost),
         **{
             name: {
                 "status": one.status,

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from app.chaos.application import Chaos
+from app.chaos.fate import MAX_SEED
 from app.cli.admin_site import bind_admin
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
@@ -51,7 +52,9 @@ from ca.profiles import DEFAULT, Profile
 @click.option(
     "--chaos", is_flag=True, help="For authors of clients: answers are lost, late and odd at random."
 )
-@click.option("--chaos-seed", type=click.IntRange(0), metavar="N", help="With --chaos: the same once more.")
+@click.option(
+    "--chaos-seed", type=click.IntRange(0, MAX_SEED), metavar="N", help="With --chaos: the same once more."
+)
 @verb
 def serve(
     place: Workplace,

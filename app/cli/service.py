@@ -68,7 +68,7 @@ class Service:
         self._key = ChallengeKey(folder.load_secret())
         self._counts = build_counts(config, count)
         self._chaos = chaos
-        self._recorder = Recorder(folder.recordings)
+        self._recorder = Recorder(folder.recordings, count=self._counts.meter.leave_out_recordings)
         # One for all sites: each asks it, and it looks once.
         self._watch = CaWatch(folder)
         self._told: set[str] = set()

@@ -18,7 +18,7 @@ from app.config.sections import (
     ServerSection,
 )
 from app.config.validator import ValidatorSection
-from app.recorder.segments import NOTHING, Limits
+from app.recorder.segments import Limits
 from ca.policy.queue import Queue
 from ca.profiles import DEFAULT, Profile
 
@@ -53,10 +53,8 @@ class Config(Section):
     def build_recorder_limits(self) -> Limits:
         """What is kept of exchanges."""
         said = self.recorder
-        if not said.on:
-            return NOTHING
         days, refusal_days = timedelta(days=said.days), timedelta(days=said.refusal_days)
-        return Limits(said.exchanges, said.refusals, days, refusal_days, said.megabytes << 20)
+        return Limits(said.exchanges, said.refusals, days, refusal_days, said.megabytes << 20, said.on)
 
     def build_queue(self) -> Queue:
         """What may wait for approval."""

@@ -7,18 +7,21 @@ from ca.asn1 import tags, writer
 from ca.x509 import oids
 
 _MOST_SHOWN = 400
+_MISSING = "(missing)"
+_NOT_REACHED = "(it breaks off before)"
 _CHALLENGE = writer.oid(oids.CHALLENGE_PASSWORD)
 
 
 def put(parent: Node, name: str, one: Tlv | None, value: str = "", place: str = "") -> Node:
     """A place for an element, with its damage; one that is missing is said to be."""
     if one is None:
-        return parent.add(name, value or "(missing)", place)
+        return parent.add(name, value or _MISSING, place)
     node = parent.add(name, value, place)
     node.offset, node.octets = one.start, memoryview(one.buffer)[one.start : one.end]
     # Whatever holds a challenge password, sound or not.
     node.secret = one.buffer.find(_CHALLENGE, one.start, one.end) >= 0
-    if one.damage:
+    # What breaks off has all around it break off too: it is said of the whole, and of the innermost.
+    if one.damage and (not one.start or all(child.is_whole() for child in one.children)):
         node.note("damaged-encoding", f"at offset {one.start}: {one.damage}")
     return node
 
@@ -29,9 +32,12 @@ def put_leaf(parent: Node, name: str, one: Tlv | None, place: str = "") -> Node:
 
 
 def note_damage(node: Node, one: Tlv) -> None:
-    """Say where the encoding breaks, unless a place inside says so already."""
+    """Say where the encoding breaks, unless a place inside says so already, and what it does not reach."""
     if one.is_whole():
         return
+    for inner in node.walk():
+        if inner.value == _MISSING:
+            inner.value = _NOT_REACHED
     if any(note.finding == "damaged-encoding" for inner in node.walk() for note in inner.notes):
         return
     found = _first_damage(one)

@@ -78,13 +78,16 @@ def _put_signed(parent: Node, one: Tlv, content: Tlv, opener: Opener, inside: In
         return _put_degenerate(parent, one, bag, lists, opener, role)
     role = find_role(infos[0] if infos else None, role)
     place = "CertRep" if role is Role.REPLY else "pkiMessage"
-    node = put(parent, place, one, "SignedData, signed", place)
+    node = put(parent, place, one, "SignedData, signed" if infos else "SignedData", place)
     put_leaf(node, "version", content.child(0))
     data, octets = _put_encapsulated(node, encapsulated)
-    field = put(node, "certificates", certificates, "" if bag else "none", "certificates")
+    # Behind them the signers are: who got as far has seen that there are none.
+    none = "" if bag or not (one.is_whole() or signers) else "none"
+    field = put(node, "certificates", certificates, none, "certificates")
     for certificate in bag:
         _put_signer_certificate(field, certificate)
-    signer_field = put(node, "signerInfos", signers[-1] if signers else None, str(len(infos)), "signerInfos")
+    last, count = (signers[-1], str(len(infos))) if signers else (None, "")
+    signer_field = put(node, "signerInfos", last, count, "signerInfos")
     for info in infos[:_MOST_SIGNERS]:
         _put_signer(signer_field, info, octets or b"", role, bag if one.is_whole() else None)
     if one.is_whole():
@@ -151,8 +154,8 @@ def _put_encapsulated(node: Node, one: Tlv | None) -> tuple[Node, bytes | None]:
     wrapper = one.child(1, tags.CONTEXT_0_CONSTRUCTED) if one else None
     content = wrapper.child(0) if wrapper else None
     octets = content.string() if content is not None else None
-    said = "absent" if octets is None else f"{len(octets)} octets"
-    found = put(node, "encapContentInfo", one, f"{oid_name(kind)}, content {said}", "encapContentInfo")
+    said = f"{oid_name(kind)}, content {'absent' if octets is None else f'{len(octets)} octets'}"
+    found = put(node, "encapContentInfo", one, said if one else "", "encapContentInfo")
     if kind not in ("", DATA):
         found.note("content-type", oid_name(kind))
     return found, octets

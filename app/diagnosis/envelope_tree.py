@@ -58,7 +58,10 @@ def put_envelope(parent: Node, one: Tlv, content: Tlv, opener: Opener, inside: I
             ):
                 node.add("opened", f"no: {opened}")
             else:
-                node.note("envelope-not-opened", opened)
+                whom = (
+                    "" if opener.password else f": it is for {', '.join(one.value for one in field.children)}"
+                )
+                node.note("envelope-not-opened", opened + whom)
         else:
             inside(node.add("opened", f"{len(opened)} octets"), opened, role)
     return node

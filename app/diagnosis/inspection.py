@@ -13,7 +13,7 @@ from app.diagnosis.http_message import is_http, put_http
 from app.diagnosis.knowledge import Knowledge
 from app.diagnosis.node import Node, Note
 from app.diagnosis.opener import Opener
-from app.diagnosis.recorded import put_recording
+from app.diagnosis.recorded import put_recording, put_recordings, recorded_lines
 from app.diagnosis.tlv import Tlv, Walk
 from app.diagnosis.words import name_of, serial_of
 from app.diagnosis.x509_tree import (
@@ -81,8 +81,10 @@ class _Inspection:
         text = data.strip(_SPACE)
         if not text:
             parent.add("nothing", "empty", "asn1").note("nothing-of-scep")
-        elif is_recording(text):
-            put_recording(parent, text, self.inside)
+        elif len(lines := recorded_lines(text)) > 1:
+            put_recordings(parent, lines)
+        elif lines or is_recording(text):
+            put_recording(parent, lines[0] if lines else text, self.inside)
         elif is_http(text):
             put_http(parent, data.lstrip(_SPACE), self.inside)
         elif b"-----BEGIN " in text and (blocks := find_blocks(text)):

@@ -6,7 +6,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ca.algorithms.keys import PrivateKey
-from ca.errors import BadAlgorithm, BadRequest
+from ca.errors import BadAlgorithm, BadRequest, EnvelopeUnreadable
 from ca.scep.codec import open_envelope
 from ca.x509.certificate import Certificate
 
@@ -34,5 +34,8 @@ class Opener:
         key = self.key if isinstance(self.key, rsa.RSAPrivateKey) else None
         try:
             return open_envelope(envelope, key, self.password)
+        except EnvelopeUnreadable as error:
+            # Its own words are a server's, of the server's key.
+            return error.detail
         except (BadAlgorithm, BadRequest) as error:
             return f"{error} ({error.detail})" if error.detail else str(error)

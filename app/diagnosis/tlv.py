@@ -92,7 +92,8 @@ class Walk:
             one.begin = min(start + 2 + octets, limit)
             length = int.from_bytes(data[start + 2 : one.begin], "big")
             if octets > 4 or start + 2 + octets > limit:
-                one.damage = f"a length in {octets} octets"
+                reached = start + 2 + octets <= limit
+                one.damage = f"a length in {octets} octets" if reached else "it breaks off in its length"
                 return one
             if length < 0x80 or length >> (8 * (octets - 1)) == 0:
                 self._meet(one, "non-minimal-length")

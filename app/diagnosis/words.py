@@ -59,6 +59,8 @@ _NAMES = {
     oids.CRL_NUMBER: "cRLNumber",
     oids.CRL_DISTRIBUTION_POINTS: "cRLDistributionPoints",
     oids.AUTHORITY_INFORMATION_ACCESS: "authorityInfoAccess",
+    oids.OCSP_ACCESS: "OCSP",
+    oids.CA_ISSUERS_ACCESS: "caIssuers",
     oids.MICROSOFT_SID: "Microsoft SID",
     oids.CHALLENGE_PASSWORD: "challengePassword",
     oids.EXTENSION_REQUEST: "extensionRequest",

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from app.diagnosis.asn1_tree import note_damage, put, put_all, put_leaf
+from app.diagnosis.extension_words import extension_words
 from app.diagnosis.node import Node
 from app.diagnosis.tlv import Tlv
 from app.diagnosis.words import (
-    hexadecimal,
     name_of,
     oid_name,
     serial_of,
@@ -15,13 +15,11 @@ from app.diagnosis.words import (
 )
 from ca.algorithms.keys import is_weak, key_label, load_public_key
 from ca.algorithms.levels import CryptoLevel
-from ca.asn1 import Asn1Error, tags
+from ca.asn1 import Asn1Error, read, tags
 from ca.deviations import Deviations
 from ca.errors import BadAlgorithm, BadRequest
-from ca.x509 import oids
 from ca.x509.certificate import Certificate
-from ca.x509.extensions import Extension, read_ca_flag, read_key_purposes, read_key_usage
-from ca.x509.general_names import read_general_names
+from ca.x509.extensions import Extension, read_extensions
 from ca.x509.request import UnprovenRequest
 
 
@@ -124,23 +122,7 @@ def put_wishes(node: Node, extensions: Sequence[Extension]) -> None:
     """Extensions in words."""
     for one in extensions:
         critical = "critical: " if one.critical else ""
-        node.add(oid_name(one.oid), critical + _extension_words(one))
-
-
-def _extension_words(one: Extension) -> str:
-    try:
-        match one.oid:
-            case oids.KEY_USAGE:
-                return ", ".join(bit.name for bit in sorted(read_key_usage(one.value)))
-            case oids.EXTENDED_KEY_USAGE:
-                return ", ".join(map(oid_name, read_key_purposes(one.value)))
-            case oids.BASIC_CONSTRAINTS:
-                return "CA" if read_ca_flag(one.value) else "no CA"
-            case oids.SUBJECT_ALT_NAME:
-                return ", ".join(map(str, read_general_names(one.value)))
-    except Asn1Error as error:
-        return f"(unreadable: {error})"
-    return hexadecimal(one.value)
+        node.add(oid_name(one.oid), critical + extension_words(one.oid, one.value))
 
 
 def put_request(parent: Node, name: str, one: Tlv) -> Node:
@@ -209,5 +191,16 @@ def put_revocation_list(parent: Node, name: str, one: Tlv) -> Node:
         entries.add(serial_of(entry.child(0)), value_of(entry.children[1]) if entry.child(1) else "")
     if len(revoked) > 20:
         entries.add("...", f"{len(revoked) - 20} more")
+    _put_list_extensions(node, tbs.find(tags.CONTEXT_0_CONSTRUCTED))
     note_damage(node, one)
     return node
+
+
+def _put_list_extensions(node: Node, field: Tlv | None) -> None:
+    inner = field.child(0) if field else None
+    if inner is None:
+        return
+    try:
+        put_wishes(node, read_extensions(read(inner.raw, "crlExtensions", Deviations())))
+    except Asn1Error as error:
+        node.note("damaged-encoding", f"extensions: {error}")

@@ -8,6 +8,7 @@ from hashlib import sha256
 from bottle import Bottle, HTTPResponse, request
 
 from app.http.answers import cacheable, guarded, refuse, reply
+from app.http.counted import OUTCOME, CountOutcome, counted, ignore
 from app.http.revocation import http_date
 from ca.errors import StoreUnavailable
 from ca.ocsp.errors import OcspRefusal, ResponseStatus
@@ -22,17 +23,21 @@ _TRY_LATER = OcspRefusal(ResponseStatus.tryLater, "the store does not answer").e
 
 
 class OcspEndpoint:
-    """Answers at ``/ocsp`` and below; *respond* maps a request to an answer."""
+    """Answers at ``/ocsp`` and below.
 
-    def __init__(self, respond: Callable[[bytes], OcspAnswer]) -> None:
+    *respond* maps a request to an answer, *count* is told what came of each.
+    """
+
+    def __init__(self, respond: Callable[[bytes], OcspAnswer], count: CountOutcome = ignore) -> None:
         self._respond = respond
+        self._count = count
 
     def add_to(self, web: Bottle) -> None:
         """Lay the routes; every method comes here, so that a wrong one is answered here too."""
-        web.route("/ocsp", "ANY", guarded(self._handle))
-        web.route("/ocsp/", "ANY", guarded(self._handle))
+        handler = counted(guarded(self._handle), self._count)
         # A line break is a character like any other here.
-        web.route("/ocsp/<text:re:(?s:.+)>", "ANY", guarded(self._handle))
+        for path in ("/ocsp", "/ocsp/", "/ocsp/<text:re:(?s:.+)>"):
+            web.route(path, "ANY", handler)
 
     def _handle(self, text: str = "") -> HTTPResponse:
         if request.method == "POST":
@@ -49,7 +54,11 @@ class OcspEndpoint:
         try:
             answer = self._respond(body)
         except StoreUnavailable:
+            request.environ[OUTCOME] = "unavailable"
             return reply(_TRY_LATER, _MEDIA_TYPE, store=False)
+        if answer.until is None:
+            # RFC 6960 2.3: an error, which is no failure of HTTP.
+            request.environ[OUTCOME] = "refused"
         if answer.until is None or answer.produced_at is None or not may_keep:
             return reply(answer.der, _MEDIA_TYPE, store=False)
         # RFC 5019 6.2, but with an age of zero: a revocation is not to wait for caches.

@@ -7,6 +7,7 @@ from email.utils import format_datetime
 from bottle import Bottle, HTTPResponse
 
 from app.http.answers import cacheable, guarded, refuse
+from app.http.counted import CountOutcome, counted, ignore
 from ca.ports import StoredCrl
 
 
@@ -14,19 +15,24 @@ class CrlPage:
     """Gives *newest*, the CRL, to whoever comes by GET or HEAD.
 
     *by_name* are those of all CAs, whose certificates name them at ``/crl/NAME.crl``: a CA has its CRL
-    there for as long as its certificates live.
+    there for as long as its certificates live. *count* is told what came of each request.
     """
 
     def __init__(
-        self, newest: Callable[[], StoredCrl], by_name: Mapping[str, Callable[[], StoredCrl]]
+        self,
+        newest: Callable[[], StoredCrl],
+        by_name: Mapping[str, Callable[[], StoredCrl]],
+        count: CountOutcome = ignore,
     ) -> None:
         self._newest = newest
         self._by_name = by_name
+        self._count = count
 
     def add_to(self, web: Bottle) -> None:
         """Lay the routes."""
-        web.route("/crl", "GET", guarded(lambda: _answer(self._newest())))
-        web.route("/crl/<name>.crl", "GET", guarded(self._named))
+        newest = guarded(lambda: _answer(self._newest()))
+        web.route("/crl", "GET", counted(newest, self._count))
+        web.route("/crl/<name>.crl", "GET", counted(guarded(self._named), self._count))
 
     def _named(self, name: str) -> HTTPResponse:
         if name not in self._by_name:

@@ -51,6 +51,9 @@ OPERATIONS = _counter(
     *("operation", "profile", "outcome", "fail_info"),
 )
 REFUSALS = _counter("refusals", "Refused PKIOperations by the rule that refused them", "profile", "rule")
+REVOCATION_QUERIES = _counter(
+    "revocation_queries", "Requests for a CRL or by OCSP, and what came of them", "kind", "outcome"
+)
 OPERATION_DURATION = _histogram(
     "operation", "How long a PKIOperation took, without the transport", "operation"
 )
@@ -71,6 +74,9 @@ VALIDATOR_SUCCESS = _gauge(
 )
 VALIDATOR_FAILURE = _gauge(
     "validator_last_failure_timestamp_seconds", "When the validator last gave none", "validator"
+)
+RECORDINGS_LEFT_OUT = _counter(
+    "recordings_left_out", "Exchanges that were served and not recorded, by what was in the way", "reason"
 )
 WORKER_STARTS = _counter("worker_starts", "Processes that began to serve, those that replaced others too")
 
@@ -104,6 +110,7 @@ LEFT_OUT = _counter("left_out", "Counts that there was no memory for: where it r
 COUNTED = (
     OPERATIONS,
     REFUSALS,
+    REVOCATION_QUERIES,
     OPERATION_DURATION,
     STAGE_DURATION,
     WEAK_ALGORITHMS,
@@ -111,6 +118,7 @@ COUNTED = (
     VALIDATOR_DURATION,
     VALIDATOR_SUCCESS,
     VALIDATOR_FAILURE,
+    RECORDINGS_LEFT_OUT,
     WORKER_STARTS,
 )
 LOOKED_UP = (

@@ -9,7 +9,9 @@ from app.metrics.catalogue import (
     BUCKETS,
     OPERATION_DURATION,
     OPERATIONS,
+    RECORDINGS_LEFT_OUT,
     REFUSALS,
+    REVOCATION_QUERIES,
     STAGE_DURATION,
     VALIDATOR_DURATION,
     VALIDATOR_FAILURE,
@@ -66,6 +68,16 @@ class Meter:
         with self._lock:
             self._add((OPERATIONS.name, operation, profile, outcome, ""))
 
+    def count_query(self, kind: str, outcome: str) -> None:
+        """Count a request for whether certificates are revoked: *kind* is ``CRL`` or ``OCSP``."""
+        with self._lock:
+            self._add((REVOCATION_QUERIES.name, kind, outcome))
+
+    def leave_out_recordings(self, number: int, reason: str) -> None:
+        """Count exchanges that were not recorded; *reason* is one of the recorder's."""
+        with self._lock:
+            self._add((RECORDINGS_LEFT_OUT.name, reason), number)
+
     def consulting(
         self, consult: Callable[[str, Callable[[], Verdict]], Verdict]
     ) -> Callable[[str, Callable[[], Verdict]], Verdict]:
@@ -90,10 +102,10 @@ class Meter:
             if at := self.numbers.find((latest.name, name), 1):
                 self.numbers.own[at] = time.time()
 
-    def _add(self, key: Key) -> None:
+    def _add(self, key: Key, number: int = 1) -> None:
         numbers = self.numbers
         if at := numbers.find(key, 1):
-            numbers.own[at] += 1
+            numbers.own[at] += number
 
     def _observe(self, key: Key, seconds: float) -> None:
         numbers = self.numbers

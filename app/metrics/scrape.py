@@ -11,6 +11,7 @@ from app.metrics import catalogue
 from app.metrics.catalogue import COUNTED, EXPIRING_DAYS, UNKNOWN, Kind, Metric
 from app.metrics.meter import Meter
 from app.metrics.shared import add_rows
+from app.recorder.recorder import REASONS
 from app.store import SqlStore
 from app.store.records import Figures
 from ca.errors import ChallengeReused, StoreUnavailable
@@ -51,6 +52,8 @@ class Scraper:
 
     def _begin_at_zero(self, found: dict[Metric, Samples]) -> None:
         """Have what people are alerted at there before it happens: of a first sample no rise is seen."""
+        for reason in REASONS:
+            found[catalogue.RECORDINGS_LEFT_OUT].setdefault((reason,), [0.0])
         for profile in self.profiles:
             found[catalogue.REFUSALS].setdefault((profile, ChallengeReused.__name__), [0.0])
             for outcome in ("failed", "unavailable"):

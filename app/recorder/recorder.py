@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,16 +35,27 @@ GATHER_SECONDS = 0.2
 SWEEP_SECONDS = 600.0
 _COMPLAIN_SECONDS = 60.0
 _JOIN_SECONDS = 5.0
+# Why exchanges are left out.
+QUEUE_FULL, NOT_WRITTEN = REASONS = ("queue full", "not written")
 _TOO_MUCH = "there was too much at once"
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
 class Recorder:
-    """What one process keeps in *folder*. It is started in the process that it serves, after any fork."""
+    """What one process keeps in *folder*. It is started in the process that it serves, after any fork.
 
-    def __init__(self, folder: Path, limits: Limits = NOTHING) -> None:
+    *count* is told how many were left out, and by which of :data:`REASONS`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits = NOTHING,
+        count: Callable[[int, str], None] = lambda *_: None,
+    ) -> None:
         self._folder = folder
         self._limits = limits
+        self._count = count
         self._waiting: deque[Heard] = deque()
         self._left_out, self._why = 0, _TOO_MUCH
         self._woken = threading.Event()
@@ -60,15 +72,17 @@ class Recorder:
         self._thread.start()
 
     def use(self, limits: Limits) -> None:
-        """Keep as much as the settings say from now on."""
+        """Keep as much as the settings say from now on; what is too much by them goes at once."""
         self._limits = limits
+        self._swept_at = float("-inf")
+        self._woken.set()
 
     def keep(self, heard: Heard) -> None:
         """Keep an exchange, if there is room for it. Takes a microsecond, and never raises."""
-        if not self._limits.most(refused=is_refusal(heard)):
+        if not (self._limits.on and self._limits.most(refused=is_refusal(heard))):
             return
         if len(self._waiting) >= MOST_WAITING:
-            self._left_out += 1
+            self._leave_out(1, QUEUE_FULL)
             return
         self._waiting.append(heard)
         if not self._woken.is_set():
@@ -102,14 +116,19 @@ class Recorder:
             except Exception:
                 # The thread must not end by it: nobody would start it again.
                 log.exception("an exchange cannot be recorded")
+                self._count(1, NOT_WRITTEN)
         for refused, some in lines.items():
             if some:
                 try:
                     self._files[refused].write(some)
                 except OSError as error:
-                    self._left_out += len(some)
                     self._why = error.strerror or str(error)
+                    self._leave_out(len(some), NOT_WRITTEN)
         self._complain()
+
+    def _leave_out(self, number: int, reason: str) -> None:
+        self._left_out += number
+        self._count(number, reason)
 
     def _complain(self) -> None:
         """Tell the log how many are missing, now and then."""

@@ -107,6 +107,14 @@ class Recording(_Part):
         """The HTTP reply as it was sent; empty where there was none."""
         return _decode(self.reply)
 
+    def for_others(self) -> "Recording":
+        """The same without what only the operator may read: why exactly, and who else had to do with it."""
+        told = (
+            one.model_copy(update={"detail": ""}) if one.detail and one.detail == self.detail else one
+            for one in self.findings
+        )
+        return self.model_copy(update={"detail": "", "note": "", "findings": tuple(told)})
+
     @property
     def is_refusal(self) -> bool:
         """Whether the device went away without what it asked for, and was told so."""

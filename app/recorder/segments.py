@@ -25,7 +25,8 @@ MOST_SECONDS = 24 * 3600
 class Limits:
     """What is kept: so many exchanges and refusals, the newest, for so long, and so many octets in all.
 
-    With 0 of a kind there is none of it.
+    With 0 of a kind there is none of it. Where it is not *on* nothing comes to what there is already, which
+    goes as it would have gone.
     """
 
     exchanges: int
@@ -33,14 +34,15 @@ class Limits:
     age: timedelta
     refusal_age: timedelta
     octets: int
+    on: bool = True
 
     def most(self, *, refused: bool) -> int:
         """How many of a kind."""
         return self.refusals if refused else self.exchanges
 
 
-# Nothing is recorded, and nothing swept away.
-NOTHING = Limits(0, 0, timedelta(0), timedelta(0), 0)
+# Before the settings are known: nothing is recorded, and nothing swept away.
+NOTHING = Limits(0, 0, timedelta(0), timedelta(0), 0, on=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from datetime import UTC
 
-from app.recorder.recording import Recording
+from app.diagnosis.extension_words import extension_words
+from app.diagnosis.words import oid_name
+from app.recorder.recording import Recording, Wish
 from app.words import printable
 
 _ASKED = {
@@ -59,6 +61,24 @@ def what_happened(one: Recording) -> str:
     odd = dict.fromkeys(found.id for found in one.findings if found.id not in _OUTCOMES)
     notes = [*filter(None, [one.note]), *([f"odd: {', '.join(odd)}"] if odd else [])]
     return printable(f"{asked}{_ending(one)}" + (f" [{'; '.join(notes)}]" if notes else ""))
+
+
+def what_was_asked(one: Recording) -> str:
+    """What a CSR asked for, as in ``a key rsa:2048, dns:host.example, keyUsage (digitalSignature)``."""
+    if one.asked is None:
+        return ""
+    return ", ".join((f"a key {one.asked.key}", *one.asked.sans, *map(_wish, one.asked.wishes)))
+
+
+def _wish(one: Wish) -> str:
+    name = oid_name(one.oid)
+    try:
+        said = extension_words(one.oid, bytes.fromhex(one.value or ""))
+    except ValueError:
+        # Somebody has written a file of his own.
+        said = "unreadable"
+    said = f"{'critical: ' if one.critical else ''}{said if one.value else ''}".removesuffix(": ")
+    return f"{name} ({said})" if said else name
 
 
 def at_time(one: Recording) -> str:

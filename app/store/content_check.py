@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from app.store import tables
 from app.store.keys import ContentKey, WrongSecret
+from app.store.revocation_check import Listed
 from app.store.rows import to_seconds
 from ca.asn1 import Asn1Error
 from ca.errors import BadAlgorithm
@@ -36,17 +37,19 @@ def check_contents(
 
     *cas* are the certificates of all CAs of the folder; *on_row* is called for each row that was looked at.
     """
-    issuers = {one.subject_der + one.spki: x509.load_der_x509_certificate(one.der) for one in cas}
-    by_name: dict[bytes, list[x509.Certificate]] = {}
-    for one in cas:
-        by_name.setdefault(one.subject_der, []).append(issuers[one.subject_der + one.spki])
+    # Of two certificates for one name and key one stands for both.
+    issuers = {issuer_id(one): _Issuer(one) for one in cas}
+    by_name: dict[bytes, list[_Issuer]] = {}
+    for one in issuers.values():
+        by_name.setdefault(one.subject_der, []).append(one)
+    for row in _rows(connection, _crl):
+        on_row()
+        yield from ((what, f"CRL {row.number}") for what in _check_crl(row, issuers.get(row.issuer)))
     for row in _rows(connection, _cert):
         on_row()
         yield from ((what, f"certificate {row.serial}") for what in _check_certificate(row, by_name))
-    known = {issuer_id(one): issuers[one.subject_der + one.spki] for one in cas}
-    for row in _rows(connection, _crl):
-        on_row()
-        yield from ((what, f"CRL {row.number}") for what in _check_crl(row, known.get(row.issuer)))
+    for one in issuers.values():
+        yield from one.listed.strangers() if one.listed else ()
     for row in _rows(connection, _held):
         on_row()
         if not _opens(key, row.csr, "held", str(row.request_id)):
@@ -57,6 +60,15 @@ def check_contents(
             yield _SEALED, f"notification {row.id}"
 
 
+class _Issuer:
+    """A CA of the folder; *listed* is what its last CRL has, None where there is none that can be read."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self.subject_der = certificate.subject_der
+        self.certificate = x509.load_der_x509_certificate(certificate.der)
+        self.listed: Listed | None = None
+
+
 _SEALED = "it was kept under another secrets.key"
 
 
@@ -65,7 +77,7 @@ def _rows(connection: Connection, table: Any) -> Iterator[Any]:
     yield from connection.execute(query, execution_options={"yield_per": _AT_ONCE})
 
 
-def _check_certificate(row: Any, issuers: dict[bytes, list[x509.Certificate]]) -> Iterator[str]:
+def _check_certificate(row: Any, issuers: dict[bytes, list[_Issuer]]) -> Iterator[str]:
     try:
         read = Certificate.load(bytes(row.der))
         told = {
@@ -84,6 +96,9 @@ def _check_certificate(row: Any, issuers: dict[bytes, list[x509.Certificate]]) -
             told["issuer_key"] = issuer_key(read)
     except (Asn1Error, BadAlgorithm, ValueError, TypeError) as error:
         yield f"it cannot be read: {error}"
+        for one in (one for several in issuers.values() for one in several):
+            if one.listed is not None:
+                one.listed.meet(row)
         return
     for name, value in told.items():
         if getattr(row, name) != value:
@@ -91,10 +106,13 @@ def _check_certificate(row: Any, issuers: dict[bytes, list[x509.Certificate]]) -
     if (row.revoked_at is None) != (row.reason is None) or row.reason not in (None, *Reason.__members__):
         yield "its reason is none for which it can be revoked"
     candidates = issuers.get(read.issuer_der, [])
+    issuer = next((one for one in candidates if _signed(row.der, one.certificate)), None)
     if not candidates:
         yield "no CA in the folder has issued it"
-    elif not any(_signed(row.der, one) for one in candidates):
+    elif issuer is None:
         yield "its signature is not that of a CA in the folder"
+    elif issuer.listed is not None:
+        yield from issuer.listed.compare(row)
 
 
 def _signed(der: bytes, issuer: x509.Certificate) -> bool:
@@ -105,7 +123,7 @@ def _signed(der: bytes, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _check_crl(row: Any, issuer: x509.Certificate | None) -> Iterator[str]:
+def _check_crl(row: Any, issuer: _Issuer | None) -> Iterator[str]:
     if issuer is None:
         yield "it is of no CA in the folder"
     # Of a CA that may not sign any there is a number alone.
@@ -124,8 +142,13 @@ def _check_crl(row: Any, issuer: x509.Certificate | None) -> Iterator[str]:
     if times != (row.this_update, row.next_update):
         yield "its times are not those of its row"
     # A key that signs is no other than an EC or an RSA one here.
-    if issuer is not None and not read.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]
+    if issuer is None:
+        return
+    if not read.is_signature_valid(issuer.certificate.public_key()):  # type: ignore[arg-type]
         yield "its signature is not its CA's"
+        return
+    # In the order of their numbers: the last stays.
+    issuer.listed = Listed(read)
 
 
 def _opens(key: ContentKey, kept: bytes, *row: str) -> bool:

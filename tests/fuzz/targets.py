@@ -19,6 +19,7 @@ from app.client.raw import RawAnswer
 from app.diagnosis.base64_text import decode_loosely, find_blocks, is_base64
 from app.diagnosis.capabilities_text import is_capabilities, put_capabilities
 from app.diagnosis.explain import explain
+from app.diagnosis.extension_words import extension_words
 from app.diagnosis.http_message import is_http, put_http
 from app.diagnosis.inspection import inspect, verdicts
 from app.diagnosis.knowledge import knowledge
@@ -33,13 +34,13 @@ from app.personas.material import Material
 from app.personas.observing import Expected, observe_ca, observe_reply
 from app.recorder.recording import FORMAT, NoRecording, read_recording
 from app.recorder.redaction import redact
-from app.recorder.words import Names, at_time, what_happened
+from app.recorder.words import Names, at_time, what_happened, what_was_asked
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.levels import CryptoLevel
 from ca.algorithms.password import KeyDerivation, KeyWrap
 from ca.asn1 import Asn1Error, Element, read, tags, writer
 from ca.deviations import Deviations
-from ca.errors import FailInfo, InvalidReply, MalformedMessage, ScepError
+from ca.errors import BadAlgorithm, FailInfo, InvalidReply, MalformedMessage, ScepError
 from ca.issuing.content import certificate_content
 from ca.issuing.crl import sign_crl
 from ca.issuing.status import RevocationStatus
@@ -50,9 +51,11 @@ from ca.pkcs7.password_recipient import PasswordRecipient
 from ca.profiles import Profile
 from ca.scep import codec, oids
 from ca.scep.capabilities import parse_capabilities
+from ca.scep.codec import ReadMessage
 from ca.scep.codec.attributes import text
 from ca.scep.codec.queries import decode_issuer_and_serial_number
 from ca.scep.messages import Failure, MessageType, Pending, PkiMessage, PkiStatus, Success, Transaction
+from ca.x509 import oids as x509_oids
 from ca.x509.certificate import Certificate, key_identifier
 from ca.x509.general_names import read_general_names
 from ca.x509.name import Name
@@ -60,6 +63,11 @@ from ca.x509.request import UnprovenRequest
 from tests.forging import Forgery, loosen
 from tests.world import NONCE, NOW, SECRET, Device, World, rsa_key, self_signed, spki
 
+_EXTENSIONS = (
+    *(x509_oids.KEY_USAGE, x509_oids.EXTENDED_KEY_USAGE, x509_oids.SUBJECT_ALT_NAME),
+    *(x509_oids.BASIC_CONSTRAINTS, x509_oids.SUBJECT_KEY_IDENTIFIER, x509_oids.AUTHORITY_KEY_IDENTIFIER),
+    *(x509_oids.CRL_NUMBER, x509_oids.CRL_DISTRIBUTION_POINTS, x509_oids.AUTHORITY_INFORMATION_ACCESS),
+)
 # So many iterations of PBKDF2 take no time.
 CHEAP = 100
 
@@ -321,6 +329,7 @@ def recording(data: bytes) -> None:
         if not str(error).isprintable():
             raise AssertionError(error) from error
         return
+    what_was_asked(one)
     told = f"{at_time(one)} {Names([one]).of(one)} {what_happened(one)}"
     if not told.isprintable():
         raise AssertionError(told)
@@ -352,13 +361,29 @@ def explanation(data: bytes) -> None:
     explain(data.decode("utf-8", "replace"), knowledge())
 
 
+def extension(data: bytes) -> None:
+    """The value of an extension of a kind that is known, by the first octet, told in words."""
+    extension_words(_EXTENSIONS[data[0] % len(_EXTENSIONS)] if data else "1.2.3", data[1:])
+
+
+def rekeying(data: bytes) -> None:
+    """A recorded message, made again under another key."""
+    key, certificate = device().key, device().certificate()
+    try:
+        again = ReadMessage.load(data).again(b"payload", certificate, key, world().ca)
+    except (MalformedMessage, Asn1Error, BadAlgorithm, ValueError):
+        # As a replay says that it cannot be made again.
+        return
+    ReadMessage.load(again)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
         *(responder, pki_message, envelope, payload, csr, certificate, names),
         *(asn1, cert_rep, ca_certificates, query, issuer_and_serial, ocsp_request, ocsp_path),
         *(reply_content, password, http_request, inspection, observation, explanation),
-        *(walk, wrapping, recording, redaction),
+        *(walk, wrapping, recording, redaction, extension, rekeying),
     )
 }
 
@@ -414,8 +439,13 @@ def seeds(target: str) -> tuple[bytes, ...]:
                 _reply(Failure(FailInfo.BAD_REQUEST)),
                 b"AES \nDES3\n",
             )
-        case "walk":
+        case "walk" | "rekeying":
             return message, loosen(message, device().certificate().der)
+        case "extension":
+            found = [
+                one.value for der in (ca.der, _issued()) for one in Certificate.load(der).extensions.values()
+            ]
+            return tuple(bytes([number]) + value for number in range(len(_EXTENSIONS)) for value in found)
         case "wrapping":
             armoured = base64.encodebytes(content)
             pem = b"-----BEGIN CERTIFICATE-----\n" + armoured + b"-----END CERTIFICATE-----\n"

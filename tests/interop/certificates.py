@@ -30,7 +30,7 @@ def check_issued(
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert ExtendedKeyUsageOID.CLIENT_AUTH in usage
     # iOS takes the first certificate of the reply for its own, so there may be no other.
-    (sent,) = open_reply(wire.operations()[-1].reply, signer_key)
+    (sent,) = open_reply(wire.operations(signer_key)[-1].reply, signer_key)
     assert x509.load_pem_x509_certificate(sent.encode()) == certificate
     return certificate
 

@@ -20,7 +20,9 @@ read off the wire: the cipher of the envelope, the digest of the message, and th
 "answered with" tells where the reply could not use the same. Where a client prefers POST, its rows
 with GET were made by showing it capabilities without `POSTPKIOperation`. In rows of "poll" the
 client waited until its request was approved or rejected from the command line. Every reply was also
-verified and opened by `openssl cms`, every certificate by `openssl verify -x509_strict`.
+verified and opened by `openssl cms`, every certificate by `openssl verify -x509_strict`. What
+`inspect` says of each message, request and reply, was held field by field to what `openssl cms` and
+Ruby's OpenSSL read in it.
 
 Where the result names an RA, a registration authority stood before the CA, which was RSA, EC, or an
 EC intermediate two steps below an RSA root. Clients want to be told of it: strongSwan by

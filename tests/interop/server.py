@@ -38,6 +38,11 @@ class Server:
         return self.ra_file or self.ca_file
 
     @property
+    def message_key_file(self) -> Path:
+        """The key that opens what clients send."""
+        return self.ra_file.with_suffix(".key") if self.ra_file else self.data / "ca" / "ca.key"
+
+    @property
     def address(self) -> tuple[str, int]:
         """The host and port to connect to."""
         parts = urlsplit(self.url)

@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.inspect import node_json
 from app.diagnosis.attributes import Role
 from app.diagnosis.inspection import inspect
 from app.diagnosis.opener import Opener
 from app.personas import PERSONAS, enrol
+from ca.issuing.key_store import read_private_key
 from ca.x509.name import Name
 from tests.world import NOW, rsa_key
 
 from . import certmonger, devices, peers
 from .conftest import Connect
 from .messages import MESSAGE_TYPE, SENDER_NONCE, TRANSACTION_ID, read_request
+from .ruby_witness import ask_ruby, differences, facts_of
 from .test_scepclient import ScepClient
 from .test_strongswan import StrongSwan
 from .wire import Exchange, Wire
@@ -104,6 +107,34 @@ def test_a_persona_sends_what_its_client_sends(
     in_order = sorted if name == "certmonger" else list
     assert in_order(asked(ours.exchanges())) == in_order(asked(real.exchanges()))
     assert written(ours.exchanges()) == written(real.exchanges())
+    # What inspect says of them is held to what others read.
+    assert len(ours.operations()) == len(real.operations()) == 1
+
+
+def test_what_each_persona_sends_is_read_as_ruby_reads_it(connect: Connect) -> None:
+    """Clients that no Debian has: BER, single DES, MD5, critical extensions, OAEP."""
+    wire = connect("legacy")
+    for number, (name, persona) in enumerate(PERSONAS.items()):
+        subject, challenge = Name.from_text(f"CN=read-{name},O=Interop"), wire.server.challenge
+        enrol(persona, wire.url, subject=subject, key=rsa_key(number % 4), challenge=challenge)
+    messages = [one.message for one in wire.exchanges() if one.operation == "PKIOperation"]
+    key = read_private_key(wire.server.message_key_file, None)
+    shown = [inspect(message, Opener(NOW, key), Role.REQUEST) for message in messages]
+    # OpenSSL::PKCS7 opens no RSAES-OAEP.
+    opened = [all("OAEP" not in node.value for node in top.walk()) for top in shown]
+    pem = wire.server.message_key_file.read_text()
+
+    facts = ask_ruby(
+        [(message, pem if opens else None) for message, opens in zip(messages, opened, strict=True)]
+    )
+
+    assert len(messages) >= len(PERSONAS)
+    assert opened.count(False) == 1
+    for top, opens, one in zip(shown, opened, facts, strict=True):
+        told = facts_of(node_json(top.children[0], as_hex=False))
+        if not opens:
+            told["envelope"]["opened"] = None
+        assert differences(told, one) == []
 
 
 @contextmanager

@@ -13,11 +13,12 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .inspected import check_inspection
+from .inspected import Seen, check_inspections
 from .messages import PkiMessage, read_reply, read_request
 from .server import Server
 
@@ -113,16 +114,22 @@ class Wire(socketserver.ThreadingTCPServer):
             found.extend(_exchanges(connection))
         return found
 
-    def operations(self) -> list[Operation]:
-        """List the PKIOperations, each reply held to the CA certificate and to its request."""
-        found = []
+    def operations(self, key_file: Path | None = None) -> list[Operation]:
+        """List the PKIOperations, each reply held to the CA certificate and to its request.
+
+        What ``inspect`` says of them is held to what others read in them; *key_file* opens the last reply.
+        """
+        found, seen = [], []
         for exchange in self.exchanges():
             if exchange.operation == "PKIOperation":
                 request = read_request(exchange.message)
                 reply = read_reply(exchange.reply, request, self.server.ca_file)
-                check_inspection(exchange.message, request)
-                check_inspection(exchange.reply, reply)
+                seen += [Seen(exchange.message, request, self.server.message_key_file)]
+                seen += [Seen(exchange.reply, reply)]
                 found.append(Operation(exchange.method, request, reply))
+        if key_file and seen:
+            seen[-1] = replace(seen[-1], key_file=key_file)
+        check_inspections(seen)
         return found
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """A message of somebody else's, made again under other keys: for saying to a server what a device said once.
 
-No server goes this way. What is written is DER, whatever was recorded.
+No server goes this way. What was in BER as BouncyCastle or Go write it is so again; all else becomes DER.
 """
 
 import os
@@ -13,9 +13,11 @@ from ca.algorithms.keys import PrivateKey
 from ca.algorithms.levels import CryptoLevel
 from ca.algorithms.signatures import Scheme
 from ca.asn1 import Asn1Error, strings, tags, writer
+from ca.deviations import DeviationKind, Deviations
 from ca.errors import BadAlgorithm, BadContent, BadMessageCheck, EnvelopeUnreadable, FailInfo
 from ca.pkcs7 import EnvelopedData, SignedData, encrypt, sign
 from ca.pkcs7 import oids as cms_oids
+from ca.pkcs7.form import Form, rewrite
 from ca.pkcs7.recipient_info import KeyTransRecipient
 from ca.scep import oids
 from ca.scep.codec.attributes import NONCE_OCTETS, read_text, value
@@ -28,16 +30,18 @@ _OF_THE_SIGNATURE = {cms_oids.CONTENT_TYPE, cms_oids.MESSAGE_DIGEST, cms_oids.SI
 
 @dataclass(frozen=True, slots=True)
 class ReadMessage:
-    """A recorded message, read and neither verified nor opened."""
+    """A recorded message, read and neither verified nor opened; *form* is how its outer part is written."""
 
     signed: SignedData
+    form: Form
 
     @classmethod
     def load(cls, body: bytes) -> "ReadMessage":
         """Raises: MalformedMessage: It is no pkiMessage with one signer."""
-        signed = SignedData.load(body)
+        deviations = Deviations()
+        signed = SignedData.load(body, deviations=deviations)
         signed.signer_info  # noqa: B018 - insists on one signer
-        return cls(signed)
+        return cls(signed, _form(deviations))
 
     @property
     def message_type(self) -> MessageType | None:
@@ -70,7 +74,7 @@ class ReadMessage:
     ) -> bytes:
         """The same kind of message: *payload* for *recipient*, signed by *key* of *certificate*.
 
-        Digest, cipher, key transport and attributes are those of the recorded one, but for a new
+        Digest, cipher, key transport, attributes and form are those of the recorded one, but for a new
         senderNonce of the same length. An envelope that nobody could open goes along as it is; a signature
         or a messageDigest that did not hold does not hold again.
 
@@ -95,19 +99,22 @@ class ReadMessage:
         pss = pss and isinstance(key, rsa.RSAPrivateKey)
         message = sign(certificate, key, content, attributes=attributes, digest=info.digest, pss=pss)
         # The signature stands last.
-        return message if holds else message[:-1] + bytes([message[-1] ^ 1])
+        message = message if holds else message[:-1] + bytes([message[-1] ^ 1])
+        return rewrite(message, self.form)
 
     def _envelope(self, payload: bytes, recipient: Certificate) -> bytes | None:
         if self.signed.content is None:
             return None
         try:
-            enveloped = EnvelopedData.load(self.signed.data)
+            deviations = Deviations()
+            enveloped = EnvelopedData.load(self.signed.data, deviations)
             transport = _transport(enveloped)
         except (BadAlgorithm, BadContent, EnvelopeUnreadable):
             return self.signed.data
         if not isinstance(recipient.public_key(), rsa.RSAPublicKey):
             raise BadAlgorithm("the server has no RSA key to encrypt to")
-        return encrypt([recipient], payload, enveloped.cipher, key_transport=transport)
+        envelope = encrypt([recipient], payload, enveloped.cipher, key_transport=transport)
+        return rewrite(envelope, _form(deviations))
 
     def _signature(self) -> tuple[bool, bool]:
         """Whether the recorded signature holds, as far as anybody can tell, and whether it is RSASSA-PSS."""
@@ -125,6 +132,15 @@ class ReadMessage:
             return strings.text(value(self.signed.attributes, oid))
         except Asn1Error:
             return ""
+
+
+def _form(deviations: Deviations) -> Form:
+    """The form that was read with these *deviations*, or the one that is the most like it."""
+    kinds = deviations.kinds()
+    if DeviationKind.INDEFINITE_LENGTH in kinds:
+        return Form.STREAMED
+    nested = {DeviationKind.CONSTRUCTED_STRING, DeviationKind.ABSENT_PARAMETERS}
+    return Form.DER if nested.isdisjoint(kinds) else Form.NESTED
 
 
 def _transport(enveloped: EnvelopedData) -> KeyTransport:
