@@ -91,7 +91,8 @@ class Fleet:
     folder: Path
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(DEVICES + 2))
     stopped: Event = field(default_factory=Event)
-    running: list[Future[list[Enrolled]]] = field(default_factory=list)
+    running: list[Future[None]] = field(default_factory=list)
+    enrolled: list[Enrolled] = field(default_factory=list)
 
     def start(self) -> None:
         """Raw messages from several, our own client, and scepclient."""
@@ -105,14 +106,24 @@ class Fleet:
         """What all of them got; what failed is raised here."""
         self.stopped.set()
         with self.pool:
-            return [one for each in self.running for one in each.result()]
+            for each in self.running:
+                each.result()
+        return self.enrolled
+
+    def wait_for(self, moment: float) -> None:
+        """Until they have enrolled as often as there are devices, each time begun after that *moment*."""
+        while sum(one.began > moment for one in self.enrolled) < len(self.running):
+            if any(one.done() for one in self.running):
+                # Stopping tells why.
+                return
+            time.sleep(0.02)
 
     def _repeat(self, enrol: Callable[[str], tuple[Certificate, Certificate]], name: str) -> None:
-        def work() -> list[Enrolled]:
-            found: list[Enrolled] = []
+        def work() -> None:
+            number = 0
             while not self.stopped.is_set():
-                found.append(Enrolled(time.monotonic(), *enrol(f"{name}-{len(found)}")))
-            return found
+                self.enrolled.append(Enrolled(time.monotonic(), *enrol(f"{name}-{number}")))
+                number += 1
 
         self.running.append(self.pool.submit(work))
 
@@ -186,7 +197,7 @@ def test_devices_enrol_at_full_speed_throughout_a_rollover(
     activating = time.monotonic()
     did("ca", "rollover", "activate", "--data", data)
     activated = time.monotonic()
-    time.sleep(0.5)
+    fleet.wait_for(activated)
     enrolled = fleet.stop()
 
     assert len(enrolled) > 10 * DEVICES

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from app.diagnosis.attributes import Role
 from app.diagnosis.base64_text import decode_loosely
 from app.diagnosis.node import Node
+from app.http.chunked import unchunk
 from app.http.query import decode_message
 from ca.deviations import Deviations
 from ca.errors import MalformedMessage
@@ -63,18 +64,6 @@ def _split(data: bytes) -> _Message:
     if "chunked" in (message.header("transfer-encoding") or "").lower():
         return _Message(first, headers, unchunk(body))
     return message
-
-
-def unchunk(body: bytes) -> bytes:
-    """The octets of the chunks, as many as there are."""
-    found, position = [], 0
-    while size := re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r?\n").match(body, position):
-        length = int(size[1], 16)
-        found.append(body[size.end() : size.end() + length])
-        position = size.end() + length + 2
-        if not length:
-            break
-    return b"".join(found)
 
 
 def _put_headers(node: Node, message: _Message) -> Node:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from app.client.raw_request import host_of, write_request
-from app.diagnosis.http_message import unchunk
+from app.http.chunked import unchunk
 from app.http.query import decode_message, parse_query
 from app.recorder.redaction import REDACTED
 from ca.deviations import Deviations
