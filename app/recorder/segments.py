@@ -15,9 +15,10 @@ from datetime import timedelta
 from pathlib import Path
 
 _NAME = re.compile(r"(\d{13})-([0-9a-f]{6})(\.refused)?\.jsonl")
-# Of one file, but for what is written at once: so much too many is kept at most.
+# Of one file, but for what is written at once: so much too many is kept at most. With that it is less than
+# what `inspect` takes.
 MOST_LINES = 200
-MOST_OCTETS = 4 << 20
+MOST_OCTETS = 3 << 20
 MOST_SECONDS = 24 * 3600
 
 
