@@ -1,0 +1,119 @@
+"""Looking for a part of a name: by the index for it, as far as there is one, and else by looking at all."""
+
+import json
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Text,
+    any_,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.store import search_trgm, tables
+from app.store.engine import READ_ONLY, database_path
+from app.store.search_file import SHORTEST, Reach, SearchFile, can_search
+
+# More than these are found sooner by looking at all in the order of the list, until a page is full.
+MOST_FOUND = 20_000
+# The file grows by so many at least, so that it stays in few pieces; what is not in it yet is looked at.
+LEAST_ADDED = 1000
+MOST_ADDED = 5000
+
+_cert = tables.certificate
+_number: ColumnElement[int] = literal_column("certificate.rowid")
+
+
+def holds(part: str) -> ColumnElement[bool]:
+    """Whether *part* is in the subject or in an alternative name, whatever the case of either."""
+    folded, names = part.lower(), (_cert.c.subject, _cert.c.subject_alt_names)
+    return or_(*(func.lower(one).contains(folded, autoescape=True) for one in names))
+
+
+def narrow(connection: Connection, part: str) -> ColumnElement[bool] | None:
+    """A condition that few certificates meet, and all in whose names *part* is; None: look at all of them."""
+    if len(part.lower()) < SHORTEST:
+        return None
+    if connection.dialect.name == "sqlite":
+        return _narrow_on_sqlite(connection, part)
+    return _narrow_on_postgresql(connection, part)
+
+
+def _narrow_on_sqlite(connection: Connection, part: str) -> ColumnElement[bool] | None:
+    file = search_file(connection.engine)
+    found = file and file.find(part.lower(), MOST_FOUND + 1)
+    if not found:
+        return None
+    reach, rows = found
+    if len(rows) > MOST_FOUND or not _is_of(connection, reach):
+        return None
+    behind = connection.scalars(
+        select(_number).select_from(_cert).where(_number > reach.number).limit(MOST_FOUND + 1)
+    ).all()
+    if len(behind) > MOST_FOUND:
+        return None
+    return _number.in_(
+        select(literal_column("value")).select_from(func.json_each(json.dumps([*rows, *behind])))
+    )
+
+
+def _is_of(connection: Connection, reach: Reach) -> bool:
+    """Whether an index that reaches so far is one of this database."""
+    serial = connection.scalar(select(_cert.c.serial).where(_number == reach.number))
+    return bool(serial == reach.serial)
+
+
+def _narrow_on_postgresql(connection: Connection, part: str) -> ColumnElement[bool] | None:
+    if not search_trgm.is_there(connection):
+        return None
+    # How many there may be decides whether its index is worth it, and that the part alone can tell.
+    connection.execute(text("SET LOCAL plan_cache_mode = 'force_custom_plan'"))
+    found = connection.scalars(select(_cert.c.serial).where(holds(part)).limit(MOST_FOUND + 1)).all()
+    return None if len(found) > MOST_FOUND else _cert.c.serial == any_(literal(found, ARRAY(Text)))
+
+
+def keep_up(engine: Engine) -> bool:
+    """Have the index be there and grow, by a step in nobody's way; whether there is more to do at once.
+
+    Raises:
+        OSError, SQLAlchemyError, or the driver's error: It cannot be done.
+
+    """
+    if engine.dialect.name == "sqlite":
+        return _grow(engine)
+    search_trgm.keep_up(engine)
+    return False
+
+
+def _grow(engine: Engine) -> bool:
+    file = search_file(engine)
+    if file is None or not can_search():
+        return False
+    with engine.connect().execution_options(**READ_ONLY) as connection, connection.begin():
+        if (connection.scalar(select(func.max(_number)).select_from(_cert)) or 0) < LEAST_ADDED:
+            return False
+        with file.adding() as index:
+            if index.reach and not _is_of(connection, index.reach):
+                index.clear()
+            names = _cert.c.subject + "\n" + _cert.c.subject_alt_names
+            start = index.reach.number if index.reach else 0
+            query = select(_number, _cert.c.serial, names).where(_number > start).order_by(_number)
+            rows = connection.execute(query.limit(MOST_ADDED)).all()
+            if len(rows) >= LEAST_ADDED:
+                index.add((row[0], row[1], row[2]) for row in rows)
+    return len(rows) == MOST_ADDED
+
+
+def search_file(engine: Engine) -> SearchFile | None:
+    """The index of an SQLite database; None for one that is not a file."""
+    path = database_path(engine.url)
+    if path is None or str(path).startswith("file:"):
+        return None
+    return SearchFile(path.with_name(f"{path.stem}-search.db"))
