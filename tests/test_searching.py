@@ -1,6 +1,7 @@
 """Searching for a part of a name: what is found is the same with the index for it and without."""
 
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -102,7 +103,13 @@ def found_without(world: World, wanted: Wanted) -> list[StoredCertificate]:
 
 
 def is_narrowed(world: World, part: str) -> bool:
-    return world.store.read(lambda repository: narrow(repository._connection, part) is not None)
+    """Whether it is known that few have it, and which."""
+
+    def work(repository: SqlRepository) -> bool:
+        narrowed = narrow(repository._connection, part)
+        return narrowed is not None and narrowed.is_few
+
+    return world.store.read(work)
 
 
 def parts() -> st.SearchStrategy[str]:
@@ -133,7 +140,9 @@ def test_the_index_changes_nothing_in_what_is_found(world: World, monkeypatch: p
     def same(part: str, status: str, name: str, after: str, limit: int) -> None:
         wanted = Wanted(status, name=name, subject=part, after=after, limit=limit)
         assert found(world, wanted) == found_without(world, wanted)
-        assert is_narrowed(world, part) == (len(part.lower()) >= 3)
+        # PostgreSQL's index knows letters alone, and in this locale those of ASCII.
+        if len(part.lower()) < 3 or re.search("[A-Za-z0-9]{3}", part):
+            assert is_narrowed(world, part) == (len(part.lower()) >= 3)
 
     same()
     assert {one.subject for one in found(world, Wanted(subject="IPAD-"))} == {
@@ -154,7 +163,10 @@ def test_what_many_have_is_looked_for_in_the_order_of_the_list(
 
     assert is_narrowed(world, "Jörg")
     assert not is_narrowed(world, "cn=")
-    assert found(world, Wanted(subject="cn=")) == found_without(world, Wanted(subject="cn="))
+    # So many that are not in the file yet, and some of them are like those that are.
+    fill(world, ["CN=later"] * 4 + ["CN=Jörg"])
+    for part in ("cn=", "jörg", "later", "nobody"):
+        assert found(world, Wanted(subject=part)) == found_without(world, Wanted(subject=part))
 
 
 @pytest.mark.databases
@@ -248,8 +260,8 @@ def test_few_are_read_by_their_numbers(world: World, url: str) -> None:
 
     def plan(repository: SqlRepository) -> str:
         few = narrow(repository._connection, "ipad")
-        assert few is not None
-        statement = select(listing._cert.c.serial).where(few, listing._cert.c.not_after > 5)
+        assert few
+        statement = select(listing._cert.c.serial).where(few.condition, listing._cert.c.not_after > 5)
         compiled = statement.order_by(listing._cert.c.not_after).compile(
             repository._connection, compile_kwargs={"literal_binds": True}
         )

@@ -30,6 +30,19 @@ _MAKE = (_MAKE_TRIGRAMS, "CREATE TABLE reach (number INTEGER NOT NULL, serial TE
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What the index tells of a part of a name.
+
+    *rows* are the first that hold it, all of them unless there are as many as were asked for; *last* is the
+    last of all, 0 where there is none. The index knows none behind its *reach*.
+    """
+
+    reach: "Reach"
+    rows: list[int]
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """The last certificate that is in the index: the number of its row, and its serial number.
 
@@ -46,23 +59,24 @@ class SearchFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def find(self, part: str, most: int) -> tuple[Reach, list[int]] | None:
-        """How far the index reaches, and up to *most* rows, of which all are that have *part* in a name.
-
-        None where the index is of no use.
-        """
-        terms = _trigrams(part)
-        if not terms or not can_search() or not self._path.exists():
+    def find(self, part: str, most: int) -> Found | None:
+        """Up to *most* rows, of which all are that have *part* in a name. None: the index is of no use."""
+        trigrams = _trigrams(part)
+        if not trigrams or not can_search() or not self._path.exists():
             return None
-        query = "SELECT rowid FROM names WHERE names MATCH ? LIMIT ?"
         try:
             with closing(self._open()) as connection:
                 # First: what comes to be in the index meanwhile is found twice rather than not at all.
                 reach = _find_reach(connection)
-                rows = connection.execute(query, (terms, most)).fetchall()
-                return (reach, [row for (row,) in rows]) if reach else None
+                # Those side by side tell as much as all of them, and sooner, but where many have them.
+                rows = _match(connection, _side_by_side(trigrams), "ASC", most)
+                last = rows[-1:]
+                if len(rows) == most:
+                    rows = _match(connection, trigrams, "ASC", most)
+                    last = _match(connection, trigrams, "DESC", 1)
         except sqlite3.Error:
             return None
+        return Found(reach, rows, *last) if reach else None
 
     @contextmanager
     def adding(self) -> Iterator["Additions"]:
@@ -169,11 +183,19 @@ def _find_reach(connection: sqlite3.Connection) -> Reach | None:
     return Reach(*found) if found else None
 
 
-def _trigrams(part: str) -> str:
-    """What the names of a certificate have all to hold, as FTS5 is asked for it; empty: nothing."""
+def _trigrams(part: str) -> list[str]:
+    """What the names of a certificate have all to hold; none: there is nothing that the index could tell."""
     folded = fold_case(part)
-    if "\0" in folded:
-        return ""
-    found = dict.fromkeys(folded[at : at + SHORTEST] for at in range(len(folded) - SHORTEST + 1))
-    quoted = (one.replace('"', '""') for one in list(found)[:_MOST_TRIGRAMS])
-    return " AND ".join(f'"{one}"' for one in quoted)
+    return [] if "\0" in folded else [folded[at : at + SHORTEST] for at in range(len(folded) - SHORTEST + 1)]
+
+
+def _side_by_side(trigrams: list[str]) -> list[str]:
+    return [*trigrams[:-1:SHORTEST], trigrams[-1]]
+
+
+def _match(connection: sqlite3.Connection, trigrams: list[str], order: str, most: int) -> list[int]:
+    """Up to *most* rows that have them all."""
+    quoted = (one.replace('"', '""') for one in list(dict.fromkeys(trigrams))[:_MOST_TRIGRAMS])
+    terms = " AND ".join(f'"{one}"' for one in quoted)
+    query = f"SELECT rowid FROM names WHERE names MATCH ? ORDER BY rowid {order} LIMIT ?"  # noqa: S608 - ASC or DESC
+    return [row for (row,) in connection.execute(query, (terms, most))]

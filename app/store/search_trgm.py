@@ -4,12 +4,13 @@ It is no part of the schema, because not every server has the extension. It is m
 once there are so many certificates that looking at all of them takes its time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Text, literal_column, select, text
 
+from app.store import tables
 from app.store.migrate import MIGRATION_SECONDS
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # Enrolments pay for it, and with fewer all are looked at as fast.
 LEAST_CERTIFICATES = 10_000
 _NAME = "ix_certificate_names"
+# As no other condition has it: which index a list is read by does not depend on this one.
+_NAMES = "lower(subject || E'\\n' || subject_alt_names)"
 _IS_THERE = f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{_NAME}')"  # noqa: S608 - ours
 _IS_WANTED = "SELECT count(*) = :least FROM (SELECT FROM certificate LIMIT :least) AS first"
 # Of all servers one makes it. The number is nobody else's.
@@ -26,9 +29,8 @@ _MAKE = (
     "CREATE EXTENSION IF NOT EXISTS pg_trgm",
     # One whose making was cut short is there, and not valid.
     f"DROP INDEX CONCURRENTLY IF EXISTS {_NAME}",
-    f"CREATE INDEX CONCURRENTLY {_NAME} ON certificate USING gin"
-    " (lower(subject) gin_trgm_ops, lower(subject_alt_names) gin_trgm_ops)",
-    # What names hold is known of lower(subject) only then.
+    f"CREATE INDEX CONCURRENTLY {_NAME} ON certificate USING gin ({_NAMES} gin_trgm_ops)",
+    # How often names hold something is known only then.
     "ANALYZE certificate",
 )
 # What was enrolled waits beside the index; else the one with whom it gets too much sorts it in for all.
@@ -38,6 +40,18 @@ _SORT = f"SELECT gin_clean_pending_list('{_NAME}')"
 def is_there(connection: Connection) -> bool:
     """Whether the index is there and complete."""
     return bool(connection.scalar(text(_IS_THERE)))
+
+
+def find(connection: Connection, part: str, most: int) -> Sequence[str] | None:
+    """Up to *most* serial numbers of certificates, of which all are that have *part*, folded, in a name.
+
+    None where the index does not tell: it knows letters and digits alone.
+    """
+    # The first may be the end of a longer word.
+    if not connection.scalar(text("SELECT cardinality(show_trgm(:rest))"), {"rest": part[1:]}):
+        return None
+    holds = literal_column(_NAMES, Text).contains(part, autoescape=True)
+    return connection.scalars(select(tables.certificate.c.serial).where(holds).limit(most)).all()
 
 
 def keep_up(engine: Engine) -> None:

@@ -1,19 +1,21 @@
 """Looking for a part of a name: by the index for it, as far as there is one, and else by looking at all."""
 
 import json
+from dataclasses import dataclass
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Select,
     Text,
     any_,
+    false,
     func,
     literal,
     literal_column,
     or_,
     select,
-    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -22,13 +24,15 @@ from app.store.engine import READ_ONLY, database_path
 from app.store.search_file import SHORTEST, Reach, SearchFile, can_search
 
 # More than these are found sooner by looking at all in the order of the list, until a page is full.
-MOST_FOUND = 20_000
+MOST_FOUND = 5000
 # The file grows by so many at least, so that it stays in few pieces; what is not in it yet is looked at.
 LEAST_ADDED = 1000
 MOST_ADDED = 5000
 
 _cert = tables.certificate
 _number: ColumnElement[int] = literal_column("certificate.rowid")
+# The same as an expression, which is no reason for SQLite to go by it.
+_any_number: ColumnElement[int] = literal_column("+certificate.rowid")
 
 
 def holds(part: str) -> ColumnElement[bool]:
@@ -37,8 +41,19 @@ def holds(part: str) -> ColumnElement[bool]:
     return or_(*(func.lower(one).contains(folded, autoescape=True) for one in names))
 
 
-def narrow(connection: Connection, part: str) -> ColumnElement[bool] | None:
-    """A condition that few certificates meet, and all in whose names *part* is; None: look at all of them."""
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """A *condition* that all meet in whose names something is; *is_few*: and not many others.
+
+    Where they are not few, it can be told from any index whether one meets it.
+    """
+
+    condition: ColumnElement[bool]
+    is_few: bool
+
+
+def narrow(connection: Connection, part: str) -> Narrowed | None:
+    """Where those are in whose names *part* is; None: that is not known."""
     if len(part.lower()) < SHORTEST:
         return None
     if connection.dialect.name == "sqlite":
@@ -46,22 +61,20 @@ def narrow(connection: Connection, part: str) -> ColumnElement[bool] | None:
     return _narrow_on_postgresql(connection, part)
 
 
-def _narrow_on_sqlite(connection: Connection, part: str) -> ColumnElement[bool] | None:
+def _narrow_on_sqlite(connection: Connection, part: str) -> Narrowed | None:
     file = search_file(connection.engine)
     found = file and file.find(part.lower(), MOST_FOUND + 1)
-    if not found:
+    if not found or not _is_of(connection, found.reach):
         return None
-    reach, rows = found
-    if len(rows) > MOST_FOUND or not _is_of(connection, reach):
-        return None
-    behind = connection.scalars(
-        select(_number).select_from(_cert).where(_number > reach.number).limit(MOST_FOUND + 1)
-    ).all()
-    if len(behind) > MOST_FOUND:
-        return None
-    return _number.in_(
-        select(literal_column("value")).select_from(func.json_each(json.dumps([*rows, *behind])))
-    )
+    behind = select(_number).select_from(_cert).where(_number > found.reach.number).limit(MOST_FOUND + 1)
+    rows = [*found.rows, *connection.scalars(behind)]
+    if len(found.rows) <= MOST_FOUND and len(rows) - len(found.rows) <= MOST_FOUND:
+        value: Select[tuple[int]] = select(literal_column("value")).select_from(
+            func.json_each(json.dumps(rows))
+        )
+        return Narrowed(_number.in_(value), is_few=True)
+    span = _any_number.between(found.rows[0], found.last) if found.rows else false()
+    return Narrowed(or_(span, _any_number > found.reach.number), is_few=False)
 
 
 def _is_of(connection: Connection, reach: Reach) -> bool:
@@ -70,13 +83,13 @@ def _is_of(connection: Connection, reach: Reach) -> bool:
     return bool(serial == reach.serial)
 
 
-def _narrow_on_postgresql(connection: Connection, part: str) -> ColumnElement[bool] | None:
+def _narrow_on_postgresql(connection: Connection, part: str) -> Narrowed | None:
     if not search_trgm.is_there(connection):
         return None
-    # How many there may be decides whether its index is worth it, and that the part alone can tell.
-    connection.execute(text("SET LOCAL plan_cache_mode = 'force_custom_plan'"))
-    found = connection.scalars(select(_cert.c.serial).where(holds(part)).limit(MOST_FOUND + 1)).all()
-    return None if len(found) > MOST_FOUND else _cert.c.serial == any_(literal(found, ARRAY(Text)))
+    found = search_trgm.find(connection, part.lower(), MOST_FOUND + 1)
+    if found is None or len(found) > MOST_FOUND:
+        return None
+    return Narrowed(_cert.c.serial == any_(literal(found, ARRAY(Text))), is_few=True)
 
 
 def keep_up(engine: Engine) -> bool:
