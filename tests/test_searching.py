@@ -129,7 +129,7 @@ def test_the_index_changes_nothing_in_what_is_found(world: World, monkeypatch: p
     fill(world, ["CN=ipad-99", "CN=jÖrg 2"])
     monkeypatch.setattr(listing, "ROWS_AT_ONCE", 2)
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         part=parts(),
         status=st.sampled_from(["all", "all", "valid", "expired", "revoked"]),
