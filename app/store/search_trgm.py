@@ -23,17 +23,20 @@ _NAME = "ix_certificate_names"
 _NAMES = "lower(subject || E'\\n' || subject_alt_names)"
 _IS_THERE = f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{_NAME}')"  # noqa: S608 - ours
 _IS_WANTED = "SELECT count(*) = :least FROM (SELECT FROM certificate LIMIT :least) AS first"
+# In KiB, that is some fifty thousand certificates: who enrols with more than these waiting sorts them in for
+# all. It is done before (see keep_up).
+_MOST_UNSORTED = 32 << 10
 # Of all servers one makes it. The number is nobody else's.
 _TURN = "SELECT pg_try_advisory_lock(6108443512)"
 _MAKE = (
     "CREATE EXTENSION IF NOT EXISTS pg_trgm",
     # One whose making was cut short is there, and not valid.
     f"DROP INDEX CONCURRENTLY IF EXISTS {_NAME}",
-    f"CREATE INDEX CONCURRENTLY {_NAME} ON certificate USING gin ({_NAMES} gin_trgm_ops)",
+    f"CREATE INDEX CONCURRENTLY {_NAME} ON certificate USING gin ({_NAMES} gin_trgm_ops)"
+    f" WITH (gin_pending_list_limit = {_MOST_UNSORTED})",
     # How often names hold something is known only then.
     "ANALYZE certificate",
 )
-# What was enrolled waits beside the index; else the one with whom it gets too much sorts it in for all.
 _SORT = f"SELECT gin_clean_pending_list('{_NAME}')"
 
 
