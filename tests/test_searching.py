@@ -16,6 +16,7 @@ from sqlalchemy import select, text
 
 from app.store import SqlRepository, Wanted, listing, open_store, search_file, search_trgm, searching
 from app.store.searching import narrow
+from app.store.structure_check import check_structure
 from ca.errors import StoreUnavailable
 from ca.ports import StoredCertificate
 from tests.databases import SQLITE, looking_into, new_database, server
@@ -208,6 +209,14 @@ def file_of(url: str) -> Path:
     return path.with_name(f"{path.stem}-search.db")
 
 
+def faults(world: World) -> list[str]:
+    """What ``db check`` says of the database's structure."""
+    return world.store.read(lambda repository: list(check_structure(repository._connection)))
+
+
+WHY = "file is not a database"
+
+
 @pytest.mark.databases(SQLITE)
 def test_the_file_is_its_owner_s_alone_and_may_be_lost(world: World, url: str) -> None:
     """It tells who has a certificate. It is made anew where it is gone, damaged, or of another database."""
@@ -221,7 +230,9 @@ def test_the_file_is_its_owner_s_alone_and_may_be_lost(world: World, url: str) -
     gone = is_narrowed(world, "ipad")
     index(world)
     again = is_narrowed(world, "ipad")
+    in_order = faults(world)
     file.write_bytes(b"\xa5" * 20_000)
+    told = faults(world)
     damaged = found(world, Wanted(subject="ipad-10"))
     with pytest.raises(StoreUnavailable, match="not a database"):
         index(world)
@@ -235,6 +246,10 @@ def test_the_file_is_its_owner_s_alone_and_may_be_lost(world: World, url: str) -
     other = is_narrowed(world, "ipad")
     index(world)
 
+    assert not in_order
+    assert told == [
+        f"the index for searching is damaged; remove it, and a server makes it anew: {file}: {WHY}"
+    ]
     assert (gone, again, mended, other) == (False, True, True, False)
     assert [one.subject for one in damaged] == ["CN=IPAD-10,O=Example"]
     assert is_narrowed(world, "ipad")

@@ -103,8 +103,8 @@ class SearchFile:
             raise
 
     def damage(self) -> str | None:
-        """What SQLite says is wrong with the file; None: nothing, or it is not there."""
-        if not self._path.exists():
+        """What SQLite says is wrong with the file; None: nothing, or there is none that it could read."""
+        if not can_search() or not self._path.exists():
             return None
         try:
             with closing(self._open()) as connection:
