@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from app.store import SqlRepository, Wanted, listing, open_store, search_file, search_trgm, searching
 from app.store.searching import narrow
@@ -284,6 +285,26 @@ def test_few_are_read_by_their_numbers(world: World, url: str) -> None:
         return "\n".join(str(row.detail) for row in rows)
 
     assert "SEARCH certificate USING INTEGER PRIMARY KEY (rowid=?)" in world.store.read(plan)
+
+
+@pytest.mark.databases("postgresql")
+def test_postgresql_finds_by_its_index(world: World) -> None:
+    """What is asked is what the index was made of, to the letter (EXPLAIN)."""
+    index(world)
+    asked: list[Any] = []
+
+    def plan(repository: SqlRepository) -> str:
+        connection = repository._connection
+        event.listen(
+            connection, "before_cursor_execute", lambda _, __, *statement: asked.append(statement[:2])
+        )
+        assert narrow(connection, "IPAD")
+        statement, parameters = next(one for one in asked if "LIKE" in one[0])
+        # Of so few it would look at all.
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        return "\n".join(connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars())
+
+    assert "Index Scan on ix_certificate_names" in world.store.read(plan)
 
 
 @pytest.mark.databases("postgresql")
