@@ -54,6 +54,7 @@ class Indexer:
         """Do one, and say for how many seconds there is nothing more to do."""
         began = time.monotonic()
         has_more = self._store.index_names()
+        self._told = ""
         return _REST * (time.monotonic() - began) if has_more else LOOK_SECONDS
 
     def _tell(self, detail: str) -> None:

@@ -58,10 +58,11 @@ def list_certificates(connection: Connection, now: datetime, wanted: Wanted) -> 
     first = _cert.c.name if wanted.name else _cert.c.not_after
     place = tuple_(first, _cert.c.serial)
     conditions = list(_conditions(now, wanted))
-    behind = _start(connection, now, wanted, first)
+    # Before the database is read: what is in the index is in there then.
     narrowed = narrow(connection, wanted.subject)
     if narrowed is not None:
         conditions.insert(0, narrowed.condition)
+    behind = _start(connection, now, wanted, first)
     if narrowed is not None and narrowed.is_few:
         start = [] if behind is None else [place > tuple_(*map(literal, behind))]
         found = select(_cert.c.serial).where(*conditions, *start).order_by(first, _cert.c.serial)

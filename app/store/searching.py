@@ -1,6 +1,8 @@
 """Looking for a part of a name: by the index for it, as far as there is one, and else by looking at all."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -109,19 +111,26 @@ def _grow(engine: Engine) -> bool:
     file = search_file(engine)
     if file is None or not can_search():
         return False
-    with engine.connect().execution_options(**READ_ONLY) as connection, connection.begin():
+    with _reading(engine) as connection:
         if (connection.scalar(select(func.max(_number)).select_from(_cert)) or 0) < LEAST_ADDED:
             return False
-        with file.adding() as index:
-            if index.reach and not _is_of(connection, index.reach):
-                index.clear()
-            names = _cert.c.subject + "\n" + _cert.c.subject_alt_names
-            start = index.reach.number if index.reach else 0
-            query = select(_number, _cert.c.serial, names).where(_number > start).order_by(_number)
-            rows = connection.execute(query.limit(MOST_ADDED)).all()
-            if len(rows) >= LEAST_ADDED:
-                index.add((row[0], row[1], row[2]) for row in rows)
+    # The database is read once nobody else adds: what the index has is there then.
+    with file.adding() as index, _reading(engine) as connection:
+        if index.reach and not _is_of(connection, index.reach):
+            index.clear()
+        names = _cert.c.subject + "\n" + _cert.c.subject_alt_names
+        start = index.reach.number if index.reach else 0
+        query = select(_number, _cert.c.serial, names).where(_number > start).order_by(_number)
+        rows = connection.execute(query.limit(MOST_ADDED)).all()
+        if len(rows) >= LEAST_ADDED:
+            index.add((row[0], row[1], row[2]) for row in rows)
     return len(rows) == MOST_ADDED
+
+
+@contextmanager
+def _reading(engine: Engine) -> Iterator[Connection]:
+    with engine.connect().execution_options(**READ_ONLY) as connection, connection.begin():
+        yield connection
 
 
 def search_file(engine: Engine) -> SearchFile | None:
