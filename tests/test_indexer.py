@@ -17,8 +17,7 @@ from tests.world import World
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A CA in a file, whose index is wanted from the first certificates on; nobody rests."""
-    monkeypatch.setattr(searching, "LEAST_ADDED", 3)
-    monkeypatch.setattr(searching, "MOST_ADDED", 7)
+    monkeypatch.setattr(searching, "AT_ONCE", 3)
     for pause in ("LOOK_SECONDS", "AGAIN_SECONDS"):
         monkeypatch.setattr(indexer, pause, 0.01)
     world = World(f"sqlite:///{tmp_path}/scepbox.db")

@@ -49,8 +49,7 @@ LETTERS = "aAbBcCiIjJnN öÖİßΣσς\u212a東京\U0001f4f1%_\"'\\-=*+(),.[]:/"
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> str:
     """A database whose index is wanted from the first certificate on, and grows by a few at a time."""
-    monkeypatch.setattr(searching, "LEAST_ADDED", 3)
-    monkeypatch.setattr(searching, "MOST_ADDED", 7)
+    monkeypatch.setattr(searching, "AT_ONCE", 3)
     monkeypatch.setattr(search_trgm, "LEAST_CERTIFICATES", 1)
     return new_database(shared=True)
 

@@ -51,13 +51,14 @@ def list_certificates(connection: Connection, now: datetime, wanted: Wanted) -> 
 
     A page at a time is read, when it is asked for.
     """
-    if connection.dialect.name == "postgresql":
+    is_planned = connection.dialect.name == "postgresql"
+    if is_planned:
         # Which of the indexes is the best depends on what is asked for, and on what there is of it.
         connection.execute(text("SET LOCAL plan_cache_mode = 'force_custom_plan'"))
     # The index that finds a page has its order.
     first = _cert.c.name if wanted.name else _cert.c.not_after
     place = tuple_(first, _cert.c.serial)
-    conditions = list(_conditions(now, wanted))
+    conditions = list(_conditions(now, wanted, is_planned=is_planned))
     # Before the database is read: what is in the index is in there then.
     narrowed = narrow(connection, wanted.subject)
     if narrowed is not None:
@@ -110,13 +111,17 @@ def _start(
     return max(places, default=None)
 
 
-def _conditions(now: datetime, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
-    """What is wanted, as far as the place where the list begins does not say it."""
+def _conditions(now: datetime, wanted: Wanted, *, is_planned: bool) -> Iterator[ColumnElement[bool]]:
+    """What is wanted, as far as the place where the list begins does not say it.
+
+    *is_planned*: the database knows how many of each there are, and chooses its index by that.
+    """
     alive = _cert.c.not_after > to_seconds(now)
     # As expressions, where another index leaves less to look at and has the right order: SQLite would
     # choose by the number of columns.
-    revoked = func.coalesce(_cert.c.revoked_at, 0) > 0 if wanted.name else _cert.c.revoked_at.is_not(None)
-    by_profile = not wanted.name and wanted.status != "revoked"
+    by_revoked = is_planned or not wanted.name
+    revoked = _cert.c.revoked_at.is_not(None) if by_revoked else func.coalesce(_cert.c.revoked_at, 0) > 0
+    by_profile = is_planned or (not wanted.name and wanted.status != "revoked")
     match wanted.status:
         case "valid":
             yield _cert.c.revoked_at.is_(None)

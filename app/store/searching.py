@@ -27,9 +27,9 @@ from app.store.search_file import SHORTEST, Reach, SearchFile, can_search
 
 # More than these are found sooner by looking at all in the order of the list, until a page is full.
 MOST_FOUND = 5000
-# The file grows by so many at least, so that it stays in few pieces; what is not in it yet is looked at.
-LEAST_ADDED = 1000
-MOST_ADDED = 5000
+# The file grows by so many at a time: enough to stay in few pieces, and few enough for who shares the disk.
+# What is not in it yet is looked at.
+AT_ONCE = 1000
 
 _cert = tables.certificate
 _number: ColumnElement[int] = literal_column("certificate.rowid")
@@ -112,7 +112,7 @@ def _grow(engine: Engine) -> bool:
     if file is None or not can_search():
         return False
     with _reading(engine) as connection:
-        if (connection.scalar(select(func.max(_number)).select_from(_cert)) or 0) < LEAST_ADDED:
+        if (connection.scalar(select(func.max(_number)).select_from(_cert)) or 0) < AT_ONCE:
             return False
     # The database is read once nobody else adds: what the index has is there then.
     with file.adding() as index, _reading(engine) as connection:
@@ -121,10 +121,10 @@ def _grow(engine: Engine) -> bool:
         names = _cert.c.subject + "\n" + _cert.c.subject_alt_names
         start = index.reach.number if index.reach else 0
         query = select(_number, _cert.c.serial, names).where(_number > start).order_by(_number)
-        rows = connection.execute(query.limit(MOST_ADDED)).all()
-        if len(rows) >= LEAST_ADDED:
+        rows = connection.execute(query.limit(AT_ONCE)).all()
+        if len(rows) == AT_ONCE:
             index.add((row[0], row[1], row[2]) for row in rows)
-    return len(rows) == MOST_ADDED
+    return len(rows) == AT_ONCE
 
 
 @contextmanager
