@@ -2,9 +2,11 @@
 
 import os
 import re
+import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -238,11 +240,15 @@ def test_the_file_is_its_owner_s_alone_and_may_be_lost(world: World, url: str) -
         index(world)
     index(world)
     mended = is_narrowed(world, "ipad")
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
+        database.execute("VACUUM")
+    assert is_narrowed(world, "ipad")
+    assert found(world, Wanted(subject="ipad")) == found_without(world, Wanted(subject="ipad"))
     # As if another database had been put in the place of this one.
-    with looking_into(url) as database:
-        last = database.scalar(text("SELECT max(rowid) FROM certificate"))
-        database.execute(text("UPDATE certificate SET rowid = rowid + 1000000"))
-        database.execute(text("UPDATE certificate SET rowid = :last + 1000001 - rowid"), {"last": last})
+    with looking_into(url) as other_database:
+        last = other_database.scalar(text("SELECT max(rowid) FROM certificate"))
+        other_database.execute(text("UPDATE certificate SET rowid = rowid + 1000000"))
+        other_database.execute(text("UPDATE certificate SET rowid = :last + 1000001 - rowid"), {"last": last})
     other = is_narrowed(world, "ipad")
     index(world)
 
