@@ -54,12 +54,21 @@ def _pages(stock: Stock) -> Iterator[tuple[str, Wanted]]:
     yield "page: expiring in 90 days", Wanted(ends_before=soon, limit=PAGE)
     yield "page: of a profile, late", Wanted(profile="default", after=late, limit=PAGE)
     yield "page: of a profile that has none", Wanted(profile="none", limit=PAGE)
+    yield "page: revoked, of a profile that has none", Wanted("revoked", profile="none", limit=PAGE)
     yield "page: common name begins with 9 letters", Wanted(name=far.name[:9], limit=PAGE)
     yield "page: common name begins as all do, late", Wanted(name="device-", after=far.serial, limit=PAGE)
     yield "page: common name, whole", Wanted(name=far.name, limit=PAGE)
     yield "page: common name of none", Wanted(name="printer", limit=PAGE)
-    yield "page: names hold 3 letters", Wanted(subject=far.name[9:12], limit=PAGE)
-    yield "search of all: names hold what none has", Wanted(subject="no such device", limit=PAGE)
+    yield "page: common name begins as all do, expired (none)", Wanted("expired", name="device-", limit=PAGE)
+    for count in (3, 4, 8):
+        part = far.name[9 : 9 + count]
+        yield f"page: names hold {count} letters", Wanted(subject=part, limit=PAGE)
+    yield "page: names hold 3 letters, late", Wanted(subject=far.name[9:12], limit=PAGE, after=late)
+    yield "page: names hold 3 letters, revoked", Wanted("revoked", subject=far.name[9:12], limit=PAGE)
+    yield "page: names hold what all have", Wanted(subject="device", limit=PAGE)
+    yield "page: names hold what none has", Wanted(subject="no such device", limit=PAGE)
+    yield "page: names hold 2 letters", Wanted(subject=far.name[9:11], limit=PAGE)
+    yield "page: names hold 2 letters that none has", Wanted(subject="zz", limit=PAGE)
 
 
 def _list(stock: Stock, wanted: Wanted) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from app.config import Config
+from app.config.load import load_config
 from app.configured_store import open_configured_store
 from app.data_folder import DataFolder
 from app.store import SqlRepository, SqlStore, Wanted
@@ -63,7 +63,7 @@ def stock_of(folder: Path) -> Iterator[Stock]:
     """The stock of a data folder."""
     data = DataFolder(folder)
     cas, _ = load_succession(data, datetime.now(UTC))
-    store = open_configured_store(data, Config())
+    store = open_configured_store(data, load_config(data.settings if data.settings.exists() else None))
     try:
         yield Stock(store, cas.current.authority)
     finally:

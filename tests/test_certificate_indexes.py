@@ -83,6 +83,7 @@ PAGES = [
     ("ix_certificate_profile", {"profile": "lan", "status": "valid"}),
     ("ix_certificate_name", {"name": "ipad"}),
     ("ix_certificate_name", {"name": "ipad", "status": "valid"}),
+    ("ix_certificate_name", {"name": "ipad", "status": "expired"}),
     ("ix_certificate_name", {"name": "ipad", "status": "revoked"}),
     ("ix_certificate_name", {"name": "ipad", "status": "revoked", "profile": "lan"}),
     ("ix_certificate_name", {"name": "ipad", "ends_before": NOW, "profile": "lan"}),

@@ -58,7 +58,7 @@ def cert() -> None:
     type=Text(),
     default="",
     metavar="TEXT",
-    help="Only those whose names hold this text; all are read for it.",
+    help="Only those whose names hold this text.",
 )
 @click.option("--profile", type=Text(), default="", metavar="NAME", help="Only those of a profile.")
 @click.option("--limit", type=click.IntRange(1), help=f"So many at most.  [default: {SHOWN} on a terminal]")

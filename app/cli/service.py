@@ -20,6 +20,7 @@ from app.http.limits import Limits
 from app.http.live import LiveApplication
 from app.http.rounds import let_others_catch_up
 from app.http.server import Site, WebServer
+from app.indexer import Indexer
 from app.logs import set_log_level
 from app.notifier import Notifier
 from app.recorder.recorder import Recorder
@@ -109,7 +110,10 @@ class Service:
             self._counts.meter.begin(share.slot)
             served = [*sites, admin] if share.is_first and admin else list(sites)
             server = WebServer(served, share)
-            return Worker(server, self.store, notifier, self._recorder, self._counts.tally, self._reload)
+            indexer = Indexer(self.store) if share.is_first else None
+            return Worker(
+                server, self.store, notifier, self._recorder, indexer, self._counts.tally, self._reload
+            )
 
         return make
 

@@ -8,6 +8,7 @@ from functools import partial
 from app.clock import utc_now
 from app.config import ConfigError
 from app.http.server import WebServer
+from app.indexer import Indexer
 from app.notifier import Notifier
 from app.recorder.recorder import Recorder
 from app.settings import Change
@@ -22,12 +23,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Serves until it is told to stop. *take_in* reloads the settings for whom it is told."""
+    """Serves until it is told to stop. *take_in* reloads the settings for whom it is told.
+
+    Of all workers one has an *indexer*.
+    """
 
     server: WebServer
     store: SqlStore
     notifier: Notifier
     recorder: Recorder
+    indexer: Indexer | None
     tally: RefusalTally
     take_in: Callable[[str], Change]
 
@@ -35,9 +40,13 @@ class Worker:
         """Serve until told to stop, or until the file descriptor *lifeline* comes to its end."""
         self.notifier.start()
         self.recorder.start()
+        if self.indexer:
+            self.indexer.start()
         self.server.run(lifeline)
         self.notifier.stop()
         self.recorder.stop()
+        if self.indexer:
+            self.indexer.stop()
         self._tell_rest()
         # Closed last of all, SQLite leaves one file.
         self.store.close()

@@ -17,6 +17,7 @@ from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, open_engine
 from app.store.keys import StoreKeys
 from app.store.migrate import HEAD, migrate
 from app.store.repository import SqlRepository
+from app.store.searching import keep_up
 from app.store.statement import EarlierWorkFailed, find_pipeline
 from app.store.trouble import unavailable
 from ca.errors import StoreUnavailable
@@ -182,6 +183,18 @@ class SqlStore:
                 with connection.begin():
                     return work(SqlRepository(connection, self._keys))
         except (SQLAlchemyError, self._driver_error) as error:
+            raise unavailable(error) from error
+
+    def index_names(self) -> bool:
+        """Bring the index for searching a step on, beside all others; whether there is more to do at once.
+
+        Raises:
+            StoreUnavailable: It cannot be had, or not be written.
+
+        """
+        try:
+            return keep_up(self._engine)
+        except (SQLAlchemyError, self._driver_error, OSError) as error:
             raise unavailable(error) from error
 
     def open(self) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import SAWarning
 
 from app.store import tables
 from app.store.migrate import HEAD, find_revision
+from app.store.searching import search_file
 
 _MOST = 20
 # What keeps the audit log append-only.
@@ -37,6 +38,8 @@ def check_structure(connection: Connection) -> Iterator[str]:
                 yield f"SQLite finds: {said}"
         for row in connection.execute(text("PRAGMA foreign_key_check")).fetchmany(_MOST):
             yield f"row {row[1]} of {row[0]} refers to what is not in {row[2]}"
+        if (file := search_file(connection.engine)) and (said := file.damage()):
+            yield f"the index for searching is damaged; remove it, and a server makes it anew: {said}"
     yield from _check_tables(connection)
     found = set(connection.scalars(text(_FIND_TRIGGERS[connection.dialect.name])))
     for name in _TRIGGERS[connection.dialect.name]:

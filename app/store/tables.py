@@ -50,15 +50,18 @@ certificate = Table(
     # What people look it up by, by its beginning: sorted octet by octet.
     Column("name", Octets, nullable=False, server_default=""),
 )
-Index("ix_certificate_name", certificate.c.name, certificate.c.serial)
-# Pages of lists, in this order; what is revoked is passed over without a look at its row.
-Index("ix_certificate_not_after", *(certificate.c[name] for name in ("not_after", "serial", "revoked_at")))
-Index("ix_certificate_profile", *(certificate.c[name] for name in ("profile", "not_after", "serial")))
+# Pages of lists, in this order; what follows tells whom to pass over without a look at the row.
+for _index, _names in (
+    ("ix_certificate_name", ("name", "serial", "not_after", "revoked_at", "profile")),
+    ("ix_certificate_not_after", ("not_after", "serial", "revoked_at")),
+    ("ix_certificate_profile", ("profile", "not_after", "serial")),
+):
+    Index(_index, *(certificate.c[_name] for _name in _names))
 # Of revoked ones alone, so that issuing does not pay for them: the pages of their list, and the whole CRL,
 # which is made of its index alone.
 _REVOKED = certificate.c.revoked_at.is_not(None)
 for _index, _names in (
-    ("ix_certificate_revoked", ("not_after", "serial")),
+    ("ix_certificate_revoked", ("not_after", "serial", "profile")),
     ("ix_certificate_crl", ("issuer_key", "revoked_at", "serial", "not_after", "reason")),
 ):
     _columns = [certificate.c[_name] for _name in _names]
