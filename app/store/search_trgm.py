@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, Text, literal_column, select, text
 
 from app.store import tables
+from app.store.folded import has_part
 from app.store.migrate import MIGRATION_SECONDS
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ def is_there(connection: Connection) -> bool:
 
 
 def find(connection: Connection, part: str, most: int) -> Sequence[str] | None:
-    """Up to *most* serial numbers of certificates, of which all are that have *part*, folded, in a name.
+    """Up to *most* serial numbers of certificates, of which all are that have *part* in a name.
 
     None where the index does not tell: it knows letters and digits alone.
     """
     # The first may be the end of a longer word.
     if not connection.scalar(text("SELECT cardinality(show_trgm(:rest))"), {"rest": part[1:]}):
         return None
-    holds = literal_column(_NAMES, Text).contains(part, autoescape=True)
+    holds = has_part(literal_column(_NAMES, Text), part)
     return connection.scalars(select(tables.certificate.c.serial).where(holds).limit(most)).all()
 
 

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.store import search_trgm, tables
 from app.store.engine import READ_ONLY, database_path
+from app.store.folded import has_part
 from app.store.search_file import SHORTEST, Reach, SearchFile, can_search
 
 # More than these are found sooner by looking at all in the order of the list, until a page is full.
@@ -39,8 +40,8 @@ _any_number: ColumnElement[int] = literal_column("+certificate.rowid")
 
 def holds(part: str) -> ColumnElement[bool]:
     """Whether *part* is in the subject or in an alternative name, whatever the case of either."""
-    folded, names = part.lower(), (_cert.c.subject, _cert.c.subject_alt_names)
-    return or_(*(func.lower(one).contains(folded, autoescape=True) for one in names))
+    names = _cert.c.subject, _cert.c.subject_alt_names
+    return or_(*(has_part(func.lower(one), part) for one in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Narrowed:
 
 def narrow(connection: Connection, part: str) -> Narrowed | None:
     """Where those are in whose names *part* is; None: that is not known."""
-    if len(part.lower()) < SHORTEST:
+    if len(part) < SHORTEST:
         return None
     if connection.dialect.name == "sqlite":
         return _narrow_on_sqlite(connection, part)
@@ -65,7 +66,7 @@ def narrow(connection: Connection, part: str) -> Narrowed | None:
 
 def _narrow_on_sqlite(connection: Connection, part: str) -> Narrowed | None:
     file = search_file(connection.engine)
-    found = file and file.find(part.lower(), MOST_FOUND + 1)
+    found = file and file.find(part, MOST_FOUND + 1)
     if not found or not _is_of(connection, found.reach):
         return None
     behind = select(_number).select_from(_cert).where(_number > found.reach.number).limit(MOST_FOUND + 1)
@@ -88,7 +89,7 @@ def _is_of(connection: Connection, reach: Reach) -> bool:
 def _narrow_on_postgresql(connection: Connection, part: str) -> Narrowed | None:
     if not search_trgm.is_there(connection):
         return None
-    found = search_trgm.find(connection, part.lower(), MOST_FOUND + 1)
+    found = search_trgm.find(connection, part, MOST_FOUND + 1)
     if found is None or len(found) > MOST_FOUND:
         return None
     return Narrowed(_cert.c.serial == any_(literal(found, ARRAY(Text))), is_few=True)
