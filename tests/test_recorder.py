@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.diagnosis.inspection import inspect
+from app.diagnosis.inspection import MAX_OCTETS, inspect
 from app.diagnosis.knowledge import knowledge
 from app.diagnosis.opener import Opener
 from app.diagnosis.recorded import choose_recording
@@ -41,9 +41,11 @@ from app.recorder.redaction import redact
 from app.recorder.segments import Limits, list_segments, sweep
 from app.recorder.words import Names, what_happened, what_was_asked
 from ca import errors
+from ca.asn1 import writer
 from ca.errors import MalformedMessage
 from ca.pkcs7 import sign
 from ca.x509 import oids
+from tests.command_line import run
 from tests.forging import Forgery
 from tests.recording import heard_of, recorded
 from tests.waiting import by_hand
@@ -578,6 +580,30 @@ def test_several_recordings_are_listed_and_one_of_them_is_chosen(heard: Heard, r
     assert choose_recording(recorded(refused).model_dump_json(indent=2).encode(), "abcdef-1") is not None
     # Of what began before the first line that is there, nothing is in the way.
     assert inspect(lines[10:], Opener(NOW)).children[0].value.startswith("abcdef-2")
+
+
+def test_a_message_is_no_file_of_recordings_for_a_line_in_it(heard: Heard) -> None:
+    """A device writes what it likes into its name, and is looked at all the same."""
+    line = b"\n" + make_line(heard, "abcdef-1")
+    message = writer.sequence(writer.integer(1), writer.utf8_string(line.decode()))
+    page = b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n\r\nnothing" + line
+
+    assert [node.name for node in inspect(message, Opener(NOW)).children] == ["ASN.1"]
+    assert [node.name for node in inspect(page, Opener(NOW)).children] == ["HTTP response"]
+
+
+def test_one_is_chosen_out_of_a_file_that_is_longer_than_any_message(tmp_path: Path, heard: Heard) -> None:
+    """Another file is begun when one has become that long."""
+    line = make_line(heard, "abcdef-1")
+    file = tmp_path / "long.jsonl"
+    file.write_bytes(line * (MAX_OCTETS // len(line) + 1) + make_line(heard, "abcdef-2"))
+
+    chosen, listed = run("inspect", file, "--recording", "abcdef-2"), run("inspect", file)
+
+    assert chosen.code == 0, chosen.err
+    assert "recording: abcdef-2, " in chosen.out
+    assert listed.code == 2
+    assert "longer than 4 MiB; give the one message alone, or name it by --recording" in listed.err
 
 
 def test_what_was_asked_for_is_told_by_its_names(world: World) -> None:
