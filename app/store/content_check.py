@@ -141,9 +141,9 @@ def _check_crl(row: Any, issuer: _Issuer | None) -> Iterator[str]:
         yield "its number is not that of its row"
     if times != (row.this_update, row.next_update):
         yield "its times are not those of its row"
-    # A key that signs is no other than an EC or an RSA one here.
     if issuer is None:
         return
+    # A key that signs is no other than an EC or an RSA one here.
     if not read.is_signature_valid(issuer.certificate.public_key()):  # type: ignore[arg-type]
         yield "its signature is not its CA's"
         return
