@@ -414,6 +414,21 @@ def test_a_disk_that_is_full_costs_recordings_and_nothing_else(tmp_path: Path, h
     assert len(everything(folder)) == 1
 
 
+def test_what_is_missing_in_the_end_is_told_before_it(tmp_path: Path, heard: Heard) -> None:
+    """The log hears of it once a minute, and a server that stops within that one would say nothing."""
+    folder = tmp_path / "recordings"
+    folder.write_bytes(b"a file where the folder should be")
+    with captured_log("app.recorder.recorder") as lines, recording(folder) as recorder:
+        recorder.keep(heard)
+        deadline = time.monotonic() + 60
+        while not lines and time.monotonic() < deadline:
+            time.sleep(0.01)
+        recorder.keep(heard)
+        recorder.keep(heard)
+
+    assert [line.split("count=")[1].split()[0] for line in lines] == ["1", "2"]
+
+
 def test_a_folder_that_cannot_be_looked_into_ends_nothing(
     tmp_path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
