@@ -22,6 +22,7 @@ from ca.x509.certificate import Certificate, key_id
 
 _cert, _crl, _held, _notification = tables.certificate, tables.crl, tables.held, tables.notification
 _AT_ONCE = 1000
+_SEALED = "it was kept under another secrets.key"
 
 
 def count_rows(connection: Connection) -> int:
@@ -67,9 +68,6 @@ class _Issuer:
         self.subject_der = certificate.subject_der
         self.certificate = x509.load_der_x509_certificate(certificate.der)
         self.listed: Listed | None = None
-
-
-_SEALED = "it was kept under another secrets.key"
 
 
 def _rows(connection: Connection, table: Any) -> Iterator[Any]:
