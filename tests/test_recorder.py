@@ -398,15 +398,20 @@ def test_a_queue_that_is_full_leaves_out_and_says_how_many(tmp_path: Path, heard
     assert counted == [(1, "queue full")] * 7
 
 
+def await_complaint(lines: list[str]) -> None:
+    """Until the log has a line."""
+    deadline = time.monotonic() + 60
+    while not lines and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def test_a_disk_that_is_full_costs_recordings_and_nothing_else(tmp_path: Path, heard: Heard) -> None:
     """And once there is room they are kept again."""
     folder = tmp_path / "recordings"
     folder.write_bytes(b"a file where the folder should be")
     with captured_log("app.recorder.recorder") as lines, recording(folder) as recorder:
         recorder.keep(heard)
-        deadline = time.monotonic() + 60
-        while not lines and time.monotonic() < deadline:
-            time.sleep(0.01)
+        await_complaint(lines)
         folder.unlink()
         recorder.keep(heard)
 
@@ -420,9 +425,7 @@ def test_what_is_missing_in_the_end_is_told_before_it(tmp_path: Path, heard: Hea
     folder.write_bytes(b"a file where the folder should be")
     with captured_log("app.recorder.recorder") as lines, recording(folder) as recorder:
         recorder.keep(heard)
-        deadline = time.monotonic() + 60
-        while not lines and time.monotonic() < deadline:
-            time.sleep(0.01)
+        await_complaint(lines)
         recorder.keep(heard)
         recorder.keep(heard)
 
