@@ -21,9 +21,7 @@ from app.linter import PkiLinter
 from app.metrics.meter import Meter
 from app.metrics.shared import SharedNumbers
 from app.ocsp_signer import OcspSignerFile
-from app.store import (
-    SqlStore,
-)
+from app.store import SqlStore
 from app.succession import Ca, Succession
 from app.validators import build_validators as asking_validators
 from app.validators import find_notified_names, load_trusted_signers

@@ -259,6 +259,17 @@ def test_what_stands_in_the_query_of_an_address_is_not_shown() -> None:
     assert Target("http://ca.example/scep").conceal("no query, no secret") == "no query, no secret"
 
 
+def test_a_token_that_stands_alone_or_is_escaped_otherwise_is_not_shown_either() -> None:
+    """No name tells that it is one; and of one that begins as another does, no end may be left."""
+    alone = Target("http://ca.example/scep?open-sesame-17")
+    others = Target("http://ca.example/scep?a=secret&b=secret-17&c=open%2Bses%61me")
+
+    assert alone.query_names == ("…",)
+    assert alone.conceal("HTTP 302, to /login?next=open-sesame-17") == "HTTP 302, to /login?next=…"
+    assert others.query_names == ("a", "b", "c")
+    assert others.conceal("secret-17, open+sesame, open%2Bsesame, open%2Bses%61me") == "…, …, …, …"
+
+
 def test_an_address_is_looked_at_for_what_it_has() -> None:
     """A query may be lost, and a slash forgotten; where there is neither, nothing is sent for it."""
     planned = {

@@ -59,7 +59,21 @@ PLACES = (oids.CRL_DISTRIBUTION_POINTS, oids.AUTHORITY_INFORMATION_ACCESS, oids.
 
 
 @given(st.sampled_from(KNOWN + PLACES), st.binary(max_size=60))
-def test_what_is_no_such_extension_is_said_to_be_unreadable(oid: str, value: bytes) -> None:
-    """A stranger wrote it."""
+def test_whatever_octets_stand_there_something_is_said(oid: str, value: bytes) -> None:
+    """A stranger wrote them."""
     assert extension_words(oid, value)
-    assert extension_words(oids.AUTHORITY_KEY_IDENTIFIER, b"\x30\x00") == "(empty)"
+
+
+@pytest.mark.parametrize(
+    ("oid", "value", "words"),
+    [
+        (oids.AUTHORITY_KEY_IDENTIFIER, b"\x30\x00", "(empty)"),
+        (oids.CRL_DISTRIBUTION_POINTS, b"\x30\x00", "(empty)"),
+        (oids.KEY_USAGE, b"\x03\x01\x00", "(empty)"),
+        (oids.CRL_NUMBER, b"\x02", "(unreadable: truncated)"),
+        ("1.2.3", b"no DER", b"no DER".hex()),
+    ],
+)
+def test_what_says_nothing_or_is_of_no_kind_that_is_known_is_told(oid: str, value: bytes, words: str) -> None:
+    """What is of another's own kind need not even be DER."""
+    assert extension_words(oid, value) == words

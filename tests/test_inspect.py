@@ -304,9 +304,13 @@ def test_http_requests_are_read(world: World) -> None:
             message,
         )
     )
+    kept = b"POST /scep HTTP/1.1\nHost: ca\nTransfer-Encoding: chunked\n\n%b\n%b\n%b\n%b\n0\n\n" % (
+        *(b"a", message[:10]),
+        *(f"{len(message) - 10:x}".encode(), message[10:]),
+    )
     empty = b"POST /scep?operation=PKIOperation HTTP/1.1\r\nContent-Type: application/x-pki-message\r\n\r\n"
 
-    for request in (get, post, chunked):
+    for request in (get, post, chunked, kept):
         assert values(look(request), "transactionID") == ["t1"]
     assert found(get.replace(b"%2B", b"+").replace(b"+", b"%20"), least="info") == ["repaired-plus"]
     assert found(post, least="info") == ["media-type"]

@@ -13,6 +13,8 @@ import pytest
 from app.client.raw import RawAnswer, Sent, converse, exchange
 from tests.services import bare_socket, make_identity, read_request
 
+# Of addresses that no machine has.
+NO_FAMILY = 250
 REQUEST = b"GET /scep?operation=GetCACaps HTTP/1.0\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
 Answer = Callable[[socket.socket], None]
@@ -320,10 +322,11 @@ def test_http_and_tls_that_meet_each_other_are_told_apart() -> None:
 
 
 def test_a_host_is_reached_at_whichever_address_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names have an IPv6 address at which nobody listens, every other day."""
+    """Names have an IPv6 address at which nobody listens, every other day, or of which a machine has none."""
     find = socket.getaddrinfo
     with socket.create_server(("127.0.0.1", 0)) as listener:
         absent = find("127.0.0.1", listener.getsockname()[1], type=socket.SOCK_STREAM)
+    absent = [(NO_FAMILY, *absent[0][1:]), *absent]
     with answering(FRAMINGS["length"][0]) as url, monkeypatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", lambda *where, **how: [*absent, *find(*where, **how)])
         sent = exchange(url, REQUEST, "GetCACaps", timeout=60)

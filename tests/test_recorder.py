@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.diagnosis.inspection import inspect
+from app.diagnosis.inspection import MAX_OCTETS, inspect
 from app.diagnosis.knowledge import knowledge
 from app.diagnosis.opener import Opener
 from app.diagnosis.recorded import choose_recording
@@ -41,9 +41,11 @@ from app.recorder.redaction import redact
 from app.recorder.segments import Limits, list_segments, sweep
 from app.recorder.words import Names, what_happened, what_was_asked
 from ca import errors
+from ca.asn1 import writer
 from ca.errors import MalformedMessage
 from ca.pkcs7 import sign
 from ca.x509 import oids
+from tests.command_line import run
 from tests.forging import Forgery
 from tests.recording import heard_of, recorded
 from tests.waiting import by_hand
@@ -396,20 +398,38 @@ def test_a_queue_that_is_full_leaves_out_and_says_how_many(tmp_path: Path, heard
     assert counted == [(1, "queue full")] * 7
 
 
+def await_complaint(lines: list[str]) -> None:
+    """Until the log has a line."""
+    deadline = time.monotonic() + 60
+    while not lines and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def test_a_disk_that_is_full_costs_recordings_and_nothing_else(tmp_path: Path, heard: Heard) -> None:
     """And once there is room they are kept again."""
     folder = tmp_path / "recordings"
     folder.write_bytes(b"a file where the folder should be")
     with captured_log("app.recorder.recorder") as lines, recording(folder) as recorder:
         recorder.keep(heard)
-        deadline = time.monotonic() + 60
-        while not lines and time.monotonic() < deadline:
-            time.sleep(0.01)
+        await_complaint(lines)
         folder.unlink()
         recorder.keep(heard)
 
     assert "exchanges were not recorded" in lines[0]
     assert len(everything(folder)) == 1
+
+
+def test_what_is_missing_in_the_end_is_told_before_it(tmp_path: Path, heard: Heard) -> None:
+    """The log hears of it once a minute, and a server that stops within that one would say nothing."""
+    folder = tmp_path / "recordings"
+    folder.write_bytes(b"a file where the folder should be")
+    with captured_log("app.recorder.recorder") as lines, recording(folder) as recorder:
+        recorder.keep(heard)
+        await_complaint(lines)
+        recorder.keep(heard)
+        recorder.keep(heard)
+
+    assert [line.split("count=")[1].split()[0] for line in lines] == ["1", "2"]
 
 
 def test_a_folder_that_cannot_be_looked_into_ends_nothing(
@@ -578,6 +598,30 @@ def test_several_recordings_are_listed_and_one_of_them_is_chosen(heard: Heard, r
     assert choose_recording(recorded(refused).model_dump_json(indent=2).encode(), "abcdef-1") is not None
     # Of what began before the first line that is there, nothing is in the way.
     assert inspect(lines[10:], Opener(NOW)).children[0].value.startswith("abcdef-2")
+
+
+def test_a_message_is_no_file_of_recordings_for_a_line_in_it(heard: Heard) -> None:
+    """A device writes what it likes into its name, and is looked at all the same."""
+    line = b"\n" + make_line(heard, "abcdef-1")
+    message = writer.sequence(writer.integer(1), writer.utf8_string(line.decode()))
+    page = b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n\r\nnothing" + line
+
+    assert [node.name for node in inspect(message, Opener(NOW)).children] == ["ASN.1"]
+    assert [node.name for node in inspect(page, Opener(NOW)).children] == ["HTTP response"]
+
+
+def test_one_is_chosen_out_of_a_file_that_is_longer_than_any_message(tmp_path: Path, heard: Heard) -> None:
+    """Another file is begun when one has become that long."""
+    line = make_line(heard, "abcdef-1")
+    file = tmp_path / "long.jsonl"
+    file.write_bytes(line * (MAX_OCTETS // len(line) + 1) + make_line(heard, "abcdef-2"))
+
+    chosen, listed = run("inspect", file, "--recording", "abcdef-2"), run("inspect", file)
+
+    assert chosen.code == 0, chosen.err
+    assert "recording: abcdef-2, " in chosen.out
+    assert listed.code == 2
+    assert "longer than 4 MiB; give the one message alone, or name it by --recording" in listed.err
 
 
 def test_what_was_asked_for_is_told_by_its_names(world: World) -> None:

@@ -317,6 +317,8 @@ def test_the_path_of_the_address_counts_where_it_has_one(world: World, device: D
     assert again.startswith(
         b"GET /other?operation=PKIOperation&message=AAAA HTTP/1.0\r\nHost: ca.example\r\n"
     )
+    token = HttpOctets.read(GET % b"AAAA").request_to("https://ca.example/other?x=y", b"")
+    assert token.startswith(b"GET /other?x=y&operation=PKIOperation&message=AAAA HTTP/1.0\r\n")
     assert HttpOctets.read(GET % b"%GG").message == b""
     assert HttpOctets.read(b"GET / HTTP/1.1").message == b""
     post = HttpOctets.read(b"POST /scep HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc").request_to(

@@ -1,38 +1,53 @@
 """The SCEP key in a round of requests: all come to where they need it, and then all use it."""
 
+from collections.abc import Callable
 from copy import copy, deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any, TypeVar
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from app.doctor.asking import impersonate
 from app.http.round_keys import RoundIdentities, RoundKey
 from app.http.rounds import Rounds
+from ca.asn1 import writer
 from ca.identity import ScepIdentity
-from tests.world import World, rsa_key
+from ca.ports import Repository, Store
+from ca.scep import codec
+from ca.scep.messages import MessageType
+from tests.world import Device, World, certificate_of, rsa_key
 
+T = TypeVar("T")
+KINDS = (MessageType.PKCS_REQ, MessageType.CERT_POLL, MessageType.GET_CERT, MessageType.GET_CRL)
 OAEP = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)
 
 
 class Noting(RoundKey):
-    """The key itself, with a note of each use. In the round it is the inner one."""
+    """The key itself, which tells of each use. In the round it is the inner one."""
 
-    def __init__(self, key: rsa.RSAPrivateKey, notes: list[str]) -> None:
+    def __init__(self, key: rsa.RSAPrivateKey, note: Callable[[], None]) -> None:
         super().__init__(key)
-        self._notes = notes
+        self._note = note
 
     def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
-        self._notes.append("used")
+        self._note()
         return self._key.decrypt(ciphertext, padding)
+
+    def sign(self, data: bytes, padding: padding.AsymmetricPadding, algorithm: Any) -> bytes:
+        self._note()
+        return self._key.sign(data, padding, algorithm)
 
 
 def test_a_round_uses_its_key_together() -> None:
     """What is done before and after is done in a row, and not fetched from memory for each anew."""
     rounds, key = Rounds(), rsa_key(0)
     notes: list[str] = []
-    shared = RoundKey(Noting(key, notes))
+    shared = RoundKey(Noting(key, lambda: notes.append("used")))
     sealed = key.public_key().encrypt(b"content key", OAEP)
 
     def ask() -> None:
@@ -51,7 +66,7 @@ def test_who_cannot_be_helped_steps_aside_like_the_others() -> None:
     """Else the order of the answers would tell whose envelope did not open (RFC 3218)."""
     rounds, key = Rounds(), rsa_key(0)
     notes: list[str] = []
-    shared = RoundKey(Noting(key, notes))
+    shared = RoundKey(Noting(key, lambda: notes.append("used")))
     sealed = key.public_key().encrypt(b"content key", OAEP)
 
     def ask(octets: bytes) -> None:
@@ -86,6 +101,51 @@ def test_it_is_the_key_in_everything_else() -> None:
     assert shared.private_numbers() == key.private_numbers()
     assert shared.private_bytes(*form) == key.private_bytes(*form)
     assert copy(shared) is shared is deepcopy(shared)
+
+
+class Watched:
+    """A store, and whether a transaction was open at each use of a key."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._open = False
+        self.used: list[bool] = []
+        self.transactions = 0
+
+    def transact(self, work: Callable[[Repository], T]) -> T:
+        return self._store.transact(partial(self._inside, work))
+
+    def read(self, work: Callable[[Repository], T]) -> T:
+        return self._store.read(partial(self._inside, work))
+
+    def _inside(self, work: Callable[[Repository], T], repository: Repository) -> T:
+        self._open, self.transactions = True, self.transactions + 1
+        try:
+            return work(repository)
+        finally:
+            self._open = False
+
+    def note(self) -> None:
+        self.used.append(self._open)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.label)
+@pytest.mark.parametrize("opens", [True, False], ids=["opens", "does not open"])
+def test_no_transaction_is_open_where_the_key_is_used(world: World, kind: MessageType, opens: bool) -> None:
+    """Who steps aside with one open has the next of the round wait for it: in the same thread, for ever."""
+    issued, device = certificate_of(world.enrol(Device())), Device("ipad-18", rsa_key(2))
+    named = codec.encode_issuer_and_serial_number(world.ca.subject_der, issued.serial_number)
+    asked = writer.sequence(world.ca.subject_der, device.certificate().subject_der)
+    payload = {MessageType.PKCS_REQ: device.csr(), MessageType.CERT_POLL: asked}.get(kind, named)
+    store = Watched(world.store)
+    identity = RoundIdentities(ScepIdentity(world.ca, Noting(world.key, store.note)))
+    world.responder = replace(world.responder, identity=identity, store=store)
+    recipient = world.ca if opens else impersonate(world.ca, rsa_key(3))
+
+    world.respond(device.message(recipient, payload, message_type=kind, transaction_id="t2"))
+
+    assert store.transactions
+    assert store.used == [False, False]
 
 
 def test_identities_are_wrapped_once_and_follow_a_renewal(world: World) -> None:

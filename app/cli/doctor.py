@@ -90,7 +90,7 @@ def doctor(
         print_json(report.as_json(known))
     else:
         _print(report, known)
-        if request.only_reads and report.passed:
+        if report.passed and not (request.challenges or request.read_only):
             _console().print(RichText(_ONLY_READ, style="dim"))
     if junit_file is not None:
         _write(junit_file, junit(report, known))

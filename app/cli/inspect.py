@@ -17,6 +17,7 @@ from app.diagnosis.knowledge import Knowledge, knowledge
 from app.diagnosis.node import Node
 from app.diagnosis.opener import Opener
 from app.diagnosis.recorded import choose_recording
+from app.recorder.recording import is_recording
 from app.words import printable
 from ca.algorithms.keys import PrivateKey
 from ca.issuing.key_store import read_private_key
@@ -24,6 +25,8 @@ from ca.issuing.root import read_certificates
 
 _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 _STYLES = {Severity.VIOLATION: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+# A file of recordings is as long as a message may be, and what came with the last of them.
+_MOST_RECORDINGS = 64 << 20
 _MOST_NODES = 2000
 _MOST_HEX = 256
 _WIDE = 4096
@@ -65,7 +68,8 @@ def inspect_(
     opener = Opener(
         utc_now(), private_key, read_certificates(cert)[0] if cert else None, None if key else secret
     )
-    top = inspect(_choose(_read(file), recording) if recording else _read(file), opener)
+    data = _choose(_read(file, _MOST_RECORDINGS), recording) if recording else _read(file, MAX_OCTETS)
+    top = inspect(data, opener)
     known = knowledge()
     found = verdicts(top, known)
     if as_json:
@@ -77,21 +81,25 @@ def inspect_(
     return 1 if any(one.finding.severity is Severity.VIOLATION for one in found) else 0
 
 
-def _read(file: str) -> bytes:
+def _read(file: str, most: int) -> bytes:
     """The input, bounded before it is held.
 
     Raises:
-        Refusal: It is longer than anything SCEP sends.
+        Refusal: It is longer than *most* octets.
 
     """
     if file == "-":
-        data = sys.stdin.buffer.read(MAX_OCTETS + 1)
+        data = sys.stdin.buffer.read(most + 1)
     else:
         with Path(file).open("rb") as stream:
-            data = stream.read(MAX_OCTETS + 1)
-    if len(data) > MAX_OCTETS:
-        raise Refusal(f"the input is longer than {MAX_OCTETS >> 20} MiB; give the one message alone")
+            data = stream.read(most + 1)
+    if len(data) > most:
+        raise Refusal(f"the input is longer than {most >> 20} MiB; give the one message alone{_hint(data)}")
     return data
+
+
+def _hint(data: bytes) -> str:
+    return ", or name it by --recording" if is_recording(data) else ""
 
 
 def _choose(data: bytes, id: str) -> bytes:

@@ -19,9 +19,9 @@ from app.client.raw_response import Broken, Wire, read_body, read_head
 class RawAnswer:
     """One HTTP response as it came.
 
-    *headers* are in order and as they were sent; *body* is without the marks of chunks, *raw* is all
-    octets of it, without the interim responses (1xx) before it; *seconds* is from before the connection
-    until the end.
+    *headers* are in order and as they were sent; *body* is without the marks of chunks. *raw* is all octets
+    of it, without the interim responses (1xx) before it, and with what came behind it at once. *seconds* is
+    from before the connection, or from the end of the response before, until its own end.
     """
 
     version: str

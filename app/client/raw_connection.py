@@ -36,8 +36,8 @@ def connect(address: tuple[str, int], until: float, trust: ssl.SSLContext | None
     connection = _open(address, until)
     if trust is None:
         return connection
-    patience = min(_PATIENCE_SECONDS, _left(until) / 3)
-    with closing(connection.dup()) as plain:
+    with closing(connection), closing(connection.dup()) as plain:
+        patience = min(_PATIENCE_SECONDS, _left(until) / 3)
         try:
             return _shake_hands(connection, address[0], time.monotonic() + patience, trust)
         except TimeoutError:
@@ -52,7 +52,12 @@ def _open(address: tuple[str, int], until: float) -> socket.socket:
     places = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
     trouble: OSError = socket.gaierror("it has no address")
     for number, (family, kind, protocol, _, place) in enumerate(places):
-        connection = socket.socket(family, kind, protocol)
+        try:
+            connection = socket.socket(family, kind, protocol)
+        except OSError as error:
+            # This machine has no such addresses.
+            trouble = error
+            continue
         try:
             connection.settimeout(_left(until) / (len(places) - number))
             connection.connect(place)

@@ -81,12 +81,12 @@ class _Inspection:
         text = data.strip(_SPACE)
         if not text:
             parent.add("nothing", "empty", "asn1").note("nothing-of-scep")
+        elif is_http(text):
+            put_http(parent, data.lstrip(_SPACE), self.inside)
         elif len(lines := recorded_lines(text)) > 1:
             put_recordings(parent, lines)
         elif lines or is_recording(text):
             put_recording(parent, lines[0] if lines else text, self.inside)
-        elif is_http(text):
-            put_http(parent, data.lstrip(_SPACE), self.inside)
         elif b"-----BEGIN " in text and (blocks := find_blocks(text)):
             for label, body in blocks:
                 self._put_base64(parent, f"PEM {label}", body, role)

@@ -1,5 +1,6 @@
 """Recorded exchanges taken apart: what the server noted, and what was sent; of several, what they are."""
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC
@@ -10,6 +11,8 @@ from app.diagnosis.node import Node
 from app.recorder.recording import NoRecording, Recording, is_recording, read_recording
 from app.recorder.words import what_happened, what_was_asked
 
+# Files that a machine lost its power over end with NULs.
+_NO_TEXT = re.compile(rb"[^\0\t\r\n\x20-\xff]")
 Inside = Callable[[Node, bytes, Role], None]
 
 
@@ -51,8 +54,11 @@ def put_recordings(parent: Node, lines: Sequence[bytes]) -> None:
 
 
 def recorded_lines(data: bytes) -> list[bytes]:
-    """The lines of *data* that are a recording each; none where the only one is spread over several."""
-    return [line for line in data.splitlines() if is_recording(line)]
+    """The lines of *data* that are a recording each; none where the only one is spread over several.
+
+    There is none in what is no text: a message may have such a line in it, for whoever looks for one.
+    """
+    return [] if _NO_TEXT.search(data) else [line for line in data.splitlines() if is_recording(line)]
 
 
 def choose_recording(data: bytes, id: str) -> bytes | None:

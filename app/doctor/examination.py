@@ -28,9 +28,8 @@ class Request:
     """What is to be examined, and how far it may go.
 
     Without *challenges*, or where *read_only* is set, nothing is asked for that a server would have to
-    decide on.
-    *personas* are the clients that come by in the end, by their names; where *insists* is set they were
-    asked for, and whatever one of them stops at is a violation.
+    decide on. *personas* are the clients that come by in the end, by their names; where *insists* is set
+    they were asked for, and whatever one of them stops at is a violation.
     """
 
     target: Target

@@ -30,8 +30,6 @@ _POLL_BY_GET = carrying(POLL, "the same CertPoll", "where the POST brings no Cer
 _LONG_POLL = carrying(
     _LONG, "a longer CertPoll: an address of about 6 KiB", "where the short one is answered", way=GET
 )
-
-
 _LARGE_POLL = carrying(_LARGE, "a CertPoll of about 24 KiB", "where CertPolls by POST are answered", way=POST)
 _LARGE_REQUEST = carrying(
     _LARGE_CSR,

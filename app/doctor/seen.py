@@ -93,8 +93,8 @@ class Seen:
     """Everything so far: *exchanges* by the names of their steps, *sessions* by those of personas.
 
     *certificates* are those that GetCACert gave, *roles* who of them may do what; *capabilities* are in
-    upper case. *found* is what the doctor's own steps
-    show, by finding; *killed_by* is the step after which the server did not answer any more.
+    upper case. *found* is what the doctor's own steps show, by finding; *killed_by* is the step after which
+    the server did not answer any more.
     """
 
     url: str

@@ -3,7 +3,8 @@
 import base64
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from itertools import chain
+from urllib.parse import quote, unquote, unquote_plus, urlsplit, urlunsplit
 
 from app.client.raw_request import host_of, resource_of, write_request
 from app.client.transport import Transport
@@ -81,8 +82,8 @@ class Target:
 
     @property
     def query_names(self) -> tuple[str, ...]:
-        """The names in the query that the address has of its own."""
-        return tuple(pair.partition("=")[0] for pair in self._pairs)
+        """The names in the query that the address has of its own; what stands alone is hidden."""
+        return tuple(pair.partition("=")[0] if "=" in pair else _HIDDEN for pair in self._pairs)
 
     @property
     def shown(self) -> str:
@@ -97,13 +98,13 @@ class Target:
         return bool(name) and "." not in name
 
     def conceal(self, text: str) -> str:
-        """*text* without the values of the address's own query."""
+        """*text* without the values of the address's own query, however they are escaped."""
         if self._pairs:
             text = text.replace(f"?{urlsplit(self.url).query}", f"?{self._shown_query}")
-        values = [pair.partition("=")[2] for pair in self._pairs]
-        for value in (*values, *map(unquote, values)):
-            if len(value) >= _SHORTEST_SECRET:
-                text = text.replace(value, _HIDDEN)
+        # The longest first: of one that has another in it nothing is to be left.
+        for spelling in sorted(set(chain(*map(_spellings, self._pairs))), key=len, reverse=True):
+            if len(spelling) >= _SHORTEST_SECRET:
+                text = text.replace(spelling, _HIDDEN)
         return text
 
     def write(self, operation: str, message: bytes | str | None = None, way: Way = GET) -> bytes:
@@ -155,6 +156,14 @@ def _hide(pair: str) -> str:
     name, equals, _ = pair.partition("=")
     # What stands alone may be the secret itself.
     return f"{name}={_HIDDEN}" if equals else _HIDDEN
+
+
+def _spellings(pair: str) -> set[str]:
+    """How its value, or what stands alone, may be said again."""
+    _, equals, value = pair.partition("=")
+    written = value if equals else pair
+    plain = unquote(written)
+    return {written, plain, unquote_plus(written), quote(plain), quote(plain, safe="")}
 
 
 def _in_chunks(body: bytes) -> bytes:

@@ -2,16 +2,17 @@
 
 import re
 
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r?\n")
+# With the end of the chunk before it.
+_SIZE = re.compile(rb"(?:\r?\n)?([0-9A-Fa-f]{1,8})[^\r\n]*\r?\n")
 
 
 def unchunk(body: bytes) -> bytes:
-    """The octets of the chunks, as many as there are."""
+    """The octets of the chunks, as many as there are; lines may end as files of Unix have it."""
     found, position = [], 0
     while size := _SIZE.match(body, position):
         length = int(size[1], 16)
         found.append(body[size.end() : size.end() + length])
-        position = size.end() + length + 2
+        position = size.end() + length
         if not length:
             break
     return b"".join(found)

@@ -24,16 +24,16 @@ class RoundIdentities:
 
     def __init__(self, identities: Identities) -> None:
         self._identities = identities
-        self._known: tuple[ScepIdentity, ...] = ()
-        self._made: tuple[ScepIdentity, ...] = ()
+        self._last: tuple[tuple[ScepIdentity, ...], tuple[ScepIdentity, ...]] = (), ()
 
     def at(self, now: datetime) -> tuple[ScepIdentity, ...]:
         """Those that count at *now*, the one that GetCACert shows first."""
         there = self._identities.at(now)
-        if there != self._known:
-            self._made = tuple(ScepIdentity(one.certificate, RoundKey(one.key)) for one in there)
-            self._known = there
-        return self._made
+        known, made = self._last
+        if there != known:
+            made = tuple(ScepIdentity(one.certificate, RoundKey(one.key)) for one in there)
+            self._last = there, made
+        return made
 
 
 class RoundKey(rsa.RSAPrivateKey):

@@ -1,8 +1,9 @@
 """Requests served in rounds: all that are there at once run together in one thread and share a commit.
 
 Each runs in a greenlet of its own. Where one is about to commit it steps aside for the rest of its
-round (:func:`let_others_catch_up`), so that the store finds the work of all of them waiting. Threads
-would do the same at a third more CPU: each enrolment would be handed over four times.
+round (:func:`let_others_catch_up`), so that the store finds the work of all of them waiting; so it does
+where it needs SCEP's key (:mod:`app.http.round_keys`). Threads would do the same at a third more CPU: each
+enrolment would be handed over four times.
 
 What computes for long and has nothing to do with the others leaves its round (:func:`do_elsewhere`), and
 so do what waits for somebody outside (:func:`wait_elsewhere`) and what reads for long

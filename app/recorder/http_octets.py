@@ -64,17 +64,19 @@ class HttpOctets:
     def request_to(self, url: str, message: bytes) -> bytes:
         """The request again, for the server at *url*, with *message* in the place of the one it has.
 
-        The path is that of *url*, and the recorded one where *url* has none.
+        The path is that of *url*, and the recorded one where *url* has none. A query that *url* has of its
+        own goes before the recorded one.
         """
         method, _, rest = self.first.partition(b" ")
         _, space, version = rest.partition(b" ")
-        own = urlsplit(url).path
-        path = own.encode("ascii") if own.strip("/") else self.path
+        own = urlsplit(url)
+        path = own.path.encode("ascii") if own.path.strip("/") else self.path
         query, body = self._query, self.body
         if self.body:
             body = message
         elif message:
             query = _MESSAGE.sub(lambda found: b"message=" + _as_written(message, found[1]), query)
+        query = b"&".join(filter(None, (own.query.encode("ascii"), query)))
         first = method + b" " + path + (b"?" + query if query else b"") + space + version
         headers = [
             f"Host: {host_of(url)}",

@@ -57,7 +57,9 @@ class Recorder:
         self._limits = limits
         self._count = count
         self._waiting: deque[Heard] = deque()
-        self._left_out, self._why = 0, _TOO_MUCH
+        # Each is counted by one thread alone: what found no room by who keeps, the others by who writes.
+        self._full = self._not_written = self._told = 0
+        self._why = _TOO_MUCH
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -82,7 +84,8 @@ class Recorder:
         if not (self._limits.on and self._limits.most(refused=is_refusal(heard))):
             return
         if len(self._waiting) >= MOST_WAITING:
-            self._leave_out(1, QUEUE_FULL)
+            self._full += 1
+            self._count(1, QUEUE_FULL)
             return
         self._waiting.append(heard)
         if not self._woken.is_set():
@@ -102,6 +105,8 @@ class Recorder:
             self._woken.clear()
             self._sweep()
             self._write_waiting()
+        # Nobody would hear of them later.
+        self._complained_at = float("-inf")
         self._write_waiting()
         for file in self._files.values():
             file.close()
@@ -123,21 +128,17 @@ class Recorder:
                     self._files[refused].write(some)
                 except OSError as error:
                     self._why = error.strerror or str(error)
-                    self._leave_out(len(some), NOT_WRITTEN)
+                    self._not_written += len(some)
+                    self._count(len(some), NOT_WRITTEN)
         self._complain()
-
-    def _leave_out(self, number: int, reason: str) -> None:
-        self._left_out += number
-        self._count(number, reason)
 
     def _complain(self) -> None:
         """Tell the log how many are missing, now and then."""
-        if self._left_out and time.monotonic() - self._complained_at > _COMPLAIN_SECONDS:
+        missing = self._full + self._not_written - self._told
+        if missing and time.monotonic() - self._complained_at > _COMPLAIN_SECONDS:
             self._complained_at = time.monotonic()
-            log.warning(
-                log_line(reason="exchanges were not recorded", count=self._left_out, detail=self._why)
-            )
-            self._left_out, self._why = 0, _TOO_MUCH
+            log.warning(log_line(reason="exchanges were not recorded", count=missing, detail=self._why))
+            self._told, self._why = self._told + missing, _TOO_MUCH
 
     def _sweep(self) -> None:
         """Begin new files where it is time, and remove the oldest."""

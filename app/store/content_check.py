@@ -22,6 +22,7 @@ from ca.x509.certificate import Certificate, key_id
 
 _cert, _crl, _held, _notification = tables.certificate, tables.crl, tables.held, tables.notification
 _AT_ONCE = 1000
+_SEALED = "it was kept under another secrets.key"
 
 
 def count_rows(connection: Connection) -> int:
@@ -67,9 +68,6 @@ class _Issuer:
         self.subject_der = certificate.subject_der
         self.certificate = x509.load_der_x509_certificate(certificate.der)
         self.listed: Listed | None = None
-
-
-_SEALED = "it was kept under another secrets.key"
 
 
 def _rows(connection: Connection, table: Any) -> Iterator[Any]:
@@ -141,9 +139,9 @@ def _check_crl(row: Any, issuer: _Issuer | None) -> Iterator[str]:
         yield "its number is not that of its row"
     if times != (row.this_update, row.next_update):
         yield "its times are not those of its row"
-    # A key that signs is no other than an EC or an RSA one here.
     if issuer is None:
         return
+    # A key that signs is no other than an EC or an RSA one here.
     if not read.is_signature_valid(issuer.certificate.public_key()):  # type: ignore[arg-type]
         yield "its signature is not its CA's"
         return
