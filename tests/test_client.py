@@ -1,5 +1,6 @@
 """Our client against servers that lie: what it must not believe, and what it may let pass."""
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
-from app.client import ClientError, Unsettled
+from app.client import ClientError, Transport, Unsettled
+from app.client.transport import TransportError
 from ca.algorithms.ciphers import AES_128_CBC, DES_CBC
 from ca.algorithms.digests import MD5, SHA256
 from ca.deviations import DeviationKind
@@ -354,3 +356,16 @@ def _ca_with(key: CaKey) -> bytes:
         .not_valid_after(now + timedelta(days=365))
     )
     return der(builder.sign(key, hashes.SHA256() if isinstance(key, ec.EllipticCurvePrivateKey) else None))
+
+
+def test_what_stands_in_the_query_of_an_address_is_in_no_error() -> None:
+    """It may be a token, and errors go into logs and tickets."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+
+        with pytest.raises(TransportError) as refusal:
+            Transport(f"http://127.0.0.1:{port}/scep?token=hush").get("GetCACaps")
+
+    assert f"http://127.0.0.1:{port}/scep" in str(refusal.value)
+    assert "hush" not in str(refusal.value)

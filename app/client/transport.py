@@ -86,7 +86,9 @@ class Transport:
             raise TransportError(f"the server answered HTTP {error.code}{said}", error.code) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            raise TransportError(f"no answer from {self.url}: {reason}") from error
+            # What stands behind it may be a secret.
+            where = self.url.partition("?")[0]
+            raise TransportError(f"no answer from {where}: {reason}") from error
         if len(content) > MAX_ANSWER:
             raise TransportError("the server's answer is too long")
         return Answer(content, media_type)

@@ -15,7 +15,6 @@ _DNS = 0x82
 _DIRECTORY_NAME = 0xA4
 _URI = 0x86
 _IP = 0x87
-_REGISTERED_ID = 0x88
 _TEXT_KINDS = {_EMAIL: "email", _DNS: "dns", _URI: "uri"}
 _TEXT_TAGS = {kind: tag for tag, kind in _TEXT_KINDS.items()}
 _WRITTEN = ("dns", "email", "uri", "ip", "upn")
