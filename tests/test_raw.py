@@ -341,7 +341,7 @@ KEPT = OK + b"Content-Length: 4\r\n\r\nAES\n"
 ON_ONE = {
     "kept": ((KEPT, KEPT), ["", ""]),
     "left over": ((KEPT + b"0\r\n\r\n", KEPT), ["", "what came is no HTTP response: 0"]),
-    "closed in silence": ((KEPT,), ["", "the connection was closed without an answer"]),
+    "closed in silence": ((KEPT, b""), ["", "the connection was closed without an answer"]),
     "closed with a word": ((OK + b"Connection: close\r\nContent-Length: 0\r\n\r\n",), [""]),
     "closed by its version": ((b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",), [""]),
     "closed by its framing": ((OK + b"\r\nAES\n",), [""]),
