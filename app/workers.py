@@ -80,9 +80,14 @@ class Share:
         """Tell the others how many they are now."""
         self._counts[self._slot] = connections
 
-    def is_ahead(self) -> bool:
-        """Whether some other worker has fewer."""
-        return bool(self._counts[self._slot] > min(self._counts))
+    def is_ahead(self, more: int = 0) -> bool:
+        """Whether some other worker has clearly fewer than this one, once it has *more*.
+
+        One more is not: else each would take one connection, and serve a round before it takes the next.
+        """
+        own = self._counts[self._slot] + more
+        others = (count for slot, count in enumerate(self._counts) if slot != self._slot)
+        return bool(own > 1 + min(others, default=own))
 
 
 def run_workers(

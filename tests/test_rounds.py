@@ -148,6 +148,34 @@ def test_requests_behind_each_other_on_one_connection_are_answered_in_order() ->
     assert bodies == [b"0", b"1", b"2", b"3", b"4"]
 
 
+def test_who_connects_while_a_round_is_served_is_in_the_next() -> None:
+    """Taken one by one, with a round in between, the last of thirty devices would wait for a second."""
+    begun, go_on, seen = threading.Event(), threading.Event(), []
+    inside: list[bytes] = []
+
+    def report(message: bytes, _profile: Profile, _peer: Peer, _deviations: Deviations) -> bytes:
+        if message == b"f":
+            begun.set()
+            go_on.wait(30)
+            return message
+        inside.append(message)
+        let_others_catch_up()
+        seen.append(len(inside))
+        return message
+
+    with serving(web_of(report)) as served, ExitStack() as stack:
+        first = stack.enter_context(served.connect())
+        first.sendall(POST + b"Content-Length: 1\r\n\r\nf")
+        assert begun.wait(30)
+        others = [stack.enter_context(served.connect()) for _ in range(8)]
+        for other in others:
+            other.sendall(POST + b"Content-Length: 1\r\n\r\no")
+        go_on.set()
+
+        assert [_body(one) for one in (first, *others)] == [b"f", *[b"o"] * 8]
+    assert seen == [8] * 8
+
+
 def test_who_is_elsewhere_keeps_nobody_waiting() -> None:
     """A tenth of a second of arithmetic for one device is none of the others' business."""
     go_on, woken, served = threading.Event(), threading.Event(), []

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from shutil import copytree
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.workers import Turn, settle_workers
+from app.workers import Share, Turn, settle_workers
 from ca.scep.codec import decode_ca_certificates
 from ca.scep.messages import Failure, Success
 from tests.command_line import Service, did, run, serving
@@ -66,6 +67,39 @@ def _post(service: Service, message: bytes) -> bytes:
 def test_there_are_as_many_as_were_asked_for(service: Service) -> None:
     """``--workers 3``: the first process only watches."""
     assert _await(lambda: len(children(service.process.pid)) == WORKERS)
+
+
+def test_a_worker_is_ahead_once_it_has_two_more_than_another() -> None:
+    """By one it may be: else each would take one connection, and serve a round before the next."""
+    share = Share(memoryview(bytearray(b"\4\3\7")), 0)
+
+    assert not share.is_ahead()
+    assert share.is_ahead(1)
+    assert not Share(memoryview(bytearray(b"\4\3\7")), 1).is_ahead(2)
+
+
+def test_one_that_is_alone_is_never_ahead() -> None:
+    """It has nobody to leave a connection to."""
+    assert not Share(memoryview(bytearray(b"\4")), 0).is_ahead(9)
+
+
+def test_connections_that_come_at_once_are_shared_out(service: Service) -> None:
+    """Each core has a process, and a connection stays where it is."""
+    parts = urlsplit(service.url)
+    workers = children(service.process.pid)
+    before = {pid: _sockets(pid) for pid in workers}
+    address = (parts.hostname or "", parts.port or 0)
+
+    with ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(socket.create_connection(address))
+
+        assert _await(lambda: sum(_sockets(pid) - before[pid] for pid in workers) == 30)
+        assert min(_sockets(pid) - before[pid] for pid in workers) > 0
+
+
+def _sockets(pid: int) -> int:
+    return sum(os.readlink(one).startswith("socket:") for one in Path(f"/proc/{pid}/fd").iterdir())
 
 
 @pytest.mark.proves("R-2.4-b")

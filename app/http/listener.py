@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from greenlet import GreenletExit
@@ -22,7 +22,7 @@ from ca.journal import log_line
 log = logging.getLogger(__name__)
 # For so long a process leaves a new connection to one that has fewer, and then takes it.
 _COURTESY_SECONDS = 0.002
-_OFFERED_SECONDS = 0.05
+_OFFERED_SECONDS = 0.5
 # When the system is out of files or memory, it is so for a while.
 _RECOVERY_SECONDS = 1.0
 # So many more than there may be are taken, to be told so.
@@ -98,8 +98,8 @@ class ConnectionShare(Protocol):
     def note(self, connections: int) -> None:
         """Tell how many they are now."""
 
-    def is_ahead(self) -> bool:
-        """Whether another process has fewer."""
+    def is_ahead(self, more: int = 0) -> bool:
+        """Whether another process has clearly fewer, once this one has *more* than it told."""
 
 
 class NoOthers:
@@ -108,7 +108,7 @@ class NoOthers:
     def note(self, connections: int) -> None:
         """Nothing: nobody asks."""
 
-    def is_ahead(self) -> bool:
+    def is_ahead(self, _: int = 0) -> bool:
         """Never."""
         return False
 
@@ -154,20 +154,25 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
 
     def accept_all(self) -> None:
         """Take every connection that waits for it."""
-        before = -1
-        while before < len(self.active_channels) and not self._is_full:
+        self._accept(lambda _: False)
+
+    def _accept(self, are_enough: Callable[[int], bool]) -> None:
+        """Take connections that wait, until none does or so many *are_enough*."""
+        taken, before = 0, -1
+        while before < len(self.active_channels) and not self._is_full and not (taken and are_enough(taken)):
             before = len(self.active_channels)
             super().handle_accept()
+            taken += 1
 
     def handle_accept(self) -> None:
-        """Take a connection; one that has more of them than others first leaves it to these."""
+        """Take connections; one that has more of them than others first leaves them to these."""
         now = time.monotonic()
         offered = self._offered and now < self._held_until + _OFFERED_SECONDS
         self._offered = not offered and self._share.is_ahead()
         if self._offered:
             self._held_until = now + _COURTESY_SECONDS
             return
-        super().handle_accept()
+        self._accept(self._share.is_ahead)
 
     def accept(self) -> Any:
         """Take a connection from the system, or None where it is gone already."""
