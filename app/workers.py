@@ -83,11 +83,12 @@ class Share:
     def is_ahead(self, more: int = 0) -> bool:
         """Whether some other worker has clearly fewer than this one, once it has *more*.
 
-        One more is not: else each would take one connection, and serve a round before it takes the next.
+        A quarter more is not: were they always even, each would take a connection or two, and serve a round
+        before it takes the next.
         """
         own = self._counts[self._slot] + more
         others = (count for slot, count in enumerate(self._counts) if slot != self._slot)
-        return bool(own > 1 + min(others, default=own))
+        return bool(own > 1 + 1.25 * min(others, default=own))
 
 
 def run_workers(

@@ -69,13 +69,15 @@ def test_there_are_as_many_as_were_asked_for(service: Service) -> None:
     assert _await(lambda: len(children(service.process.pid)) == WORKERS)
 
 
-def test_a_worker_is_ahead_once_it_has_two_more_than_another() -> None:
-    """By one it may be: else each would take one connection, and serve a round before the next."""
-    share = Share(memoryview(bytearray(b"\4\3\7")), 0)
+@pytest.mark.parametrize(
+    ("counts", "enough"), [(b"\0\0\7", 2), (b"\4\3\7", 1), (b"\3\4\7", 4), (b"\5\x10", 17)]
+)
+def test_a_worker_is_ahead_once_it_has_clearly_more_than_another(counts: bytes, enough: int) -> None:
+    """By a quarter it may be: else each would take one connection, and serve a round before the next."""
+    share = Share(memoryview(bytearray(counts)), 0)
 
-    assert not share.is_ahead()
-    assert share.is_ahead(1)
-    assert not Share(memoryview(bytearray(b"\4\3\7")), 1).is_ahead(2)
+    assert not share.is_ahead(enough - 1)
+    assert share.is_ahead(enough)
 
 
 def test_one_that_is_alone_is_never_ahead() -> None:

@@ -25,7 +25,7 @@ from ca.errors import ValidatorUnavailable
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 # More would keep the first ones waiting and gain nothing: a commit shared by so many costs next to nothing.
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = 24
 # One thread a process: who makes it compute for long waits for his like, and not the others for him.
 _ELSEWHERE = ThreadPoolExecutor(1, "elsewhere")
 # Waiting costs no CPU, so that many may; no end of the program waits for them. Whoever comes when as many
