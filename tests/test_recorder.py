@@ -32,6 +32,7 @@ from app.recorder.recording import (
     MAX_LINE,
     Asked,
     NoRecording,
+    Noticed,
     Recording,
     Wish,
     is_recording,
@@ -555,14 +556,36 @@ def test_each_ending_has_its_words(heard: Heard, changes: dict[str, object], wor
 def test_only_what_went_wrong_just_now_is_the_cause(refused: Heard, heard: Heard) -> None:
     """Yesterday's refusal explains nothing about today's."""
     bad, good = recorded(refused), recorded(heard)
-    causes = knowledge().symptoms["ios-22013"].causes
+    symptoms = knowledge().symptoms
+    code = [symptoms["ios-22013"]]
 
-    fits = find_fits([good, bad], causes, bad.at + timedelta(minutes=1))
+    fits = find_fits([good, bad], code, bad.at + timedelta(minutes=1))
 
     assert [(fit.recording.id, fit.cause) for fit in fits] == [(bad.id, "challenge-refused")]
-    assert find_fits([bad], ["refused"], bad.at)[0].cause == "refused"
-    assert find_fits([bad], causes, bad.at + timedelta(hours=1)) == []
-    assert find_fits([bad], ["pending"], bad.at) == []
+    assert find_fits([bad], code, bad.at + timedelta(hours=1)) == []
+    assert find_fits([bad], [symptoms["certmonger-working"]], bad.at) == []
+
+
+def test_what_cannot_be_what_the_device_says_hides_nothing(refused: Heard) -> None:
+    """22013 is an iPhone's word for the end of a PKIOperation, and scanners ask for anything, later."""
+    code = [knowledge().symptoms["ios-22013"]]
+    bad = recorded(replace(refused, client="profiled/1.0 CFNetwork/901.1 Darwin/17.6.0"))
+    error = {"status": 400, "outcome": "refused", "message": "", "rule": "", "detail": "", "reason": "no"}
+    stray = bad.model_copy(update={**error, "findings": (Noticed(id="http-error"),), "client": "curl/8"})
+    strays = [stray.model_copy(update={"at": bad.at + timedelta(seconds=n)}) for n in range(1, 8)]
+    unknown = [one.model_copy(update={"operation": "unknown"}) for one in strays]
+    silent = [one.model_copy(update={"client": ""}) for one in strays]
+
+    def told(*recordings: Recording) -> list[tuple[str, bool, int]]:
+        fits = find_fits(recordings, code, bad.at)
+        return [(fit.cause, fit.is_client, fit.times) for fit in fits]
+
+    assert told(*unknown) == []
+    assert told(bad, *unknown, *strays, *silent) == [("challenge-refused", True, 1)]
+    assert told(*strays) == [("http-error", False, 7)]
+    # Where nobody can tell whose they were, what says most comes first.
+    quiet = bad.model_copy(update={"client": ""})
+    assert told(quiet, *silent, *strays) == [("challenge-refused", True, 1), ("http-error", True, 7)]
 
 
 def test_a_recording_is_inspected_whole(refused: Heard) -> None:
