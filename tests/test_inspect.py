@@ -12,11 +12,13 @@ from app.diagnosis.inspection import inspect, verdicts
 from app.diagnosis.knowledge import knowledge
 from app.diagnosis.node import PLACES, Node
 from app.diagnosis.opener import Opener
+from app.recorder.making import make_line
 from ca.algorithms.ciphers import AES_256_GCM, DES_CBC
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.key_transport import KeyTransport
 from ca.asn1 import tags, writer
 from ca.errors import FailInfo
+from ca.issuing.root import encode_pem
 from ca.pkcs7 import degenerate, encrypt, encrypt_with_password, sign
 from ca.pkcs7 import oids as cms
 from ca.scep import codec, oids
@@ -24,6 +26,7 @@ from ca.scep.capabilities import encode_capabilities
 from ca.scep.messages import Failure, Outcome, Pending, Transaction
 from tests.command_line import run
 from tests.forging import Forgery, loosen
+from tests.recording import heard_of
 from tests.world import NONCE, NOW, SECRET, Device, World, rsa_key, self_signed
 
 KNOWN = knowledge()
@@ -395,11 +398,53 @@ def test_a_wrong_key_is_told_whose_it_should_be(world: World) -> None:
     device = Device()
     reply = world.respond(device.message(world.ca))
 
-    (verdict,) = verdicts(look(reply, Opener(NOW, world.key)), KNOWN)
+    (verdict,) = verdicts(look(reply, Opener(NOW, world.key, guessed=True)), KNOWN)
 
-    assert verdict.finding.id == "envelope-not-opened"
-    assert verdict.note.detail.startswith("no recipient's key: it is for serial ")
+    assert (verdict.finding.id, verdict.finding.severity) == ("key-other", "info")
+    assert verdict.note.detail.startswith("the reply is for serial ")
     assert verdict.note.detail.endswith(" of CN=ipad-17")
+    sealed = encrypt_with_password("secret", degenerate([world.ca.der]))
+    assert found(sealed, Opener(NOW, password="wrong", guessed=True)) == ["recipient-other"]
+    # Whose key it is is known: then it is the message that is wrong.
+    assert found(reply, Opener(NOW, world.key)) == ["envelope-not-opened"]
+
+
+def test_what_no_key_opens_is_a_fault_whosever_key_was_given(world: World) -> None:
+    """That it may be another key explains nothing there."""
+    device = Device()
+    envelope = encrypt([device.certificate()], degenerate([world.ca.der]), AES_256_GCM)
+    unknown = envelope.replace(writer.oid(AES_256_GCM.oid), writer.oid("2.16.840.1.101.3.4.1.99"))
+
+    assert found(unknown, Opener(NOW, device.key, guessed=True)) == ["envelope-not-opened"]
+
+
+def test_one_key_opens_one_half_of_a_recording(world: World, tmp_path: Path) -> None:
+    """The CA's opens the request, and that it opens no reply is as it should be; the device's the reverse."""
+    device = Device()
+    heard = heard_of(world, device.message(world.ca))
+    for name, private, public in (
+        ("ca", world.key, world.ca),
+        ("device", device.key, device.certificate()),
+        ("stranger", rsa_key(3), self_signed("stranger", rsa_key(3))),
+    ):
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (tmp_path / f"{name}.key").write_bytes(pem)
+        (tmp_path / f"{name}.pem").write_bytes(encode_pem(public))
+    (tmp_path / "recording").write_bytes(make_line(heard, "abcdef-1"))
+
+    for name in ("ca", "device"):
+        key, certificate = tmp_path / f"{name}.key", tmp_path / f"{name}.pem"
+        for options in (("--key", key), ("--cert", certificate), ("--key", key, "--cert", certificate)):
+            done = run("inspect", tmp_path / "recording", *options)
+            assert done.code == 0, done.out
+            assert ("key-other" in done.out) == ("--key" in options)
+            assert "recipient-refound" not in done.out
+    done = run("inspect", tmp_path / "recording", "--key", tmp_path / "stranger.key")
+    assert (done.code, "gives up" in done.out) == (0, False)
+    assert "info: The envelope is for another key or password than was given here" in done.out
+    done = run("inspect", tmp_path / "recording", "--cert", tmp_path / "stranger.pem")
+    assert done.code == 1
+    assert "recipient-not-signer" in done.out
 
 
 def test_control_characters_never_reach_the_terminal(world: World, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from app.diagnosis.recorded import choose_recording
 from app.recorder.fitting import find_fits
 from app.recorder.heard import Heard
 from app.recorder.http_octets import HttpOctets
-from app.recorder.making import FINDINGS, make_line
+from app.recorder.making import BEHIND_THE_ENVELOPE, FINDINGS, make_line
 from app.recorder.reading import Follower, Wanted, find_recording, list_recordings
 from app.recorder.recorder import MOST_WAITING, Recorder, _File
 from app.recorder.recording import (
@@ -44,13 +44,13 @@ from app.recorder.words import Names, what_happened, what_was_asked
 from ca import errors
 from ca.asn1 import writer
 from ca.errors import MalformedMessage
-from ca.pkcs7 import sign
+from ca.pkcs7 import encrypt, sign
 from ca.x509 import oids
 from tests.command_line import run
 from tests.forging import Forgery
 from tests.recording import heard_of, recorded
 from tests.waiting import by_hand
-from tests.world import NOW, SECRET, Device, World, captured_log, rsa_key
+from tests.world import NOW, SECRET, Device, World, captured_log, rsa_key, self_signed
 
 WEEK = timedelta(days=7)
 ROOM = Limits(exchanges=1000, refusals=1000, age=WEEK, refusal_age=WEEK, octets=64 << 20)
@@ -291,7 +291,29 @@ def test_every_rule_leads_to_a_finding_that_is_known() -> None:
     classes = {name for name, one in vars(errors).items() if isinstance(one, type)}
 
     assert FINDINGS.keys() <= classes
-    assert set(FINDINGS.values()) <= knowledge().findings.keys()
+    assert {*FINDINGS.values(), *BEHIND_THE_ENVELOPE.values()} <= knowledge().findings.keys()
+
+
+def test_what_is_behind_the_envelope_is_told_apart_for_the_operator(world: World, device: Device) -> None:
+    """The device hears one text, else it could decrypt what it captured; whoever mends it has to know."""
+    csr = device.csr()
+    spoilt = csr[:-1] + bytes([csr[-1] ^ 1])
+    other_ca = self_signed("old CA", rsa_key(3))
+    torn = bytearray(device.csr())
+    torn[1:4] = b"\x82\xff\xff"
+    envelope = encrypt([world.ca], csr)
+    sealed = envelope[:-1] + bytes([envelope[-1] ^ 1])
+    messages = {
+        "csr-signature-wrong": device.message(world.ca, spoilt),
+        "damaged-encoding": device.message(world.ca, bytes(torn)),
+        "ca-mixed-up": device.message(other_ca),
+        "envelope-not-opened": Forgery(device, world.ca, sealed).message(),
+    }
+
+    kept = {id: recorded(heard_of(world, message)) for id, message in messages.items()}
+
+    assert {id: one.findings[0].id for id, one in kept.items()} == {id: id for id in messages}
+    assert {one.reason for one in kept.values()} == {"the envelope cannot be read with this CA's key"}
 
 
 def test_exchanges_are_written_and_found_again(tmp_path: Path, heard: Heard, refused: Heard) -> None:
