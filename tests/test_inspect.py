@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -341,6 +342,36 @@ def test_http_responses_are_read(world: World) -> None:
     assert found(answer("text/plain", b"", "302 Found", "Location: https://ca/\r\n")) == ["http-redirect"]
 
 
+def test_an_answer_that_came_as_text_is_said_to_be_what_it_is(world: World) -> None:
+    """Whoever looks for a fault of GetCACert where the reply is wrong looks in the wrong place."""
+    reply = world.respond(Device().message(world.ca))
+    pem = b"-----BEGIN PKCS7-----\n" + base64.encodebytes(reply) + b"-----END PKCS7-----\n"
+    ca = world.ca.der
+
+    def told(kind: str, body: bytes) -> list[tuple[str, str]]:
+        top = look(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode() + body)
+        return [(one.finding.id, one.note.detail) for one in verdicts(top, KNOWN)]
+
+    for kind in ("application/x-pki-message", "text/plain"):
+        assert told(kind, pem) == [("reply-not-der", "it is PEM")]
+        assert told(kind, base64.b64encode(reply)) == [("reply-not-der", "it is base64")]
+        for text in (reply.hex(), reply.hex(" ").upper(), reply.hex("\n", 32)):
+            assert told(kind, text.encode()) == [("reply-not-der", "it is hex")]
+    assert told("application/x-x509-ca-cert", ca.hex().encode()) == [("ca-not-der", "it is hex")]
+    assert told("text/plain", base64.b64encode(ca)) == [("ca-not-der", "it is base64")]
+    capabilities = base64.b64encode(encode_capabilities(("AES", "SHA-256", "POSTPKIOperation")))
+    assert told("text/plain", capabilities)[0] == (
+        "caps-no-digest",
+        "no line is a capability: it is base64",
+    )
+    # A certificate where a reply was asked for is no answer to GetCACert.
+    asked = heard_of(world, Device().message(world.ca))
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + base64.b64encode(ca)
+    exchange = make_line(replace(asked, reply=answer), "abcdef-1")
+    assert "ca-not-der" not in found(exchange)
+    assert "reply-not-der" in found(exchange)
+
+
 def test_capabilities_are_read_as_clients_read_them() -> None:
     """RFC 8894 3.5.2: a keyword a line; iOS compares whole lines."""
     good = (
@@ -358,6 +389,10 @@ def test_capabilities_are_read_as_clients_read_them() -> None:
     assert found(encode_capabilities(good), least="info") == []
     assert found(b"SCEPStandard\n") == ["caps-no-digest", "caps-no-post", "caps-no-aes"]
     assert found(encode_capabilities(good).replace(b"\n", b" \n")) == ["caps-blanks"]
+    (marked,) = verdicts(look(b"\xef\xbb\xbf" + encode_capabilities(good)), KNOWN)
+    assert (marked.finding.id, "byte order mark" in marked.note.detail) == ("caps-blanks", True)
+    (json_,) = verdicts(look(b'{"capabilities": ["AES"]}'), KNOWN)
+    assert (json_.finding.id, json_.note.detail) == ("html-body", "it is JSON")
     assert found(encode_capabilities(good).replace(b"POSTPKI", b"PostPKI")) == ["caps-case"]
 
 

@@ -95,7 +95,8 @@ class _Inspection:
         elif is_capabilities(data):
             put_capabilities(parent, data)
         elif text[:1] in (b"<", b"{", b"["):
-            parent.add("text", text[:200].decode("utf-8", "replace"), "http.response").note("html-body")
+            page = parent.add("text", text[:200].decode("utf-8", "replace"), "http.response")
+            page.note("html-body", "" if text.startswith(b"<") else "it is JSON")
         elif is_base64(text):
             self._put_base64(parent, "base64", text, role)
         elif data[0] in (tags.SEQUENCE, tags.SET) or (data[0] & tags.CONSTRUCTED and not text.isascii()):
