@@ -527,10 +527,15 @@ def test_the_verb_opens_with_a_key_and_shows_octets(world: World, tmp_path: Path
 
 def test_the_verb_refuses_in_one_line(tmp_path: Path) -> None:
     """What cannot be read, and what is too much."""
-    (tmp_path / "huge").write_bytes(bytes(4 * 1024 * 1024 + 1))
+    huge = tmp_path / "huge"
+    huge.write_bytes(bytes(4 * 1024 * 1024 + 1))
 
     for done, said in (
-        (run("inspect", tmp_path / "huge"), "is longer than 4 MiB"),
+        (run("inspect", huge), "is longer than 4 MiB"),
+        (run("inspect", "-", "--key", huge), "longer than any private key"),
+        (run("inspect", "-", "--cert", huge), "longer than any chain of certificates"),
+        (run("inspect", "-", "--password-file", huge), "longer than 64 KiB, too long for a password"),
+        (run("doctor", "http://127.0.0.1:1/scep", "--challenge", huge), "too long for a challenge password"),
         (run("inspect", tmp_path / "absent"), "absent"),
         (run("inspect", "-", "--password-file", "-"), "standard input can be either"),
     ):
