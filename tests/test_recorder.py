@@ -25,7 +25,7 @@ from app.recorder.fitting import find_fits
 from app.recorder.heard import Heard
 from app.recorder.http_octets import HttpOctets
 from app.recorder.making import BEHIND_THE_ENVELOPE, FINDINGS, make_line
-from app.recorder.reading import Follower, Wanted, find_recording, list_recordings
+from app.recorder.reading import Follower, InOrder, Wanted, find_recording, list_recordings
 from app.recorder.recorder import MOST_WAITING, Recorder, _File
 from app.recorder.recording import (
     MAX_KEPT_OCTETS,
@@ -45,6 +45,7 @@ from ca import errors
 from ca.asn1 import writer
 from ca.errors import MalformedMessage
 from ca.pkcs7 import encrypt, sign
+from ca.scep import oids as scep_oids
 from ca.x509 import oids
 from tests.command_line import run
 from tests.forging import Forgery
@@ -378,6 +379,22 @@ def test_a_line_that_is_half_written_is_told_once_it_is_whole(tmp_path: Path, he
     assert follower.news() == []
 
 
+def test_what_two_processes_wrote_is_told_in_the_order_in_which_it_came(heard: Heard) -> None:
+    """One process writes its lines a moment after the other; a device asks before it sends."""
+    first = recorded(heard, "abcdef-1")
+    second, third = (
+        first.model_copy(update={"id": f"abcdef-{n}", "at": first.at + timedelta(seconds=n)}) for n in (2, 3)
+    )
+    in_order = InOrder()
+
+    told = [in_order.put(found) for found in ([second], [third, first], [])]
+
+    assert told == [[], [first, second], [third]]
+    assert in_order.rest() == []
+    in_order.put([first])
+    assert in_order.rest() == [first]
+
+
 def test_the_oldest_go_and_refusals_stay_longer(tmp_path: Path) -> None:
     """By number, by age and by size, each kind by itself; what was not refused goes first."""
 
@@ -538,18 +555,34 @@ def test_an_exchange_that_cannot_be_recorded_takes_no_other_along(tmp_path: Path
     assert len(everything(tmp_path)) == 1
 
 
-def test_who_it_is_goes_by_the_address_while_one_alone_comes_from_there(heard: Heard) -> None:
-    """Behind one address may be a whole school."""
+def test_who_asks_without_a_name_is_guessed_and_said_to_be_guessed(heard: Heard) -> None:
+    """Behind one address may be a whole school: no device gets another one's name."""
     one = recorded(heard)
     asking = one.model_copy(
         update={"subject": "", "operation": "GetCACert", "message": "", "outcome": "answered", "serial": ""}
     )
     names = Names([one])
 
-    assert names.of(asking) == "ipad-17 (192.0.2.7)"
+    assert names.of(one) == "ipad-17 (192.0.2.7)"
+    assert names.of(asking) == "ipad-17? (192.0.2.7)"
+    assert names.of(asking.model_copy(update={"client": "another/1"})) == "192.0.2.7"
+    assert names.of(asking.model_copy(update={"at": one.at + timedelta(minutes=11)})) == "192.0.2.7"
     assert what_happened(asking) == "asked for the CA certificate"
     names.note(one.model_copy(update={"subject": "O=Example,CN=ipad-18"}))
     assert names.of(asking) == "192.0.2.7"
+
+
+def test_what_a_client_always_does_is_not_odd_of_it(heard: Heard, world: World, device: Device) -> None:
+    """On every line of every iPhone it says nothing; of another client it may be the trace."""
+    one = recorded(heard).model_copy(update={"findings": (Noticed(id="signer-subject"),)})
+    apple = one.model_copy(update={"client": "profiled/1.0 CFNetwork/901.1 Darwin/17.6.0"})
+
+    assert what_happened(one).endswith("[odd: signer-subject]")
+    assert "odd" not in what_happened(apple)
+    strange = Forgery(device, world.ca).put(scep_oids.MESSAGE_TYPE, writer.printable_string("99")).message()
+    assert what_happened(recorded(heard_of(world, strange))).startswith(
+        "asked with messageType 99, which SCEP does not have: refused, "
+    )
 
 
 @pytest.mark.parametrize(

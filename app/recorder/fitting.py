@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from app.diagnosis.finding import Symptom
 from app.metrics.clients import OTHER, SILENT, family_of
 from app.recorder.recording import Recording
-from app.recorder.words import what_happened
+from app.recorder.words import FAMILY_OF, what_happened
 
 # Between what a device meets and somebody who asks why.
 LATELY = timedelta(minutes=15)
@@ -16,13 +16,6 @@ _MOST = 5
 _GENERAL = ("server-fault", "refused", "http-error")
 # How likely it is that it was the client in question.
 _IT, _PERHAPS, _ANOTHER = range(3)
-# How the clients of the knowledge are called where families of User-Agents are told apart.
-_FAMILIES = {
-    **dict.fromkeys(("ios", "macos"), "apple"),
-    **dict.fromkeys(("jscep", "xipki"), "java"),
-    "fortios": "fortinet",
-    "micromdm": "go",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +59,7 @@ def _fit(one: Recording, symptom: Symptom) -> list[tuple[int, str]]:
 
 
 def _rank(family: str, client: str) -> int:
-    if client == "everyone" or family == _FAMILIES.get(client, client):
+    if client == "everyone" or family == FAMILY_OF.get(client, client):
         return _IT
     return _PERHAPS if family in (SILENT, OTHER) else _ANOTHER
 
