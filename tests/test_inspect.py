@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,11 +13,13 @@ from app.diagnosis.inspection import inspect, verdicts
 from app.diagnosis.knowledge import knowledge
 from app.diagnosis.node import PLACES, Node
 from app.diagnosis.opener import Opener
+from app.recorder.making import make_line
 from ca.algorithms.ciphers import AES_256_GCM, DES_CBC
 from ca.algorithms.digests import SHA1, SHA256
 from ca.algorithms.key_transport import KeyTransport
 from ca.asn1 import tags, writer
 from ca.errors import FailInfo
+from ca.issuing.root import encode_pem
 from ca.pkcs7 import degenerate, encrypt, encrypt_with_password, sign
 from ca.pkcs7 import oids as cms
 from ca.scep import codec, oids
@@ -24,6 +27,7 @@ from ca.scep.capabilities import encode_capabilities
 from ca.scep.messages import Failure, Outcome, Pending, Transaction
 from tests.command_line import run
 from tests.forging import Forgery, loosen
+from tests.recording import heard_of
 from tests.world import NONCE, NOW, SECRET, Device, World, rsa_key, self_signed
 
 KNOWN = knowledge()
@@ -338,6 +342,36 @@ def test_http_responses_are_read(world: World) -> None:
     assert found(answer("text/plain", b"", "302 Found", "Location: https://ca/\r\n")) == ["http-redirect"]
 
 
+def test_an_answer_that_came_as_text_is_said_to_be_what_it_is(world: World) -> None:
+    """Whoever looks for a fault of GetCACert where the reply is wrong looks in the wrong place."""
+    reply = world.respond(Device().message(world.ca))
+    pem = b"-----BEGIN PKCS7-----\n" + base64.encodebytes(reply) + b"-----END PKCS7-----\n"
+    ca = world.ca.der
+
+    def told(kind: str, body: bytes) -> list[tuple[str, str]]:
+        top = look(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode() + body)
+        return [(one.finding.id, one.note.detail) for one in verdicts(top, KNOWN)]
+
+    for kind in ("application/x-pki-message", "text/plain"):
+        assert told(kind, pem) == [("reply-not-der", "it is PEM")]
+        assert told(kind, base64.b64encode(reply)) == [("reply-not-der", "it is base64")]
+        for text in (reply.hex(), reply.hex(" ").upper(), reply.hex("\n", 32)):
+            assert told(kind, text.encode()) == [("reply-not-der", "it is hex")]
+    assert told("application/x-x509-ca-cert", ca.hex().encode()) == [("ca-not-der", "it is hex")]
+    assert told("text/plain", base64.b64encode(ca)) == [("ca-not-der", "it is base64")]
+    capabilities = base64.b64encode(encode_capabilities(("AES", "SHA-256", "POSTPKIOperation")))
+    assert told("text/plain", capabilities)[0] == (
+        "caps-no-digest",
+        "no line is a capability: it is base64",
+    )
+    # A certificate where a reply was asked for is no answer to GetCACert.
+    asked = heard_of(world, Device().message(world.ca))
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n" + base64.b64encode(ca)
+    exchange = make_line(replace(asked, reply=answer), "abcdef-1")
+    assert "ca-not-der" not in found(exchange)
+    assert "reply-not-der" in found(exchange)
+
+
 def test_capabilities_are_read_as_clients_read_them() -> None:
     """RFC 8894 3.5.2: a keyword a line; iOS compares whole lines."""
     good = (
@@ -355,6 +389,10 @@ def test_capabilities_are_read_as_clients_read_them() -> None:
     assert found(encode_capabilities(good), least="info") == []
     assert found(b"SCEPStandard\n") == ["caps-no-digest", "caps-no-post", "caps-no-aes"]
     assert found(encode_capabilities(good).replace(b"\n", b" \n")) == ["caps-blanks"]
+    (marked,) = verdicts(look(b"\xef\xbb\xbf" + encode_capabilities(good)), KNOWN)
+    assert (marked.finding.id, "byte order mark" in marked.note.detail) == ("caps-blanks", True)
+    (json_,) = verdicts(look(b'{"capabilities": ["AES"]}'), KNOWN)
+    assert (json_.finding.id, json_.note.detail) == ("html-body", "it is JSON")
     assert found(encode_capabilities(good).replace(b"POSTPKI", b"PostPKI")) == ["caps-case"]
 
 
@@ -395,11 +433,53 @@ def test_a_wrong_key_is_told_whose_it_should_be(world: World) -> None:
     device = Device()
     reply = world.respond(device.message(world.ca))
 
-    (verdict,) = verdicts(look(reply, Opener(NOW, world.key)), KNOWN)
+    (verdict,) = verdicts(look(reply, Opener(NOW, world.key, guessed=True)), KNOWN)
 
-    assert verdict.finding.id == "envelope-not-opened"
-    assert verdict.note.detail.startswith("no recipient's key: it is for serial ")
+    assert (verdict.finding.id, verdict.finding.severity) == ("key-other", "info")
+    assert verdict.note.detail.startswith("the reply is for serial ")
     assert verdict.note.detail.endswith(" of CN=ipad-17")
+    sealed = encrypt_with_password("secret", degenerate([world.ca.der]))
+    assert found(sealed, Opener(NOW, password="wrong", guessed=True)) == ["recipient-other"]
+    # Whose key it is is known: then it is the message that is wrong.
+    assert found(reply, Opener(NOW, world.key)) == ["envelope-not-opened"]
+
+
+def test_what_no_key_opens_is_a_fault_whosever_key_was_given(world: World) -> None:
+    """That it may be another key explains nothing there."""
+    device = Device()
+    envelope = encrypt([device.certificate()], degenerate([world.ca.der]), AES_256_GCM)
+    unknown = envelope.replace(writer.oid(AES_256_GCM.oid), writer.oid("2.16.840.1.101.3.4.1.99"))
+
+    assert found(unknown, Opener(NOW, device.key, guessed=True)) == ["envelope-not-opened"]
+
+
+def test_one_key_opens_one_half_of_a_recording(world: World, tmp_path: Path) -> None:
+    """The CA's opens the request, and that it opens no reply is as it should be; the device's the reverse."""
+    device = Device()
+    heard = heard_of(world, device.message(world.ca))
+    for name, private, public in (
+        ("ca", world.key, world.ca),
+        ("device", device.key, device.certificate()),
+        ("stranger", rsa_key(3), self_signed("stranger", rsa_key(3))),
+    ):
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (tmp_path / f"{name}.key").write_bytes(pem)
+        (tmp_path / f"{name}.pem").write_bytes(encode_pem(public))
+    (tmp_path / "recording").write_bytes(make_line(heard, "abcdef-1"))
+
+    for name in ("ca", "device"):
+        key, certificate = tmp_path / f"{name}.key", tmp_path / f"{name}.pem"
+        for options in (("--key", key), ("--cert", certificate), ("--key", key, "--cert", certificate)):
+            done = run("inspect", tmp_path / "recording", *options)
+            assert done.code == 0, done.out
+            assert ("key-other" in done.out) == ("--key" in options)
+            assert "recipient-refound" not in done.out
+    done = run("inspect", tmp_path / "recording", "--key", tmp_path / "stranger.key")
+    assert (done.code, "gives up" in done.out) == (0, False)
+    assert "info: The envelope is for another key or password than was given here" in done.out
+    done = run("inspect", tmp_path / "recording", "--cert", tmp_path / "stranger.pem")
+    assert done.code == 1
+    assert "recipient-not-signer" in done.out
 
 
 def test_control_characters_never_reach_the_terminal(world: World, tmp_path: Path) -> None:
@@ -447,10 +527,15 @@ def test_the_verb_opens_with_a_key_and_shows_octets(world: World, tmp_path: Path
 
 def test_the_verb_refuses_in_one_line(tmp_path: Path) -> None:
     """What cannot be read, and what is too much."""
-    (tmp_path / "huge").write_bytes(bytes(4 * 1024 * 1024 + 1))
+    huge = tmp_path / "huge"
+    huge.write_bytes(bytes(4 * 1024 * 1024 + 1))
 
     for done, said in (
-        (run("inspect", tmp_path / "huge"), "is longer than 4 MiB"),
+        (run("inspect", huge), "is longer than 4 MiB"),
+        (run("inspect", "-", "--key", huge), "longer than any private key"),
+        (run("inspect", "-", "--cert", huge), "longer than any chain of certificates"),
+        (run("inspect", "-", "--password-file", huge), "longer than 64 KiB, too long for a password"),
+        (run("doctor", "http://127.0.0.1:1/scep", "--challenge", huge), "too long for a challenge password"),
         (run("inspect", tmp_path / "absent"), "absent"),
         (run("inspect", "-", "--password-file", "-"), "standard input can be either"),
     ):

@@ -24,14 +24,15 @@ from app.diagnosis.recorded import choose_recording
 from app.recorder.fitting import find_fits
 from app.recorder.heard import Heard
 from app.recorder.http_octets import HttpOctets
-from app.recorder.making import FINDINGS, make_line
-from app.recorder.reading import Follower, Wanted, find_recording, list_recordings
+from app.recorder.making import BEHIND_THE_ENVELOPE, FINDINGS, make_line
+from app.recorder.reading import Follower, InOrder, Wanted, find_recording, list_recordings
 from app.recorder.recorder import MOST_WAITING, Recorder, _File
 from app.recorder.recording import (
     MAX_KEPT_OCTETS,
     MAX_LINE,
     Asked,
     NoRecording,
+    Noticed,
     Recording,
     Wish,
     is_recording,
@@ -43,13 +44,14 @@ from app.recorder.words import Names, what_happened, what_was_asked
 from ca import errors
 from ca.asn1 import writer
 from ca.errors import MalformedMessage
-from ca.pkcs7 import sign
+from ca.pkcs7 import encrypt, sign
+from ca.scep import oids as scep_oids
 from ca.x509 import oids
 from tests.command_line import run
 from tests.forging import Forgery
 from tests.recording import heard_of, recorded
 from tests.waiting import by_hand
-from tests.world import NOW, SECRET, Device, World, captured_log, rsa_key
+from tests.world import NOW, SECRET, Device, World, captured_log, rsa_key, self_signed
 
 WEEK = timedelta(days=7)
 ROOM = Limits(exchanges=1000, refusals=1000, age=WEEK, refusal_age=WEEK, octets=64 << 20)
@@ -290,7 +292,29 @@ def test_every_rule_leads_to_a_finding_that_is_known() -> None:
     classes = {name for name, one in vars(errors).items() if isinstance(one, type)}
 
     assert FINDINGS.keys() <= classes
-    assert set(FINDINGS.values()) <= knowledge().findings.keys()
+    assert {*FINDINGS.values(), *BEHIND_THE_ENVELOPE.values()} <= knowledge().findings.keys()
+
+
+def test_what_is_behind_the_envelope_is_told_apart_for_the_operator(world: World, device: Device) -> None:
+    """The device hears one text, else it could decrypt what it captured; whoever mends it has to know."""
+    csr = device.csr()
+    spoilt = csr[:-1] + bytes([csr[-1] ^ 1])
+    other_ca = self_signed("old CA", rsa_key(3))
+    torn = bytearray(device.csr())
+    torn[1:4] = b"\x82\xff\xff"
+    envelope = encrypt([world.ca], csr)
+    sealed = envelope[:-1] + bytes([envelope[-1] ^ 1])
+    messages = {
+        "csr-signature-wrong": device.message(world.ca, spoilt),
+        "damaged-encoding": device.message(world.ca, bytes(torn)),
+        "ca-mixed-up": device.message(other_ca),
+        "envelope-not-opened": Forgery(device, world.ca, sealed).message(),
+    }
+
+    kept = {id: recorded(heard_of(world, message)) for id, message in messages.items()}
+
+    assert {id: one.findings[0].id for id, one in kept.items()} == {id: id for id in messages}
+    assert {one.reason for one in kept.values()} == {"the envelope cannot be read with this CA's key"}
 
 
 def test_exchanges_are_written_and_found_again(tmp_path: Path, heard: Heard, refused: Heard) -> None:
@@ -353,6 +377,22 @@ def test_a_line_that_is_half_written_is_told_once_it_is_whole(tmp_path: Path, he
     assert (len(first), len(follower.news())) == (1, 1)
     path.unlink()
     assert follower.news() == []
+
+
+def test_what_two_processes_wrote_is_told_in_the_order_in_which_it_came(heard: Heard) -> None:
+    """One process writes its lines a moment after the other; a device asks before it sends."""
+    first = recorded(heard, "abcdef-1")
+    second, third = (
+        first.model_copy(update={"id": f"abcdef-{n}", "at": first.at + timedelta(seconds=n)}) for n in (2, 3)
+    )
+    in_order = InOrder()
+
+    told = [in_order.put(found) for found in ([second], [third, first], [])]
+
+    assert told == [[], [first, second], [third]]
+    assert in_order.rest() == []
+    in_order.put([first])
+    assert in_order.rest() == [first]
 
 
 def test_the_oldest_go_and_refusals_stay_longer(tmp_path: Path) -> None:
@@ -515,18 +555,34 @@ def test_an_exchange_that_cannot_be_recorded_takes_no_other_along(tmp_path: Path
     assert len(everything(tmp_path)) == 1
 
 
-def test_who_it_is_goes_by_the_address_while_one_alone_comes_from_there(heard: Heard) -> None:
-    """Behind one address may be a whole school."""
+def test_who_asks_without_a_name_is_guessed_and_said_to_be_guessed(heard: Heard) -> None:
+    """Behind one address may be a whole school: no device gets another one's name."""
     one = recorded(heard)
     asking = one.model_copy(
         update={"subject": "", "operation": "GetCACert", "message": "", "outcome": "answered", "serial": ""}
     )
     names = Names([one])
 
-    assert names.of(asking) == "ipad-17 (192.0.2.7)"
+    assert names.of(one) == "ipad-17 (192.0.2.7)"
+    assert names.of(asking) == "ipad-17? (192.0.2.7)"
+    assert names.of(asking.model_copy(update={"client": "another/1"})) == "192.0.2.7"
+    assert names.of(asking.model_copy(update={"at": one.at + timedelta(minutes=11)})) == "192.0.2.7"
     assert what_happened(asking) == "asked for the CA certificate"
     names.note(one.model_copy(update={"subject": "O=Example,CN=ipad-18"}))
     assert names.of(asking) == "192.0.2.7"
+
+
+def test_what_a_client_always_does_is_not_odd_of_it(heard: Heard, world: World, device: Device) -> None:
+    """On every line of every iPhone it says nothing; of another client it may be the trace."""
+    one = recorded(heard).model_copy(update={"findings": (Noticed(id="signer-subject"),)})
+    apple = one.model_copy(update={"client": "profiled/1.0 CFNetwork/901.1 Darwin/17.6.0"})
+
+    assert what_happened(one).endswith("[odd: signer-subject]")
+    assert "odd" not in what_happened(apple)
+    strange = Forgery(device, world.ca).put(scep_oids.MESSAGE_TYPE, writer.printable_string("99")).message()
+    assert what_happened(recorded(heard_of(world, strange))).startswith(
+        "asked with messageType 99, which SCEP does not have: refused, "
+    )
 
 
 @pytest.mark.parametrize(
@@ -555,14 +611,36 @@ def test_each_ending_has_its_words(heard: Heard, changes: dict[str, object], wor
 def test_only_what_went_wrong_just_now_is_the_cause(refused: Heard, heard: Heard) -> None:
     """Yesterday's refusal explains nothing about today's."""
     bad, good = recorded(refused), recorded(heard)
-    causes = knowledge().symptoms["ios-22013"].causes
+    symptoms = knowledge().symptoms
+    code = [symptoms["ios-22013"]]
 
-    fits = find_fits([good, bad], causes, bad.at + timedelta(minutes=1))
+    fits = find_fits([good, bad], code, bad.at + timedelta(minutes=1))
 
     assert [(fit.recording.id, fit.cause) for fit in fits] == [(bad.id, "challenge-refused")]
-    assert find_fits([bad], ["refused"], bad.at)[0].cause == "refused"
-    assert find_fits([bad], causes, bad.at + timedelta(hours=1)) == []
-    assert find_fits([bad], ["pending"], bad.at) == []
+    assert find_fits([bad], code, bad.at + timedelta(hours=1)) == []
+    assert find_fits([bad], [symptoms["certmonger-working"]], bad.at) == []
+
+
+def test_what_cannot_be_what_the_device_says_hides_nothing(refused: Heard) -> None:
+    """22013 is an iPhone's word for the end of a PKIOperation, and scanners ask for anything, later."""
+    code = [knowledge().symptoms["ios-22013"]]
+    bad = recorded(replace(refused, client="profiled/1.0 CFNetwork/901.1 Darwin/17.6.0"))
+    error = {"status": 400, "outcome": "refused", "message": "", "rule": "", "detail": "", "reason": "no"}
+    stray = bad.model_copy(update={**error, "findings": (Noticed(id="http-error"),), "client": "curl/8"})
+    strays = [stray.model_copy(update={"at": bad.at + timedelta(seconds=n)}) for n in range(1, 8)]
+    unknown = [one.model_copy(update={"operation": "unknown"}) for one in strays]
+    silent = [one.model_copy(update={"client": ""}) for one in strays]
+
+    def told(*recordings: Recording) -> list[tuple[str, bool, int]]:
+        fits = find_fits(recordings, code, bad.at)
+        return [(fit.cause, fit.is_client, fit.times) for fit in fits]
+
+    assert told(*unknown) == []
+    assert told(bad, *unknown, *strays, *silent) == [("challenge-refused", True, 1)]
+    assert told(*strays) == [("http-error", False, 7)]
+    # Where nobody can tell whose they were, what says most comes first.
+    quiet = bad.model_copy(update={"client": ""})
+    assert told(quiet, *silent, *strays) == [("challenge-refused", True, 1), ("http-error", True, 7)]
 
 
 def test_a_recording_is_inspected_whole(refused: Heard) -> None:

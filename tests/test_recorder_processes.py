@@ -165,7 +165,11 @@ def _tell_and_say_again(watching: Watching, data: Path, other: Path, tmp_path: P
         did("log", "export", bad["id"], exported, "--data", data, "--whole", "--force")
         assert "ipad-16" in exported.read_text()
         did("log", "export", bad["id"], exported, "--data", data, "--force")
+        assert did("log", "export", bad["id"], "-", "--data", data) == exported.read_text()
         (good,) = listed(data, "--subject", "ipad-16")
+        serial = good["serial"].upper().zfill(40)
+        pairs = ":".join(serial[place : place + 2] for place in range(0, 40, 2))
+        assert listed(data, "--serial", pairs) == [good]
         did("log", "export", good["id"], granted, "--data", data)
 
     # Nobody who kills a process takes along what it had written, and those after it go on.

@@ -21,6 +21,7 @@ from ca.issuing.key_store import (
     generate_key,
     generate_rsa_key,
     load_private_key,
+    read_private_key,
 )
 from ca.issuing.root import (
     CaUnusable,
@@ -29,6 +30,7 @@ from ca.issuing.root import (
     encode_pem,
     load_pem_certificates,
     make_ca_certificate,
+    read_certificates,
 )
 from ca.x509 import oids
 from ca.x509.certificate import Certificate
@@ -275,6 +277,17 @@ def test_a_key_of_no_use_is_refused_in_words(pem: bytes, passphrase: bytes | Non
         load_private_key(pem, passphrase)
 
     assert "secret" not in str(refusal.value)
+
+
+def test_a_file_without_end_is_read_no_further_than_a_key_or_a_chain_goes(tmp_path: Path) -> None:
+    """A slip on the command line, such as /dev/zero, ends in words and not in all of the memory."""
+    endless = tmp_path / "endless"
+    endless.write_bytes(bytes((1 << 20) + 1))
+
+    with pytest.raises(KeyUnusable, match="endless: longer than any private key"):
+        read_private_key(endless)
+    with pytest.raises(CaUnusable, match="endless: longer than any chain of certificates"):
+        read_certificates(endless)
 
 
 @pytest.mark.proves("X-01")

@@ -178,10 +178,15 @@ def _tell_other(place: Workplace, one: StoredCertificate, why: Reason, which: st
     say(f"note: {which} is good until {one.not_after:%Y-%m-%d}: {again}")
 
 
+def plain_serial(text: str) -> str:
+    """A serial number as it is kept, however other tools print it: with colons, zeros, 0x, in upper case."""
+    return text.lower().removeprefix("0x").replace(":", "").lstrip("0") or "0"
+
+
 def _find(place: Workplace, serial: str) -> StoredCertificate:
     """By hexadecimal serial number, with colons and upper case as other tools print it."""
     place.require_ca()
-    plain = serial.lower().removeprefix("0x").replace(":", "").lstrip("0")
+    plain = plain_serial(serial)
     stored = place.read(lambda repository: repository.find_certificate(plain))
     if stored is None:
         raise NotDone(f"there is no certificate {serial}; see: {place.folder.command('cert list')}")

@@ -28,8 +28,9 @@ from ca.issuing.root import CaUnusable
 P = ParamSpec("P")
 T = TypeVar("T")
 CANNOT_RUN = 2
-# Of a file of secrets; a device has no end.
-_MOST_OCTETS = 1 << 20
+# Of a file with a secret, and of one with many; a device has no end.
+_MOST_OCTETS = 64 << 10
+_MOST_OCTETS_OF_MANY = 1 << 20
 
 
 class Refusal(click.ClickException):
@@ -270,14 +271,14 @@ def read_secret(source: str, what: str) -> str:
 
     Raises:
         OSError: The file cannot be read.
-        Refusal: It is not UTF-8, with or without the mark that Windows puts in front.
+        Refusal: It is not UTF-8, with or without the mark that Windows puts in front, or longer than 64 KiB.
 
     """
     return _read_text(source, what, lines=False).rstrip("\r\n")
 
 
 def read_secrets(source: str, what: str) -> tuple[str, ...]:
-    """Secrets as :func:`read_secret` reads one, each on a line; empty lines do not count."""
+    """Secrets as :func:`read_secret` reads one, each on a line, of 1 MiB in all; empty lines do not count."""
     return tuple(filter(None, _read_text(source, what, lines=True).splitlines()))
 
 
@@ -286,14 +287,17 @@ def _read_text(source: str, what: str, *, lines: bool) -> str:
     if source == "-" and sys.stdin.isatty():
         # Typed, and not shown.
         return getpass(f"{what}: ", sys.stderr)
+    most = _MOST_OCTETS_OF_MANY if lines else _MOST_OCTETS
     if source == "-":
         stdin = sys.stdin.buffer
-        octets = stdin.read(_MOST_OCTETS) if lines else stdin.readline(_MOST_OCTETS)
+        octets = stdin.read(most + 1) if lines else stdin.readline(most + 1)
     else:
         with Path(source).open("rb") as file:
-            octets = file.read(_MOST_OCTETS)
+            octets = file.read(most + 1)
+    where = "standard input" if source == "-" else source
+    if len(octets) > most:
+        raise Refusal(f"{where}: longer than {most >> 10} KiB, too long for a {what}")
     try:
         return octets.decode("utf-8-sig")
     except UnicodeDecodeError:
-        where = "standard input" if source == "-" else source
         raise Refusal(f"{where}: the secret is not UTF-8 text") from None

@@ -73,7 +73,6 @@ def _print(found: Explanation, known: Knowledge) -> None:
 
 
 def _find_fits(place: Workplace, found: Explanation) -> list[Fit]:
-    causes = {cause for symptom in found.symptoms for cause in symptom.causes}
     now = utc_now()
     try:
         recordings = list_recordings(place.folder.recordings, Wanted(since=now - LATELY), _ALL)
@@ -81,7 +80,7 @@ def _find_fits(place: Workplace, found: Explanation) -> list[Fit]:
         # Whoever has no server here, or may not read what it keeps, is answered all the same.
         say(f"note: what was recorded cannot be read: {error.strerror or error}")
         return []
-    return find_fits(recordings, causes, now)
+    return find_fits(recordings, found.symptoms, now)
 
 
 def _print_fits(fits: list[Fit], place: Workplace, known: Knowledge) -> None:
@@ -92,10 +91,17 @@ def _print_fits(fits: list[Fit], place: Workplace, known: Knowledge) -> None:
     for fit in fits:
         one, cause = fit.recording, known.findings[fit.cause]
         who = printable(f"{one.remote} {one.subject}".strip())
-        console.print(RichText(f"  at {at_time(one)} UTC {who} {what_happened(one)}", style="red"))
+        told = f"{what_happened(one)}{_how_often(fit)}"
+        console.print(RichText(f"  at {at_time(one)} UTC {who} {told}", style="red"))
         show = place.folder.command(f"log show {one.id}")
         console.print(RichText(f"     that is: {cause.what} ({cause.id}); see `{show}`"))
     console.print()
+
+
+def _how_often(fit: Fit) -> str:
+    """How many were alike, and by whom where that is another client than the one in question."""
+    often = f", {fit.times} times" if fit.times > 1 else ""
+    return often if fit.is_client else f"{often}; sent by another client: {printable(fit.recording.client)}"
 
 
 def _fit_json(one: Fit) -> dict[str, object]:
@@ -104,6 +110,9 @@ def _fit_json(one: Fit) -> dict[str, object]:
         "id": recording.id,
         "at": rfc3339(recording.at),
         "remote": recording.remote,
+        "client": recording.client,
+        "operation": recording.operation,
+        "times": one.times,
         "subject": recording.subject,
         "transaction_id": recording.transaction_id,
         "cause": one.cause,

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import click
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from rich.console import Console
 from rich.text import Text as RichText
 from rich.tree import Tree
@@ -22,6 +23,7 @@ from app.words import printable
 from ca.algorithms.keys import PrivateKey
 from ca.issuing.key_store import read_private_key
 from ca.issuing.root import read_certificates
+from ca.x509.certificate import Certificate
 
 _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 _STYLES = {Severity.VIOLATION: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
@@ -65,9 +67,7 @@ def inspect_(
     private_key: PrivateKey | None = None
     if key is not None:
         private_key = read_private_key(key, secret.encode() if secret else None)
-    opener = Opener(
-        utc_now(), private_key, read_certificates(cert)[0] if cert else None, None if key else secret
-    )
+    opener = _opener(private_key, read_certificates(cert)[0] if cert else None, None if key else secret)
     data = _choose(_read(file, _MOST_RECORDINGS), recording) if recording else _read(file, MAX_OCTETS)
     top = inspect(data, opener)
     known = knowledge()
@@ -79,6 +79,16 @@ def inspect_(
     else:
         _print(top, found, known, as_hex=as_hex)
     return 1 if any(one.finding.severity is Severity.VIOLATION for one in found) else 0
+
+
+def _opener(key: PrivateKey | None, certificate: Certificate | None, password: str | None) -> Opener:
+    """What was given, with whether it is known whose it is: the certificate's that should be named."""
+    is_known = False
+    if key is not None and certificate is not None:
+        is_known = certificate.spki == key.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+    return Opener(utc_now(), key, certificate, password, guessed=not is_known)
 
 
 def _read(file: str, most: int) -> bytes:

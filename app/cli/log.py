@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.text import Text as RichText
 
+from app.cli.cert import plain_serial
 from app.cli.challenge import Duration
 from app.cli.context import NotDone, Text, Workplace, json_option, print_json, print_table, say, verb
 from app.cli.inspect import print_finding
@@ -21,7 +22,7 @@ from app.diagnosis.inspection import inspect, verdicts
 from app.diagnosis.knowledge import Knowledge, knowledge
 from app.diagnosis.opener import Opener
 from app.hints import PROGRAM
-from app.recorder.reading import Follower, Wanted, each_recording, find_recording, list_recordings
+from app.recorder.reading import Follower, InOrder, Wanted, each_recording, find_recording, list_recordings
 from app.recorder.recording import Recording
 from app.recorder.words import Names, at_time, what_happened, what_was_asked
 from app.words import printable
@@ -67,7 +68,8 @@ def log(
             option = f"--{min(given).replace('as_', '')}"
             raise click.UsageError(f"put {option} behind {context.invoked_subcommand}", context)
         return
-    wanted = Wanted(transaction, subject, serial, remote, begin_of(since))
+    plain = plain_serial(serial) if serial else ""
+    wanted = Wanted(transaction, subject, plain, remote, begin_of(since))
     folder = place.folder.recordings
     if follow:
         _follow(folder, wanted, as_json=as_json)
@@ -111,12 +113,12 @@ def show(place: Workplace, id: str, as_json: bool) -> None:
 
 @log.command()
 @click.argument("id")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", metavar="FILE|-", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--whole", is_flag=True, help="With what only the operator may read.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @verb
 def export(place: Workplace, id: str, file: Path, whole: bool, force: bool) -> None:
-    """Write one exchange into a file, for inspect and log replay anywhere.
+    """Write one exchange into a file, or with - to standard output, for inspect and log replay anywhere.
 
     Nothing in it is secret. What the device was not told (why exactly, and by whom a password was used) is
     left out, because the file is handed to others; --whole leaves it in.
@@ -124,11 +126,15 @@ def export(place: Workplace, id: str, file: Path, whole: bool, force: bool) -> N
     found = _find(place, id)
     one = found if whole else found.for_others()
     content = f"{one.model_dump_json(indent=2, exclude_defaults=True)}\n".encode()
+    left_out = "" if one == found else "without what the device was not told (--whole has it); "
+    if str(file) == "-":
+        click.echo(content, nl=False)
+        say(f"{left_out}look into it by `{PROGRAM} inspect`")
+        return
     try:
         (replace_private if force else write_private)(file, content)
     except FileExistsError as error:
         raise NotDone(f"{file} is there already: choose another name, or --force") from error
-    left_out = "" if one == found else "without what the device was not told (--whole has it); "
     say(f"written: {file}; {left_out}look into it by `{PROGRAM} inspect {file}`")
 
 
@@ -150,22 +156,23 @@ def _find(place: Workplace, id: str) -> Recording:
 
 def _follow(folder: Path, wanted: Wanted, *, as_json: bool) -> None:
     """Tell what comes in words, a line each, until somebody has seen enough."""
-    follower = Follower(folder)
+    follower, in_order = Follower(folder), InOrder()
     names = Names(each_recording(folder))
+
+    def tell(found: list[Recording]) -> None:
+        for one in found:
+            names.note(one)
+            if wanted.fits(one):
+                words = f"{at_time(one)} {names.of(one)} {what_happened(one)}"
+                click.echo(json.dumps(_summary(one)) if as_json else words)
+
     say(f"following {folder}; times are UTC, Ctrl-C ends it")
     try:
         while True:
-            for one in follower.news():
-                names.note(one)
-                if wanted.fits(one):
-                    click.echo(
-                        json.dumps(_summary(one))
-                        if as_json
-                        else f"{at_time(one)} {names.of(one)} {what_happened(one)}"
-                    )
+            tell(in_order.put(follower.news()))
             time.sleep(_LOOK_SECONDS)
     except KeyboardInterrupt:
-        return
+        tell(in_order.rest())
 
 
 def _summary(one: Recording) -> dict[str, object]:

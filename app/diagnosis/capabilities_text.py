@@ -9,12 +9,15 @@ KNOWN = (
 _FOLDED = {word.casefold(): word for word in KNOWN}
 # What iOS looks for, a whole line each.
 _DIGESTS = {"SHA-1", "SHA-256", "SHA-512"}
+# What Windows puts in front of text in UTF-8.
+_MARK = b"\xef\xbb\xbf"
 _MOST_OCTETS = 1024
 _MOST_LINES = 100
 
 
 def is_capabilities(data: bytes) -> bool:
     """Whether it is a list of words of which one at least is a capability."""
+    data = data.removeprefix(_MARK)
     if len(data) > 4 * _MOST_OCTETS or not data.isascii():
         return False
     lines = _lines(data)
@@ -30,9 +33,11 @@ def names_digest(data: bytes) -> bool:
 
 def put_capabilities(parent: Node, data: bytes) -> Node:
     """Each line, and what is missing or not written as clients compare it."""
-    lines = _lines(data)
+    lines = _lines(data.removeprefix(_MARK))
     node = parent.add("GetCACaps", f"{len(lines)} lines", "GetCACaps")
     node.octets = data
+    if data.startswith(_MARK):
+        node.note("caps-blanks", "a UTF-8 byte order mark (EF BB BF) is in front of the first line")
     for line in lines[:_MOST_LINES]:
         word = _FOLDED.get(line.strip().casefold())
         node.add("capability", line if word else f"{line} (not of the RFC)")

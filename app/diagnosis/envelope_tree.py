@@ -5,7 +5,7 @@ from collections.abc import Callable
 from app.diagnosis.asn1_tree import put, put_leaf
 from app.diagnosis.attributes import Role
 from app.diagnosis.node import Node
-from app.diagnosis.opener import Opener
+from app.diagnosis.opener import Closed, Opener
 from app.diagnosis.tlv import Tlv
 from app.diagnosis.words import (
     DATA,
@@ -25,6 +25,7 @@ from ca.asn1 import tags
 
 # Takes apart what is found inside: the parent, the octets, and whose message it is in.
 Inside = Callable[[Node, bytes, Role], None]
+_WHOSE = {Role.REQUEST: "the request", Role.REPLY: "the reply"}
 _RECIPIENTS = {
     0xA1: "key agreement",
     0xA2: "a key-encryption key",
@@ -50,21 +51,30 @@ def put_envelope(parent: Node, one: Tlv, content: Tlv, opener: Opener, inside: I
     _put_encrypted(node, after[0] if after else None, role)
     if opener.can_try:
         opened = opener.open(one.raw)
-        if isinstance(opened, str):
-            if not one.is_whole():
-                node.add("opened", "no: it is not whole")
-            elif _explains(node, "encrypted-type-not-data") or (
-                opener.password is None and _explains(field, "recipient-other")
-            ):
-                node.add("opened", f"no: {opened}")
-            else:
-                whom = (
-                    "" if opener.password else f": it is for {', '.join(one.value for one in field.children)}"
-                )
-                node.note("envelope-not-opened", opened + whom)
+        if isinstance(opened, Closed):
+            _put_closed(node, field, opened, opener, role if one.is_whole() else None)
         else:
             inside(node.add("opened", f"{len(opened)} octets"), opened, role)
     return node
+
+
+def _put_closed(node: Node, field: Node, closed: Closed, opener: Opener, role: Role | None) -> None:
+    """Why it did not open, where nothing that is noted already says so.
+
+    *field* has the recipients; *role* is None where the envelope is not whole.
+    """
+    if role is None:
+        node.add("opened", "no: it is not whole")
+    elif _explains(node, "encrypted-type-not-data") or (
+        opener.password is None and _explains(field, "recipient-other")
+    ):
+        node.add("opened", f"no: {closed.why}")
+    else:
+        whom = "" if opener.password else f"for {', '.join(one.value for one in field.children)}"
+        if opener.guessed and closed.by_key:
+            node.note("key-other", f"{_WHOSE.get(role, 'it')} is {whom}" if whom else closed.why)
+        else:
+            node.note("envelope-not-opened", f"{closed.why}: it is {whom}" if whom else closed.why)
 
 
 def _explains(node: Node, finding: str) -> bool:

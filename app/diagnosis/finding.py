@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Operation = Literal["GetCACaps", "GetCACert", "PKIOperation"]
 Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
@@ -75,7 +76,7 @@ class Finding(Known):
 class Symptom(Known):
     """What a client says when something is wrong: *codes* as it writes them, negative ones too.
 
-    *causes* are findings in the order to check.
+    *causes* are findings in the order to check; *operations* those that it is said of, empty where any.
     """
 
     client: str
@@ -83,3 +84,4 @@ class Symptom(Known):
     texts: tuple[Words, ...] = ()
     means: Words
     causes: tuple[Identifier, ...] = Field(min_length=1)
+    operations: tuple[Operation, ...] = ()

@@ -26,6 +26,15 @@ _TYPES = {
     "certificates": "application/x-x509-ca-ra-cert",
     "CertRep": PKI_MESSAGE,
 }
+# By the media type of the answer, where nobody knows what was asked.
+_OPERATIONS = {
+    PKI_MESSAGE: "pkioperation",
+    "application/x-x509-ca-cert": "getcacert",
+    "application/x-x509-ca-ra-cert": "getcacert",
+}
+# Octets in hexadecimal, and nothing else; less of it is a word.
+_HEX = re.compile(rb"\s*(?:[0-9A-Fa-f]{2}\s*)+")
+_LEAST_HEX = 64
 Inside = Callable[[Node, bytes, Role], None]
 
 
@@ -136,10 +145,42 @@ def _put_response(parent: Node, message: _Message, inside: Inside) -> None:
         # The one line that goes with an error is no message, whatever it looks like.
         node.add("body", message.body[:_MOST_TEXT].decode("utf-8", "replace").strip())
         return
-    inside(node, message.body, Role.ANSWER)
+    form = _put_body(node, message.body, inside)
     found = next((child.place for child in node.children if child.place in _TYPES), "")
-    if coded := next((child for child in node.children if child.place == "base64"), None):
-        is_reply = any(inner.place == "CertRep" for inner in coded.walk())
-        node.note("reply-not-der" if is_reply else "ca-not-der", "it is PEM or base64")
+    if form:
+        _judge_form(node, form, _asked(parent) or _OPERATIONS.get(kind, ""))
     if found and kind != _TYPES[found]:
         headers.note("http-media-type", f"{kind or 'none'}, and it should be {_TYPES[found]}")
+
+
+def _put_body(node: Node, body: bytes, inside: Inside) -> str:
+    """What the body is, and by which name of text it was written, empty where octets came as they are."""
+    if len(body) >= _LEAST_HEX and _HEX.fullmatch(body):
+        octets = bytes.fromhex("".join(body.decode("ascii").split()))
+        inside(node.add("hex", f"{len(octets)} octets", "base64"), octets, Role.ANSWER)
+    else:
+        inside(node, body, Role.ANSWER)
+    coded = next((child.name for child in node.children if child.place == "base64"), "")
+    return "PEM" if coded.startswith("PEM ") else coded
+
+
+def _asked(parent: Node) -> str:
+    """The operation of the request that stands before the response, empty where none does."""
+    request = next((child for child in parent.children if child.place == "http.request"), None)
+    return (
+        next((one.value.lower() for one in request.children if one.name == "operation"), "")
+        if request
+        else ""
+    )
+
+
+def _judge_form(node: Node, form: str, operation: str) -> None:
+    """Say of octets that came as text what they should have been: as was asked, else as is inside."""
+    inside = {inner.place for inner in node.walk()}
+    detail = f"it is {form}"
+    if "CertRep" in inside or operation == "pkioperation":
+        node.note("reply-not-der", detail)
+    elif "GetCACaps" in inside or operation == "getcacaps":
+        node.note("caps-no-digest", f"no line is a capability: {detail}")
+    elif inside & {"certificate", "certificates", "SignedData"} or operation:
+        node.note("ca-not-der", detail)

@@ -67,6 +67,8 @@ class _Inspection:
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
         self._depth = 0
+        # Of a recording: whether what was given to open with is for the request, and so not for the reply.
+        self._is_for_request = False
 
     def inside(self, parent: Node, data: bytes, role: Role) -> None:
         """Put what *data* is into *parent*."""
@@ -86,14 +88,15 @@ class _Inspection:
         elif len(lines := recorded_lines(text)) > 1:
             put_recordings(parent, lines)
         elif lines or is_recording(text):
-            put_recording(parent, lines[0] if lines else text, self.inside)
+            put_recording(parent, lines[0] if lines else text, self._inside_recorded)
         elif b"-----BEGIN " in text and (blocks := find_blocks(text)):
             for label, body in blocks:
                 self._put_base64(parent, f"PEM {label}", body, role)
         elif is_capabilities(data):
             put_capabilities(parent, data)
         elif text[:1] in (b"<", b"{", b"["):
-            parent.add("text", text[:200].decode("utf-8", "replace"), "http.response").note("html-body")
+            page = parent.add("text", text[:200].decode("utf-8", "replace"), "http.response")
+            page.note("html-body", "" if text.startswith(b"<") else "it is JSON")
         elif is_base64(text):
             self._put_base64(parent, "base64", text, role)
         elif data[0] in (tags.SEQUENCE, tags.SET) or (data[0] & tags.CONSTRUCTED and not text.isascii()):
@@ -103,6 +106,18 @@ class _Inspection:
             what = f"neither ASN.1 nor anything else that SCEP has: {shown}"
             unknown = parent.add("unknown", what, "asn1")
             unknown.note("nothing-of-scep")
+
+    def _inside_recorded(self, parent: Node, data: bytes, role: Role) -> None:
+        """The request or the reply of one exchange: what opens the one is not meant for the other."""
+        if role is Role.REQUEST:
+            trial = Node("trial")
+            self.inside(trial, data, role)
+            self._is_for_request = _is_for(trial, self._opener)
+        is_meant = self._is_for_request == (role is Role.REQUEST)
+        meant = self._opener
+        self._opener = meant if is_meant else meant.for_another()
+        self.inside(parent, data, role)
+        self._opener = meant
 
     def _put_base64(self, parent: Node, name: str, text: bytes, role: Role) -> None:
         octets, damage = decode_loosely(text)
@@ -145,6 +160,15 @@ class _Inspection:
         node = put(parent, "ASN.1", one, "of no structure that SCEP has", "asn1")
         put_all(node, one)
         return node
+
+
+def _is_for(top: Node, opener: Opener) -> bool:
+    """Whether an envelope in *top* opened, or where that was not tried, names whom it should."""
+    envelopes = [node for node in top.walk() if node.place == "pkcsPKIEnvelope"]
+    if opener.can_try:
+        return any(child.name == "opened" and child.children for node in envelopes for child in node.children)
+    refound = any(note.finding == "recipient-refound" for node in top.walk() for note in node.notes)
+    return opener.certificate is not None and bool(envelopes) and not refound
 
 
 def _is_private_key(one: Tlv) -> bool:

@@ -13,8 +13,8 @@ from app.recorder.recording import FORMAT, MAX_KEPT_OCTETS, encode
 from app.recorder.redaction import redact_request
 from ca.algorithms.keys import key_label
 from ca.asn1 import Asn1Error
-from ca.deviations import Deviation
-from ca.errors import ChallengeRejected, ChallengeReused, TooManyGuesses
+from ca.deviations import Deviation, DeviationKind
+from ca.errors import ChallengeRejected, ChallengeReused, EnvelopeUnreadable, TooManyGuesses
 from ca.journal import Exchange, cut
 from ca.scep.messages import EnrolmentRequest
 from ca.x509 import oids
@@ -24,14 +24,19 @@ from ca.x509.general_names import read_general_names
 # What a rule of the responder is in the knowledge of explain; all others are a refusal like any.
 FINDINGS = {
     "BadMessageCheck": "signature-wrong",
-    "EnvelopeUnreadable": "envelope-not-opened",
     **dict.fromkeys(("ChallengeRejected", "ChallengeReused", "TooManyGuesses"), "challenge-refused"),
+}
+# What went wrong behind the encryption, by how its detail begins; the device is told the same of all of it.
+BEHIND_THE_ENVELOPE = {
+    "the CSR is not signed by its own key": "csr-signature-wrong",
+    "CSR: ": "damaged-encoding",
 }
 _NO_ANSWER = "unanswered"
 # By the status of HTTP.
 _OUTCOMES = {200: "answered", 500: "failed", 503: "failed", 0: _NO_ANSWER}
 # Wishes whose values are no secret and name nobody.
 _PLAIN_WISHES = {oids.KEY_USAGE, oids.EXTENDED_KEY_USAGE, oids.BASIC_CONSTRAINTS}
+_UNREADABLE = EnvelopeUnreadable.__name__
 _SPENT = ChallengeReused.__name__
 _REJECTED = {one.__name__ for one in (ChallengeRejected, TooManyGuesses)}
 _MOST = 64
@@ -146,6 +151,8 @@ def _findings(heard: Heard, status: int) -> Iterator[dict[str, str]]:
     if exchange is not None and exchange.fail_info:
         if exchange.rule in FINDINGS:
             yield _finding(FINDINGS[exchange.rule], detail=exchange.detail)
+        elif exchange.rule == _UNREADABLE:
+            yield _unreadable(exchange)
         if exchange.request is not None and exchange.rule in _REJECTED:
             absent = exchange.request.csr.challenge_password is None
             yield from [_finding("csr-no-challenge")] if absent else []
@@ -159,6 +166,16 @@ def _findings(heard: Heard, status: int) -> Iterator[dict[str, str]]:
     deviations: list[Deviation] = list(heard.deviations or ())
     for one in deviations[:_MOST]:
         yield _finding(one.kind.value, one.place, one.detail)
+
+
+def _unreadable(exchange: Exchange) -> dict[str, str]:
+    """Why nothing could be made of an envelope: for the operator, never for the device (RFC 3218)."""
+    # With another key than it is for, an envelope does not open, or now and then to rubbish that is no CSR.
+    named_other = any(one.kind is DeviationKind.RECIPIENT_REFOUND for one in exchange.deviations)
+    found = next((id for words, id in BEHIND_THE_ENVELOPE.items() if exchange.detail.startswith(words)), "")
+    if named_other and found != "csr-signature-wrong":
+        return _finding("ca-mixed-up", "recipientInfos", exchange.detail)
+    return _finding(found or "envelope-not-opened", "csr" if found else "", exchange.detail)
 
 
 def _finding(id: str, place: str = "", detail: str = "") -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,6 +110,25 @@ class Follower:
             for line in _lines(file):
                 self._read_until[segment.path] = file.tell()
                 yield from _recordings(line)
+
+
+class InOrder:
+    """Puts what several processes wrote into the order in which it came, by waiting for one look more."""
+
+    def __init__(self) -> None:
+        self._held: list[Recording] = []
+
+    def put(self, found: Iterable[Recording]) -> list[Recording]:
+        """Take what is new, and return what was there at the last look, and all that came before."""
+        until = max((one.at for one in self._held), default=None)
+        waiting = sorted([*self._held, *found], key=_time)
+        told = [one for one in waiting if until is not None and one.at <= until]
+        self._held = waiting[len(told) :]
+        return told
+
+    def rest(self) -> list[Recording]:
+        """What is left at the end."""
+        return self._held
 
 
 def _read(segment: Segment) -> Iterator[Recording]:

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import UTC
+from functools import cache
 
 from app.diagnosis.extension_words import extension_words
+from app.diagnosis.finding import Severity
+from app.diagnosis.knowledge import knowledge
 from app.diagnosis.words import oid_name
+from app.metrics.clients import family_of
 from app.recorder.recording import Recording, Wish
 from app.words import printable
+from ca.errors import UnknownMessageType
 
 _ASKED = {
     "GetCACaps": "asked what the server can do",
@@ -21,30 +26,49 @@ _SENT = {
     "GetCert": "asked for a certificate by its number",
     "GetCRL": "asked for the CRL",
 }
+# How the clients of the knowledge are called where families of User-Agents are told apart.
+FAMILY_OF = {
+    **dict.fromkeys(("ios", "macos"), "apple"),
+    **dict.fromkeys(("jscep", "xipki"), "java"),
+    "fortios": "fortinet",
+    "micromdm": "go",
+}
 # Findings that the outcome says already.
 _OUTCOMES = {"refused", "pending", "http-error", "server-fault", "challenge-refused"}
 
 
 class Names:
-    """By which names devices are known: of an address that one alone has used so far."""
+    """By which names devices are known: what asks without one is guessed by who came from there just then."""
 
     def __init__(self, recordings: Iterable[Recording] = ()) -> None:
-        self._names: dict[str, set[str]] = {}
+        self._names: dict[tuple[str, str, int], set[str]] = {}
         for one in recordings:
             self.note(one)
 
     def note(self, one: Recording) -> None:
-        """Remember who came from where."""
-        names = self._names.setdefault(one.remote, set())
-        # Of two it does not matter how many more there are: behind a proxy these are all devices.
-        if one.subject and len(names) < 2:
-            names.add(name_in(one.subject))
+        """Remember who came from where, as which program, and when."""
+        if one.subject:
+            names = self._names.setdefault((one.remote, one.client, _spell(one)), set())
+            # Of two it does not matter how many more there are: behind a proxy these are all devices.
+            if len(names) < 2:
+                names.add(name_in(one.subject))
 
     def of(self, one: Recording) -> str:
-        """Who it is, as in ``ipad-17 (192.0.2.7)``; the address alone where nobody knows."""
-        names = self._names.get(one.remote, set())
-        name = name_in(one.subject) if one.subject else next(iter(names)) if len(names) == 1 else ""
-        return printable(f"{name} ({one.remote})" if name else one.remote)
+        """Who it is, as in ``ipad-17 (192.0.2.7)``; ``ipad-17? (...)`` is a guess, else the address alone.
+
+        A guess is the one name that the same program had at the same address within some minutes.
+        """
+        if one.subject:
+            return printable(f"{name_in(one.subject)} ({one.remote})")
+        spell = _spell(one)
+        spells = ((one.remote, one.client, near) for near in (spell - 1, spell, spell + 1))
+        names = set().union(*(self._names.get(key, ()) for key in spells))
+        return printable(f"{names.pop()}? ({one.remote})" if len(names) == 1 else one.remote)
+
+
+def _spell(one: Recording) -> int:
+    """In which five minutes it was."""
+    return int(one.at.timestamp() // 300)
 
 
 def name_in(subject: str) -> str:
@@ -58,9 +82,21 @@ def what_happened(one: Recording) -> str:
     asked = _SENT.get(one.message) or _ASKED.get(one.operation) or "asked for nothing that SCEP has"
     if one.operation == "PKIOperation" and not one.message:
         asked = "sent a message"
-    odd = dict.fromkeys(found.id for found in one.findings if found.id not in _OUTCOMES)
+    elif one.rule == UnknownMessageType.__name__:
+        kind = f"messageType {one.detail}, which" if one.detail.isdigit() else "a messageType that"
+        asked = f"asked with {kind} SCEP does not have"
+    habits = _OUTCOMES | _habits(family_of(one.client))
+    odd = dict.fromkeys(found.id for found in one.findings if found.id not in habits)
     notes = [*filter(None, [one.note]), *([f"odd: {', '.join(odd)}"] if odd else [])]
     return printable(f"{asked}{_ending(one)}" + (f" [{'; '.join(notes)}]" if notes else ""))
+
+
+@cache
+def _habits(family: str) -> frozenset[str]:
+    """What clients of that family are known to do and nobody minds: it is not odd of them."""
+    own = {client for client in knowledge().clients if FAMILY_OF.get(client, client) == family}
+    found = knowledge().findings.values()
+    return frozenset(one.id for one in found if one.severity is Severity.INFO and own & one.clients.keys())
 
 
 def what_was_asked(one: Recording) -> str:

@@ -12,6 +12,8 @@ _RSA_BITS = {"rsa:2048": 2048, "rsa:3072": 3072, "rsa:4096": 4096}
 _CURVES: dict[str, ec.EllipticCurve] = {"ec:p256": ec.SECP256R1(), "ec:p384": ec.SECP384R1()}
 KEY_TYPES = (*_RSA_BITS, *_CURVES)
 CLIENT_KEY_TYPES = (*KEY_TYPES, "ed25519")
+# Of a file with a key; a device has no end.
+_MOST_OCTETS = 64 << 10
 
 
 class KeyUnusable(Exception):
@@ -67,10 +69,13 @@ def read_private_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
 
     Raises:
         OSError: The file cannot be read.
-        KeyUnusable: As for :func:`load_private_key`.
+        KeyUnusable: As for :func:`load_private_key`, or the file is longer than 64 KiB.
 
     """
-    pem = path.read_bytes()
+    with path.open("rb") as file:
+        pem = file.read(_MOST_OCTETS + 1)
+    if len(pem) > _MOST_OCTETS:
+        raise KeyUnusable(f"{path}: longer than any private key ({_MOST_OCTETS >> 10} KiB)")
     try:
         return load_private_key(pem, passphrase)
     except KeyUnusable as error:

@@ -23,6 +23,8 @@ from ca.x509.name import MAX_COMMON_NAME, Attribute, Name
 
 _GENERATION = re.compile(r"(.*) G([1-9][0-9]{0,3})", re.DOTALL)
 _SCEP_USAGE = {KeyUsageBit.digitalSignature, KeyUsageBit.keyEncipherment}
+# Of a file with certificates; a device has no end.
+_MOST_OCTETS = 1 << 20
 
 
 class CaUnusable(Exception):
@@ -129,7 +131,10 @@ def read_certificates(path: Path) -> tuple[Certificate, ...]:
         CaUnusable: As for :func:`load_pem_certificates`.
 
     """
-    pem = path.read_bytes()
+    with path.open("rb") as file:
+        pem = file.read(_MOST_OCTETS + 1)
+    if len(pem) > _MOST_OCTETS:
+        raise CaUnusable(f"{path}: longer than any chain of certificates ({_MOST_OCTETS >> 20} MiB)")
     try:
         return load_pem_certificates(pem)
     except CaUnusable as error:
