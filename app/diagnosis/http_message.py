@@ -15,9 +15,11 @@ from ca.deviations import Deviations
 from ca.errors import MalformedMessage
 from ca.scep.codec import PKI_MESSAGE
 
-# With a header or the end of them behind it: a line alone is no request.
+# With headers or the end of them behind it: a line alone, and one line after another, are no request.
 _REQUEST = re.compile(
-    rb"(GET|POST|HEAD|PUT) \S+( HTTP/\d(\.\d)?)?\r?\n(?=\r?\n|[^\s:]+[ \t]*:)", re.IGNORECASE
+    rb"(?:GET|POST|HEAD|PUT) \S+"
+    rb"(?: HTTP/\d(?:\.\d)?\r?\n(?!\Z|(?:GET|POST|HEAD|PUT) )|\r?\n(?=\r?\n|[^\s:]+[ \t]*:))",
+    re.IGNORECASE,
 )
 _RESPONSE = re.compile(rb"HTTP/\d(\.\d)? (\d{3})[^\r\n]*\r?\n")
 _LOGIN = re.compile(r"//[^/@ ]*@")

@@ -121,10 +121,10 @@ class _Inspection:
         """Put what is inside the form that an editor or a mail gave it; False where it has none."""
         if plain := from_utf16(data):
             taken = "UTF-16", plain
-        elif mailed := take_off(text, is_http=is_http(text)):
-            taken = mailed
-        else:
+        elif is_recording(text) or not (mailed := take_off(text, is_http=is_http(text))):
             return False
+        else:
+            taken = mailed
         self._put_inside(parent, *taken, "text", Role.UNKNOWN)
         return True
 
