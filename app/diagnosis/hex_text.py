@@ -10,6 +10,8 @@ _DIGITS = re.compile(rb"[0-9A-Fa-f]+")
 _ROW = re.compile(rb"[ \t]*(?:0x)?([0-9A-Fa-f]{4,16})(:?)(?:[ \t]+(\S.*))?")
 _GROUP = re.compile(rb"[ \t]{0,2}((?:[0-9A-Fa-f]{2}){1,16})(?=[ \t|]|$)")
 _MOST_IN_ROW = 64
+# Lines of somebody's words before the first row.
+_MOST_BEFORE = 64
 
 
 def read_hex(text: bytes) -> tuple[str, bytes] | None:
@@ -28,7 +30,10 @@ def read_hex(text: bytes) -> tuple[str, bytes] | None:
 
 
 def _read_dump(text: bytes) -> tuple[str, bytes] | None:
-    rows = [row for line in text.splitlines() if (row := _ROW.fullmatch(line.rstrip()))]
+    lines = text.splitlines()
+    if not any(_ROW.fullmatch(line.rstrip()) for line in lines[:_MOST_BEFORE]):
+        return None
+    rows = [row for line in lines if (row := _ROW.fullmatch(line.rstrip()))]
     filled = [row for row in rows if row[3]]
     if not filled:
         return None

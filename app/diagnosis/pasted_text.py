@@ -6,6 +6,8 @@ import re
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
 # How much is looked at for the zeros of UTF-16 where no mark is in front.
 _SAMPLE = 64
+# By so many lines it is told whether most are quoted.
+_SAMPLE_LINES = 200
 _CONTROL = re.compile(rb"[^\t\r\n\x20-\xff]")
 _QUOTED = re.compile(rb"[ \t]*>[> \t]*")
 # An = that is written out, or a line that goes on in the next; the padding of base64 ends a text or a block.
@@ -53,7 +55,7 @@ def _endian(sample: bytes) -> str:
 def _unquote(text: bytes) -> bytes:
     """The quoted lines without their > where most are; what was written around them is left out."""
     lines = [line for line in text.splitlines() if line.strip()]
-    quoted = [mark for line in lines if (mark := _QUOTED.match(line))]
-    if 2 * len(quoted) <= len(lines):
+    sample = lines[:_SAMPLE_LINES]
+    if 2 * sum(line.lstrip().startswith(b">") for line in sample) <= len(sample):
         return b""
-    return b"\r\n".join(_QUOTED.sub(b"", line, count=1) for line in text.splitlines() if _QUOTED.match(line))
+    return b"\r\n".join(line[mark.end() :] for line in lines if (mark := _QUOTED.match(line)))
