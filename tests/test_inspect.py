@@ -356,8 +356,8 @@ def test_an_answer_that_came_as_text_is_said_to_be_what_it_is(world: World) -> N
         assert told(kind, pem) == [("reply-not-der", "it is PEM")]
         assert told(kind, base64.b64encode(reply)) == [("reply-not-der", "it is base64")]
         for text in (reply.hex(), reply.hex(" ").upper(), reply.hex("\n", 32)):
-            assert told(kind, text.encode()) == [("reply-not-der", "it is hex")]
-    assert told("application/x-x509-ca-cert", ca.hex().encode()) == [("ca-not-der", "it is hex")]
+            assert told(kind, text.encode()) == [("reply-not-der", "it is hexadecimal")]
+    assert told("application/x-x509-ca-cert", ca.hex().encode()) == [("ca-not-der", "it is hexadecimal")]
     assert told("text/plain", base64.b64encode(ca)) == [("ca-not-der", "it is base64")]
     capabilities = base64.b64encode(encode_capabilities(("AES", "SHA-256", "POSTPKIOperation")))
     assert told("text/plain", capabilities)[0] == (

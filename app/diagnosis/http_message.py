@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from app.diagnosis.attributes import Role
 from app.diagnosis.base64_text import decode_loosely
+from app.diagnosis.compressed import decompress, is_compressed
 from app.diagnosis.node import Node
 from app.http.chunked import unchunk
 from app.http.query import decode_message
@@ -14,8 +15,14 @@ from ca.deviations import Deviations
 from ca.errors import MalformedMessage
 from ca.scep.codec import PKI_MESSAGE
 
-_REQUEST = re.compile(rb"(GET|POST|HEAD|PUT) \S+( HTTP/\d(\.\d)?)?\r?\n", re.IGNORECASE)
+# With headers or the end of them behind it: a line alone, and one line after another, are no request.
+_REQUEST = re.compile(
+    rb"(?:GET|POST|HEAD|PUT) \S+"
+    rb"(?: HTTP/\d(?:\.\d)?\r?\n(?!\Z|(?:GET|POST|HEAD|PUT) )|\r?\n(?=\r?\n|[^\s:]+[ \t]*:))",
+    re.IGNORECASE,
+)
 _RESPONSE = re.compile(rb"HTTP/\d(\.\d)? (\d{3})[^\r\n]*\r?\n")
+_LOGIN = re.compile(r"//[^/@ ]*@")
 _SECRETS = {"authorization", "cookie", "set-cookie", "proxy-authorization"}
 _MOST_HEADERS = 100
 _MOST_TEXT = 200
@@ -32,9 +39,6 @@ _OPERATIONS = {
     "application/x-x509-ca-cert": "getcacert",
     "application/x-x509-ca-ra-cert": "getcacert",
 }
-# Octets in hexadecimal, and nothing else; less of it is a word.
-_HEX = re.compile(rb"\s*(?:[0-9A-Fa-f]{2}\s*)+")
-_LEAST_HEX = 64
 Inside = Callable[[Node, bytes, Role], None]
 
 
@@ -63,6 +67,15 @@ def put_http(parent: Node, data: bytes, inside: Inside) -> None:
         _put_request(parent, message, inside)
 
 
+def put_request_line(parent: Node, line: bytes, inside: Inside) -> None:
+    """A request of which no more than its first line is there: of headers nothing is said."""
+    first = line.decode("latin-1")
+    node = parent.add("HTTP request", _without_message(first), "http.request")
+    _put_query(node, first, inside)
+    if _is_post(first):
+        node.add("body", "is not in it")
+
+
 def _split(data: bytes) -> _Message:
     end = re.search(rb"\r?\n\r?\n", data)
     head, body = (data[: end.start()], data[end.end() :]) if end else (data, b"")
@@ -85,14 +98,10 @@ def _put_headers(node: Node, message: _Message) -> Node:
 def _put_request(parent: Node, message: _Message, inside: Inside) -> None:
     node = parent.add("HTTP request", _without_message(message.first), "http.request")
     headers = _put_headers(node, message)
-    method, _, rest = message.first.partition(" ")
-    query = rest.partition(" ")[0].partition("?")[2]
-    pairs = dict(pair.partition("=")[::2] for pair in reversed(query.split("&")))
-    operation = unquote(pairs.get("operation", ""))
-    node.add("operation", operation or "(none)")
+    operation = _put_query(node, message.first, inside)
     if message.first.endswith("HTTP/1.1") and message.header("host") is None:
         headers.note("http-host-missing")
-    if method.upper() == "POST":
+    if _is_post(message.first):
         if not operation:
             node.note("post-without-operation")
         if (kind := message.header("content-type")) != PKI_MESSAGE:
@@ -101,15 +110,30 @@ def _put_request(parent: Node, message: _Message, inside: Inside) -> None:
             inside(node, message.body, Role.REQUEST)
         else:
             node.note("post-body-empty")
-    elif operation.lower() == "pkioperation":
+
+
+def _put_query(node: Node, first: str, inside: Inside) -> str:
+    """The operation, which is returned, and what a GET has with it."""
+    query = first.partition(" ")[2].partition(" ")[0].partition("?")[2]
+    pairs = dict(pair.partition("=")[::2] for pair in reversed(query.split("&")))
+    operation = unquote(pairs.get("operation", ""))
+    node.add("operation", operation or "(none)")
+    if _is_post(first):
+        return operation
+    if operation.lower() == "pkioperation":
         _put_message(node, unquote(pairs.get("message", ""), "latin-1"), inside)
     elif "message" in pairs:
         node.add("CA identifier", unquote(pairs["message"]) or "(empty)", "http.query.message")
+    return operation
+
+
+def _is_post(first: str) -> bool:
+    return first.partition(" ")[0].upper() == "POST"
 
 
 def _without_message(line: str) -> str:
-    """The request line, base64 cut out of it."""
-    return re.sub(r"(message=)[^& ]{40,}", r"\1...", line)
+    """The request line, base64 and a login cut out of it."""
+    return _LOGIN.sub("//(not shown)@", re.sub(r"(message=)[^& ]{40,}", r"\1...", line))
 
 
 def _put_message(node: Node, text: str, inside: Inside) -> None:
@@ -136,32 +160,25 @@ def _put_response(parent: Node, message: _Message, inside: Inside) -> None:
     if "chunked" in (message.header("transfer-encoding") or "").lower():
         headers.note("http-chunked-reply")
     succeeded = status.startswith("2")
-    if not message.body:
+    octets = _decompressed(headers, message)
+    if not octets:
         body = node.add("body", "empty", "GetCACaps" if kind == "text/plain" else "")
         if succeeded:
             body.note("caps-empty" if kind == "text/plain" else "nothing-of-scep")
         return
     if not succeeded and kind.startswith("text/plain"):
         # The one line that goes with an error is no message, whatever it looks like.
-        node.add("body", message.body[:_MOST_TEXT].decode("utf-8", "replace").strip())
+        node.add("body", octets[:_MOST_TEXT].decode("utf-8", "replace").strip())
         return
-    form = _put_body(node, message.body, inside)
+    inside(node, octets, Role.ANSWER)
+    coded = next((child.name for child in node.children if child.place == "base64"), "")
+    # By which name of text it was written, empty where octets came as they are.
+    form = "PEM" if coded.startswith("PEM ") else coded
     found = next((child.place for child in node.children if child.place in _TYPES), "")
     if form:
         _judge_form(node, form, _asked(parent) or _OPERATIONS.get(kind, ""))
     if found and kind != _TYPES[found]:
         headers.note("http-media-type", f"{kind or 'none'}, and it should be {_TYPES[found]}")
-
-
-def _put_body(node: Node, body: bytes, inside: Inside) -> str:
-    """What the body is, and by which name of text it was written, empty where octets came as they are."""
-    if len(body) >= _LEAST_HEX and _HEX.fullmatch(body):
-        octets = bytes.fromhex("".join(body.decode("ascii").split()))
-        inside(node.add("hex", f"{len(octets)} octets", "base64"), octets, Role.ANSWER)
-    else:
-        inside(node, body, Role.ANSWER)
-    coded = next((child.name for child in node.children if child.place == "base64"), "")
-    return "PEM" if coded.startswith("PEM ") else coded
 
 
 def _asked(parent: Node) -> str:
@@ -184,3 +201,16 @@ def _judge_form(node: Node, form: str, operation: str) -> None:
         node.note("caps-no-digest", f"no line is a capability: {detail}")
     elif inside & {"certificate", "certificates", "SignedData"} or operation:
         node.note("ca-not-der", detail)
+
+
+def _decompressed(headers: Node, message: _Message) -> bytes:
+    """The body, without the compression that the headers name where it is one that can be undone."""
+    coding = (message.header("content-encoding") or "identity").lower()
+    if coding == "identity":
+        return message.body
+    if not is_compressed(message.body):
+        headers.note("http-compressed", f"{coding}; what is here is read as it is")
+        return message.body
+    octets, trouble = decompress(message.body)
+    headers.note("http-compressed", f"{coding}, {trouble}" if trouble else coding)
+    return octets or message.body

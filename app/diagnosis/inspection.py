@@ -8,11 +8,15 @@ from app.diagnosis.base64_text import decode_loosely, find_blocks, is_base64
 from app.diagnosis.ca_judgement import is_authority, judge_ca
 from app.diagnosis.capabilities_text import is_capabilities, put_capabilities
 from app.diagnosis.cms_tree import put_content_info
+from app.diagnosis.compressed import decompress, is_gzip
 from app.diagnosis.finding import Finding, Severity
-from app.diagnosis.http_message import is_http, put_http
+from app.diagnosis.hex_text import read_hex
+from app.diagnosis.http_message import is_http, put_http, put_request_line
 from app.diagnosis.knowledge import Knowledge
+from app.diagnosis.log_line import find_requests
 from app.diagnosis.node import Node, Note
 from app.diagnosis.opener import Opener
+from app.diagnosis.pasted_text import from_utf16, is_text, take_off
 from app.diagnosis.recorded import put_recording, put_recordings, recorded_lines
 from app.diagnosis.tlv import Tlv, Walk
 from app.diagnosis.words import name_of, serial_of
@@ -83,7 +87,12 @@ class _Inspection:
         text = data.strip(_SPACE)
         if not text:
             parent.add("nothing", "empty", "asn1").note("nothing-of-scep")
-        elif is_http(text):
+        elif is_text(text) and (hexadecimal := read_hex(text)):
+            # Before a mail: what stands beside the octets of a dump may look like anything.
+            self._put_inside(parent, *hexadecimal, "base64", role)
+        elif role is Role.UNKNOWN and self._put_pasted(parent, data, text):
+            pass
+        elif is_http(data.lstrip(_SPACE)):
             put_http(parent, data.lstrip(_SPACE), self.inside)
         elif len(lines := recorded_lines(text)) > 1:
             put_recordings(parent, lines)
@@ -94,9 +103,13 @@ class _Inspection:
                 self._put_base64(parent, f"PEM {label}", body, role)
         elif is_capabilities(data):
             put_capabilities(parent, data)
+        elif role is Role.UNKNOWN and is_text(text) and (found := find_requests(text)):
+            self._put_requests(parent, found)
         elif text[:1] in (b"<", b"{", b"["):
             page = parent.add("text", text[:200].decode("utf-8", "replace"), "http.response")
             page.note("html-body", "" if text.startswith(b"<") else "it is JSON")
+        elif is_gzip(data):
+            self._put_gzip(parent, data, role)
         elif is_base64(text):
             self._put_base64(parent, "base64", text, role)
         elif data[0] in (tags.SEQUENCE, tags.SET) or (data[0] & tags.CONSTRUCTED and not text.isascii()):
@@ -118,6 +131,38 @@ class _Inspection:
         self._opener = meant if is_meant else meant.for_another()
         self.inside(parent, data, role)
         self._opener = meant
+
+    def _put_pasted(self, parent: Node, data: bytes, text: bytes) -> bool:
+        """Put what is inside the form that an editor or a mail gave it; False where it has none."""
+        if plain := from_utf16(data):
+            taken = "UTF-16", plain
+        elif is_recording(text) or not (mailed := take_off(text, is_http=is_http(text))):
+            return False
+        else:
+            taken = mailed
+        self._put_inside(parent, *taken, "text", Role.UNKNOWN)
+        return True
+
+    def _put_inside(self, parent: Node, form: str, octets: bytes, place: str, role: Role) -> None:
+        node = parent.add(form, f"{len(octets)} octets", place)
+        if role is Role.UNKNOWN:
+            node.note("pasted-form", f"read as {form}")
+        self.inside(node, octets, role)
+
+    def _put_requests(self, parent: Node, found: list[bytes]) -> None:
+        node = parent.add("request lines", str(len(found)), "text")
+        node.note("pasted-form", "read as an address or the lines of a log: headers and bodies are not in it")
+        for line in found:
+            put_request_line(node, line, self.inside)
+
+    def _put_gzip(self, parent: Node, data: bytes, role: Role) -> None:
+        octets, trouble = decompress(data)
+        node = parent.add("gzip", ", ".join(filter(None, (f"{len(octets)} octets", trouble))), "text")
+        if role is Role.ANSWER:
+            node.note("http-compressed", "gzip, and no header says so")
+        else:
+            node.note("pasted-form", "read as gzip")
+        self.inside(node, octets, role)
 
     def _put_base64(self, parent: Node, name: str, text: bytes, role: Role) -> None:
         octets, damage = decode_loosely(text)

@@ -10,7 +10,7 @@ PLACES = frozenset(
     {
         *("asn1", "base64", "http", "http.request", "http.response", "http.headers", "http.query.message"),
         *("GetCACaps", "certificate", "key", "pkiMessage", "CertRep", "SignedData", "encapContentInfo"),
-        *("certificates", "signerInfos", "digestAlgorithm", "signatureAlgorithm", "signedAttrs"),
+        *("text", "certificates", "signerInfos", "digestAlgorithm", "signatureAlgorithm", "signedAttrs"),
         *("signedAttrs.contentType", "signedAttrs.messageDigest", "signedAttrs.signingTime"),
         *("signedAttrs.messageType", "signedAttrs.pkiStatus", "signedAttrs.transactionID"),
         *("signedAttrs.senderNonce", "signedAttrs.recipientNonce", "signedAttrs.failInfo"),

@@ -5,9 +5,12 @@ A value or a refusal of its own kind is the right answer to any bytes; anything 
 
 import base64
 import contextlib
+import gzip
 import json
+import quopri
 from collections.abc import Callable, Iterator
 from functools import cache
+from urllib.parse import quote_from_bytes
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,13 +21,17 @@ from app.client import Identity
 from app.client.raw import RawAnswer
 from app.diagnosis.base64_text import decode_loosely, find_blocks, is_base64
 from app.diagnosis.capabilities_text import is_capabilities, put_capabilities
+from app.diagnosis.compressed import decompress, is_compressed
 from app.diagnosis.explain import explain
 from app.diagnosis.extension_words import extension_words
-from app.diagnosis.http_message import is_http, put_http
+from app.diagnosis.hex_text import read_hex
+from app.diagnosis.http_message import is_http, put_http, put_request_line
 from app.diagnosis.inspection import inspect, verdicts
 from app.diagnosis.knowledge import knowledge
+from app.diagnosis.log_line import find_requests
 from app.diagnosis.node import PLACES, Node
 from app.diagnosis.opener import Opener
+from app.diagnosis.pasted_text import from_utf16, take_off
 from app.diagnosis.tlv import Tlv, Walk
 from app.http.ocsp import decode_path
 from app.http.parser import RequestParser
@@ -308,13 +315,20 @@ def _all_of(one: Tlv) -> Iterator[Tlv]:
 
 
 def wrapping(data: bytes) -> None:
-    """What is around a message in a file: PEM, base64 with damage, HTTP, and lists of capabilities."""
+    """What is around a message in a file: PEM, base64 with damage, HTTP, lists of capabilities, and mails."""
     top = Node("input", "")
     is_base64(data)
     decode_loosely(data)
     find_blocks(data)
     if is_http(data):
         put_http(top, data, lambda *_: None)
+    read_hex(data)
+    from_utf16(data)
+    take_off(data, is_http=is_http(data))
+    if is_compressed(data):
+        decompress(data)
+    for line in find_requests(data):
+        put_request_line(top, line, lambda *_: None)
     if is_capabilities(data):
         put_capabilities(top, data)
     if not {node.place for node in top.walk()} <= {"", *PLACES}:
@@ -438,6 +452,7 @@ def seeds(target: str) -> tuple[bytes, ...]:
                 device().csr(),
                 _reply(Failure(FailInfo.BAD_REQUEST)),
                 b"AES \nDES3\n",
+                *_pasted(message),
             )
         case "walk" | "rekeying":
             return message, loosen(message, device().certificate().der)
@@ -450,7 +465,8 @@ def seeds(target: str) -> tuple[bytes, ...]:
             armoured = base64.encodebytes(content)
             pem = b"-----BEGIN CERTIFICATE-----\n" + armoured + b"-----END CERTIFICATE-----\n"
             chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-            return pem, armoured, b"GET /scep?operation=GetCACaps HTTP/1.0\r\n\r\n", chunked, b"AES \nDES3\n"
+            request = b"GET /scep?operation=GetCACaps HTTP/1.0\r\n\r\n"
+            return pem, armoured, request, chunked, b"AES \nDES3\n", *_pasted(content)
         case "recording":
             told = {"id": "abc-1", "remote": "192.0.2.7", "operation": "PKIOperation", "outcome": "refused"}
             more = {
@@ -471,6 +487,23 @@ def seeds(target: str) -> tuple[bytes, ...]:
         case "ca_certificates":
             return tuple(codec.encode_ca_certificates(some)[1] for some in ((ca,), (ca, ca)))
     return b"operation=PKIOperation&message=MIIB%2B%2F%3D", b"AES\r\nSCEPStandard\n"
+
+
+def _pasted(message: bytes) -> tuple[bytes, ...]:
+    """The same as people paste it: out of a mail, an editor, a dump, a log, and compressed."""
+    lines = base64.encodebytes(message)
+    address = b"http://ca.example/scep?operation=PKIOperation&message=" + quote_from_bytes(lines).encode()
+    rows = (f"{at:08x}  {message[at : at + 16].hex(' ')}  |0..|\n" for at in range(0, len(message), 16))
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+    return (
+        b"".join(b"> " + line for line in lines.splitlines(keepends=True)),
+        quopri.encodestring(address),
+        address.decode("ascii").encode("utf-16"),
+        message.hex(":").encode(),
+        "".join(rows).encode(),
+        b'192.0.2.7 - - [x] "GET ' + address[17:] + b' HTTP/1.0" 200 1\n',
+        head + gzip.compress(message, mtime=0),
+    )
 
 
 def _with_attributes_nobody_reads(ca: Certificate) -> bytes:
