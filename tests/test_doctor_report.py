@@ -54,6 +54,34 @@ def test_a_consequence_is_told_beneath_its_cause() -> None:
     assert "it leads to caps-no-digest" in one.entries[0].why(KNOWN)
 
 
+def test_only_what_came_after_the_end_is_beneath_it() -> None:
+    """A server that stood until the last request fails at nothing because of that one."""
+    late = Found("nonsense-fault", "unknown messageType", "closed", late=True)
+    end = Found("message-type-kills", "unknown messageType", "gone", late=True)
+    before = Found("nonsense-fault", "empty POST", "HTTP 500")
+
+    folded, told = report((late,), (end,)), report((before,), (late,), (end,))
+
+    assert {one.finding.id: one.leads_to for one in folded.entries} == {
+        "message-type-kills": ("nonsense-fault",)
+    }
+    assert {one.finding.id: one.places for one in told.entries} == {
+        "message-type-kills": "unknown messageType: gone",
+        "nonsense-fault": "empty POST: HTTP 500",
+    }
+
+
+def test_who_stopped_tells_what_it_met_where_that_is_something_else() -> None:
+    """What the doctor met elsewhere explains no client's stop."""
+    one = report(
+        (Found("http-error", "CertPoll", "HTTP 500: not implemented"),),
+        (Found("http-error", "as ios: CertRep", "HTTP 500: illegal base64", ("ios",), "ios"),),
+    )
+
+    (entry,) = one.entries
+    assert entry.places == ("CertPoll: HTTP 500: not implemented; as ios: CertRep: HTTP 500: illegal base64")
+
+
 def test_where_nobody_answers_nothing_else_is_told() -> None:
     """What was not answered either says nothing."""
     assert ids(report((Found("unreachable", "GetCACaps"),), (Found("http-old", "HTTP/1.0"),))) == [

@@ -4,6 +4,7 @@ It is for whoever has to see what a server really does. :mod:`app.client.transpo
 client wants it.
 """
 
+import re
 import ssl
 import time
 from collections.abc import Sequence
@@ -13,6 +14,10 @@ from urllib.parse import urlsplit
 
 from app.client.raw_connection import connect, in_words
 from app.client.raw_response import Broken, Wire, read_body, read_head
+from app.words import printable
+
+_TAGS = re.compile(r"<[^>]*>")
+_MOST_SAID = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,20 @@ class RawAnswer:
     def header(self, name: str) -> str | None:
         """The value of the first header of that *name*, or None where there is none."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    @property
+    def said(self) -> str:
+        """Its status, and what the body says, for people: the first line, or a page without its tags.
+
+        No more of it than 200 octets; nothing where that is no text.
+        """
+        text = self.body[:_MOST_SAID].decode("utf-8", "replace").strip()
+        # A page says it somewhere in the middle, anything else in its first line.
+        if text.startswith("<"):
+            line = " ".join(printable(_TAGS.sub(" ", text)).split())
+        else:
+            line = "".join(text.splitlines()[:1])
+        return f"HTTP {self.status}" + (f": {line}" if line and line.isprintable() else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,13 @@ def _judge(taken: Sequence[tuple[Step, StepResult]], seen: Seen) -> list[StepRes
         seen.found.setdefault(one.finding, one)
     found = own | {step.name: _found(step, seen) for step, _ in taken if is_persona(step)}
     results = [replace(result, found=found[step.name]) for step, result in taken]
-    return [*results, *(StepResult(name, why, one) for name, why, one in others)]
+    results += [StepResult(name, why, one) for name, why, one in others]
+    return [replace(one, found=_in_time(one.found, seen.late)) for one in results]
+
+
+def _in_time(found: tuple[Found, ...], late: frozenset[str]) -> tuple[Found, ...]:
+    """*found* with a mark at what was seen when the server had ended."""
+    return tuple(replace(one, late=one.where.partition(": ")[0] in late) for one in found)
 
 
 def _conceal(result: StepResult, target: Target) -> StepResult:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.diagnosis.finding import Finding, Severity
 from app.diagnosis.knowledge import Knowledge
-from app.doctor.folding import is_all, is_folded
+from app.doctor.folding import ENDS, is_all, is_folded
 from app.doctor.seen import Found
 from app.personas import PERSONAS
 
@@ -39,14 +39,14 @@ class Entry:
 
     @property
     def places(self) -> str:
-        """Where it was seen and what, in one line: by personas where the doctor's own steps did not."""
-        told: dict[str, list[str]] = {}
-        for one in [one for one in self.seen if not one.by] or self.seen:
-            step, _, place = one.where.partition(": ")
-            steps = told.setdefault(": ".join(filter(None, (place, one.detail))), [])
-            if step not in steps:
-                steps.append(step)
-        return _some([": ".join(filter(None, (_some(told[what], ", "), what))) for what in told], "; ")
+        """Where it was seen and what, in one line.
+
+        What a persona saw is told where it stopped at that, or where the doctor's own steps saw nothing.
+        """
+        own = [one for one in self.seen if not one.by]
+        # Who stopped may have met something else than the doctor did.
+        met = [one for one in self.seen if one.by and one.clients and not _is_told(one.detail, own)]
+        return "; ".join(_places(one) for one in ((own, met) if own else (self.seen,)) if one)
 
     def why(self, known: Knowledge) -> str:
         """What was seen, what clients do about it, and what follows from it."""
@@ -139,6 +139,21 @@ class Report:
         }
 
 
+def _is_told(detail: str, seen: Iterable[Found]) -> bool:
+    return not detail or any(detail in one.detail for one in seen)
+
+
+def _places(seen: Iterable[Found]) -> str:
+    """What was seen, each with the steps that saw it."""
+    told: dict[str, list[str]] = {}
+    for one in seen:
+        step, _, place = one.where.partition(": ")
+        steps = told.setdefault(": ".join(filter(None, (place, one.detail))), [])
+        if step not in steps:
+            steps.append(step)
+    return _some([": ".join(filter(None, (_some(told[what], ", "), what))) for what in told], "; ")
+
+
 def _some(parts: Sequence[str], between: str) -> str:
     """So many as a person reads, and how many more there are."""
     count = len(parts) - _MOST_PLACES
@@ -183,6 +198,8 @@ def make_report(
         # What one answer shows is told from the outside in, as the knowledge has it.
         for one in sorted(step.found, key=lambda one: order.index(one.finding)):
             found.setdefault(one.finding, []).append(one)
+    if found.keys() & ENDS:
+        found = {name: [one for one in seen if not one.late] or seen for name, seen in found.items()}
     told = _ends(found) or _causes(found)
     entries = [_entry(known.findings[name], found, told[name], insists=insists) for name in told]
     # What a client was seen to stop at stands before what it would; else in the order of the steps.
@@ -199,8 +216,13 @@ def _ends(found: Mapping[str, Sequence[Found]]) -> dict[str, tuple[str, ...]]:
 
 def _causes(found: Mapping[str, Sequence[Found]]) -> dict[str, tuple[str, ...]]:
     """What follows from nothing else, each with what follows from it."""
-    causes = [name for name in found if not any(is_folded(name, other) for other in found)]
-    return {name: tuple(other for other in found if is_folded(other, name)) for name in causes}
+
+    def follows(finding: str, cause: str) -> bool:
+        could = cause not in ENDS or all(one.late for one in found[finding])
+        return could and is_folded(finding, cause)
+
+    causes = [name for name in found if not any(follows(name, other) for other in found)]
+    return {name: tuple(other for other in found if follows(other, name)) for name in causes}
 
 
 def _entry(

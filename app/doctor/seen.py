@@ -78,7 +78,8 @@ class Found:
     """A finding, where it showed and what was seen there.
 
     *by* is the persona that saw it, empty for the doctor's own steps; *clients* are those that were seen
-    to stop at it. What is known of others, the finding says.
+    to stop at it. What is known of others, the finding says. It is *late* where it was seen at the request
+    that ended the server, or after it.
     """
 
     finding: str
@@ -86,6 +87,7 @@ class Found:
     detail: str = ""
     clients: tuple[str, ...] = ()
     by: str = ""
+    late: bool = False
 
 
 @dataclass(slots=True)
@@ -111,6 +113,13 @@ class Seen:
     def is_known(self) -> bool:
         """Whether the server answered anything yet."""
         return any(exchange.answer for exchange in self.all())
+
+    @property
+    def late(self) -> frozenset[str]:
+        """The names of what was sent when the server ended, and after it."""
+        names = list(self.exchanges)
+        after = names[names.index(self.killed_by) :] if self.killed_by in names else []
+        return frozenset(filter(None, (self.killed_by, *after)))
 
     @property
     def enrolled(self) -> tuple[str, ...]:

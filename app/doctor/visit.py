@@ -16,6 +16,8 @@ from app.doctor.target import Target
 from app.personas import Reach, Session
 from ca.x509.name import Name
 
+# What the names of the steps begin with in which a persona comes by.
+AS = "as "
 # Behind whatever brought no answer: whether it is the server that is gone.
 STILL_THERE = Planned("still there", "GetCACaps")
 
@@ -33,7 +35,8 @@ class Visit:
     certificates are asked for; where it is empty, each has a name of its own.
 
     *sample* is a message that the server was seen to answer. *identity* is what it issued, with its key,
-    and *enrolled* what that was asked with. *by_get* says that a POST is offered and does not work.
+    *enrolled* what that was asked with, and *applied* who asked so and the CSR. *by_get* says that a
+    POST is offered and does not work.
     *sent* counts the requests.
     """
 
@@ -45,6 +48,7 @@ class Visit:
     make_key: Callable[[], rsa.RSAPrivateKey] = make_key
     identity: Identity | None = None
     enrolled: Question | None = None
+    applied: tuple[Applicant, bytes] | None = None
     sample: Question | None = None
     by_get: bool = False
     sent: int = 0
@@ -56,9 +60,8 @@ class Visit:
     def send(self, planned: Planned, asked: Question | None = None) -> Exchange:
         """Send what was *planned*, with the message of *asked* in it, and keep what comes."""
         found = self._exchange(planned, asked.message if asked else None)
-        if found.answer is None and self.seen.is_known:
-            there = self._exchange(STILL_THERE).answer
-            self.seen.killed_by = self.seen.killed_by or ("" if there else planned.name)
+        if found.answer is None:
+            self._look_after(planned.name)
         return self.seen.add(Exchange(planned.name, found, asked))
 
     def send_on_one_connection(self, requests: Sequence[Planned]) -> None:
@@ -125,6 +128,13 @@ class Visit:
         """Keep what became of a persona."""
         self.sent += len(session.exchanges)
         self.seen.sessions.setdefault(session.persona, []).append(session)
+        if session.exchanges[-1].answer is None:
+            self._look_after(f"{AS}{session.persona}")
+
+    def _look_after(self, name: str) -> None:
+        """See whether the server is there still, after what was sent as *name* brought no answer."""
+        if self.seen.is_known and not self._exchange(STILL_THERE).answer:
+            self.seen.killed_by = self.seen.killed_by or name
 
     @property
     def poller(self) -> Identity:
