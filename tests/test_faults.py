@@ -83,6 +83,16 @@ def test_a_persona_stops_at_its_own_way_of_writing_in_the_words_of_the_server() 
     assert met[0].startswith("HTTP 400: illegal base64 data")
 
 
+def test_of_a_reply_the_server_is_told_what_it_is_to_mend() -> None:
+    """What clients do in their requests is no matter of its."""
+    (entry,) = examined(Conduct(digest="sha1"), ("sscep",)).entries
+
+    assert entry.finding.id == "reply-weak-digest"
+    assert entry.finding.fix.startswith("Sign the reply with the digest of the request")
+    assert "SHA-1, and the request was signed over SHA-256" in entry.places
+    assert "micromdm" not in entry.clients
+
+
 def test_enroll_as_another_client_tells_the_words_of_the_server(tmp_path: Path) -> None:
     """A number alone sends nobody to what is wrong."""
     with running(Conduct(refuses_by_http=True, unread=frozenset({"ber"}))) as server:

@@ -20,7 +20,7 @@ from ca.scep.messages import PkiStatus
 from ca.x509.certificate import Certificate
 
 # A persona chose these for itself, by what was listed or because it knows nothing else.
-_OWN_CHOICE = {"weak-cipher", "weak-digest", "des-reply"}
+_OWN_CHOICE = {"weak-cipher", "reply-weak-digest", "des-reply"}
 # How a client puts it that something went wrong. What it was, the doctor's own steps may have seen.
 _GENERAL = {
     "ca-not-der",

@@ -9,7 +9,7 @@ _CAPABILITIES = {
     "caps-no-renewal",
     "caps-no-sha384",
     "caps-case",
-    "weak-digest",
+    "reply-weak-digest",
     "weak-cipher",
 }
 _ATTRIBUTES = {
