@@ -93,6 +93,14 @@ def test_of_a_reply_the_server_is_told_what_it_is_to_mend() -> None:
     assert "micromdm" not in entry.clients
 
 
+def test_chunks_are_no_matter_of_cisco_where_http_1_0_gets_none() -> None:
+    """It speaks HTTP/1.0, and such a server answers it with a length."""
+    (entry,) = examined(Conduct(chunked=True), ("cisco", "ios"), asks=False).entries
+
+    assert entry.finding.id == "http-chunked-reply"
+    assert entry.clients == ("sscep",)
+
+
 def test_enroll_as_another_client_tells_the_words_of_the_server(tmp_path: Path) -> None:
     """A number alone sends nobody to what is wrong."""
     with running(Conduct(refuses_by_http=True, unread=frozenset({"ber"}))) as server:

@@ -78,7 +78,8 @@ def examine(request: Request, progress: Callable[[Step], object] = lambda _: Non
         knowledge(),
         enrolled=seen.enrolled,
         went_on=seen.went_on,
-        insists=request.insists,
+        asked=request.personas if request.insists else (),
+        spared=manners.spared(seen),
     )
 
 
