@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.client.raw_connection import connect, in_words
+from app.client.raw_connection import TIMED_OUT, connect, in_words
 from app.client.raw_response import Broken, Wire, read_body, read_head
 from app.words import printable
 
@@ -68,6 +68,11 @@ class Sent:
     request: bytes
     answer: RawAnswer | None
     trouble: str
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the time was over before a whole answer was there."""
+        return self.trouble.startswith(TIMED_OUT)
 
 
 def exchange(

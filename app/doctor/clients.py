@@ -67,6 +67,8 @@ def _step(persona: Persona, *, read_only: bool) -> Step:
     def judge(seen: Seen) -> Iterator[Found]:
         for number, session in enumerate(seen.sessions.get(persona.name, ())):
             yield from _judge(persona, session, seen, renews=number > 0)
+        if persona.name in seen.unasked:
+            yield Found("not-enrolled", f"{AS}{persona.name}", seen.why_unasked)
 
     does = "reads" if read_only else "enrols and renews" if persona.renewal else "enrols"
     return Step(
@@ -80,13 +82,24 @@ def _step(persona: Persona, *, read_only: bool) -> Step:
 
 
 def _enrol(persona: Persona, visit: Visit) -> None:
+    if visit.seen.refused_at:
+        visit.seen.unasked.add(persona.name)
+        visit.meet(look(persona, visit.target.url, visit.reach))
+        return
     applicant, challenge = visit.device(), visit.challenge()
     url, reach = visit.target.url, visit.reach
     session = enrol(persona, url, subject=applicant.name, key=applicant.key, challenge=challenge, reach=reach)
     visit.meet(session)
+    if any(map(_is_refusal, session.objections)) and not _grants_again(visit.seen):
+        visit.refuse(f"{AS}{persona.name}")
     if session.certificate is not None and persona.renewal:
         identity = Identity(Certificate.load(session.certificate), applicant.key)
         visit.meet(renew(persona, url, identity, key=visit.make_key(), reach=reach))
+
+
+def _is_refusal(objection: Objection) -> bool:
+    """Whether it may be one for the challenge password."""
+    return objection.finding == _REFUSED and objection.detail[:1] == FailInfo.BAD_REQUEST
 
 
 def _judge(persona: Persona, session: Session, seen: Seen, *, renews: bool) -> Iterator[Found]:

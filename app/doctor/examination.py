@@ -150,6 +150,8 @@ def _lacking(step: Step, visit: Visit) -> str:
         return "the server cannot be talked to"
     if first is not None and 300 <= first.status < 400 and not is_persona(step):
         return "everything is somewhere else"
+    if visit.is_too_slow:
+        return f"the server was waited for {visit.late} times in vain"
     there = {
         Needs.NOTHING: True,
         Needs.RECIPIENT: visit.seen.roles is not None,

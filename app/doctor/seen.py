@@ -96,7 +96,8 @@ class Seen:
 
     *certificates* are those that GetCACert gave, *roles* who of them may do what; *capabilities* are in
     upper case. *found* is what the doctor's own steps show, by finding; *killed_by* is the step after which
-    the server did not answer any more.
+    the server did not answer any more. *refused_at* is the step at which the last challenge password was
+    refused, and *unasked* are the steps and personas that could not be tried without it.
     """
 
     url: str
@@ -108,6 +109,8 @@ class Seen:
     sessions: dict[str, list[Session]] = field(default_factory=dict)
     found: dict[str, Found] = field(default_factory=dict)
     killed_by: str = ""
+    refused_at: str = ""
+    unasked: set[str] = field(default_factory=set)
 
     @property
     def is_known(self) -> bool:
@@ -135,6 +138,11 @@ class Seen:
     def offers_post(self) -> bool:
         """Whether the capabilities promise POST (RFC 8894 3.5.2)."""
         return not self.capabilities.isdisjoint({"POSTPKIOPERATION", "SCEPSTANDARD"})
+
+    @property
+    def why_unasked(self) -> str:
+        """Why the challenge password was kept back, in words."""
+        return f"the challenge password was refused at {self.refused_at}, and is not sent again"
 
     def add(self, exchange: Exchange) -> Exchange:
         """Keep one."""

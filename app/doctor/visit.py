@@ -16,6 +16,7 @@ from app.doctor.target import Target
 from app.personas import Reach, Session
 from ca.x509.name import Name
 
+_MOST_LATE_IN_A_ROW, _MOST_LATE = 2, 5
 # What the names of the steps begin with in which a persona comes by.
 AS = "as "
 # Behind whatever brought no answer: whether it is the server that is gone.
@@ -37,7 +38,8 @@ class Visit:
     *sample* is a message that the server was seen to answer. *identity* is what it issued, with its key,
     *enrolled* what that was asked with, and *applied* who asked so and the CSR. *by_get* says that a
     POST is offered and does not work.
-    *sent* counts the requests.
+    *sent* counts the requests, *late* those that were not answered in time, and *late_in_a_row* the last of
+    them.
     """
 
     target: Target
@@ -52,6 +54,8 @@ class Visit:
     sample: Question | None = None
     by_get: bool = False
     sent: int = 0
+    late: int = 0
+    late_in_a_row: int = 0
     _used: int = 0
     _mark: str = field(default_factory=lambda: secrets.token_hex(4))
     _asked: int = 0
@@ -69,16 +73,28 @@ class Visit:
         planned = [(one.operation, one.write(self.target)) for one in requests]
         reach = self.reach
         found = converse(self.target.url, planned, timeout=reach.timeout, trust=reach.trust)
-        self.sent += len(found)
+        self._count(found)
         for one, sent in zip(requests, found, strict=False):
             self.seen.add(Exchange(one.name, sent))
 
     def _exchange(self, planned: Planned, message: bytes | None = None) -> Sent:
-        self.sent += 1
         posts = self.seen.offers_post and not self.by_get
         request, reach = planned.write(self.target, message, posts=posts), self.reach
         operation = planned.operation
-        return exchange(self.target.url, request, operation, timeout=reach.timeout, trust=reach.trust)
+        sent = exchange(self.target.url, request, operation, timeout=reach.timeout, trust=reach.trust)
+        self._count((sent,))
+        return sent
+
+    def _count(self, exchanges: Sequence[Sent]) -> None:
+        self.sent += len(exchanges)
+        for one in exchanges:
+            self.late += one.timed_out
+            self.late_in_a_row = self.late_in_a_row + 1 if one.timed_out else 0
+
+    @property
+    def is_too_slow(self) -> bool:
+        """Whether it was waited for so often that the rest would only be waited for as well."""
+        return self.late_in_a_row >= _MOST_LATE_IN_A_ROW or self.late >= _MOST_LATE
 
     def operate(self, planned: Planned, asked: Question) -> Answer:
         """Send a message; the answer to it, taken apart."""
@@ -101,6 +117,11 @@ class Visit:
         found = self.challenges[min(self._used, len(self.challenges) - 1)] if self.challenges else ""
         self._used += 1
         return found
+
+    def refuse(self, where: str) -> None:
+        """Keep in mind where the challenge password was refused; if there is no other, none is sent again."""
+        if self._used >= len(self.challenges):
+            self.seen.refused_at = self.seen.refused_at or where
 
     def applicant(self, number: int = 0) -> Applicant:
         """A device with a name of its own and the key of that *number*: a few do, for they take time."""
@@ -126,7 +147,7 @@ class Visit:
 
     def meet(self, session: Session) -> None:
         """Keep what became of a persona."""
-        self.sent += len(session.exchanges)
+        self._count(session.exchanges)
         self.seen.sessions.setdefault(session.persona, []).append(session)
         if session.exchanges[-1].answer is None:
             self._look_after(f"{AS}{session.persona}")
