@@ -30,6 +30,7 @@ TRUE_OF_SCEPSERVER = {
     "http-error": "CertPoll: HTTP 500",
     "csr-signature-unchecked": "a certificate was issued",
     "plus-lost": "illegal base64 data",
+    "ber-not-read": "pkcs7: Message digest mismatch",
     "des-reply": "CertRep.pkcsPKIEnvelope: contentEncryptionAlgorithm DES-CBC",
     "reply-weak-digest": "SHA-1",
     "nonce-echoed": "signedAttrs.senderNonce",
