@@ -6,7 +6,7 @@ import ssl
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -106,18 +106,27 @@ def test_it_only_reads_unless_it_is_given_a_challenge(service: Service) -> None:
 
 
 def test_a_challenge_for_one_is_enough_for_the_main_things(service: Service, data: Path) -> None:
-    """Who has one password alone hears what could not be tried; who asked for a client hears of it first.
+    """Who has one password alone hears what could not be tried; it is not sent again once it is refused.
 
-    Without --as, that a server takes no MD5 is no fault of its.
+    With one for many, who asked for a client hears first at what it stops. Without --as, that a server takes
+    no MD5 is no fault of its.
     """
     clients = ("--as", "ios", "--as", "cisco")
 
-    done = run("doctor", service.url, "--challenge", "-", "--json", *clients, stdin=challenge(data))
+    one = run("doctor", service.url, "--challenge", "-", "--json", *clients, stdin=challenge(data))
+    many = run(
+        "doctor", service.url, "--challenge", "-", "--json", *clients,
+        stdin=challenge(data, "--uses", "unlimited"),
+    )  # fmt: skip
 
-    found = findings(done)
-    assert (done.code, list(found)) == (1, ["digest-refused", "not-enrolled"])
+    found = findings(one)
+    assert (one.code, list(found)) == (0, ["not-enrolled"])
+    assert "refused at unknown extension, and is not sent again" in found["not-enrolled"]["why"]
+    assert all(step in found["not-enrolled"]["why"] for step in ("CSR signed wrongly", "as ios", "as cisco"))
+    found = findings(many)
+    assert (many.code, list(found)) == (1, ["digest-refused"])
     assert found["digest-refused"]["clients"] == ["cisco", "juniper"]
-    assert [one["severity"] for one in found.values()] == ["violation", "info"]
+    assert [one["severity"] for one in found.values()] == ["violation"]
 
 
 def test_who_came_by_is_named_with_what_became_of_it(service: Service, data: Path) -> None:
@@ -209,6 +218,8 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
         (("http://ca.example/", "--as", "blackberry"), "'blackberry' is not one of"),
         (("http://ca.example/", "--subject", "nobody"), "is no name such as CN=test"),
         (("http://ca.example/", "--cafile", __file__), "no certificates in PEM"),
+        (("http://ca.example/?operation=GetCACert",), "leave out operation="),
+        (("http://ca.example/", "--dry-run", "--junit", "report.xml"), "leave one of them out"),
         (("http://ca.example/", "--timeout", "0"), "is not in the range"),
     ],
 )
@@ -279,6 +290,25 @@ class Hostile(Page):
     age = "9" * 5000
 
 
+class Dripping(Page):
+    """An answer that comes so slowly that nobody waits for its end."""
+
+    page = b"AES"
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"A")
+                time.sleep(0.05)
+
+    do_POST = do_HEAD = do_GET
+
+
 @contextmanager
 def listening(handler: type[Page], trust: ssl.SSLContext | None = None) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -303,6 +333,16 @@ def test_a_web_server_that_knows_no_scep_is_one_finding(handler: type[Page], fin
         done = run("doctor", url, "--json")
 
     assert list(findings(done)) == [finding]
+
+
+def test_a_server_that_is_waited_for_in_vain_is_not_asked_everything() -> None:
+    """Thirty requests to such a one would take a quarter of an hour, and tell nothing more."""
+    with listening(Dripping) as url:
+        done = run("doctor", url, "--json", "--timeout", "0.5")
+
+    assert Dripping.asked == 2
+    found = findings(done)
+    assert "timed out after 0.5 seconds" in found["http-answer-broken"]["why"]
 
 
 def test_what_a_server_says_cannot_move_the_cursor(tmp_path: Path) -> None:

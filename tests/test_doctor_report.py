@@ -54,6 +54,34 @@ def test_a_consequence_is_told_beneath_its_cause() -> None:
     assert "it leads to caps-no-digest" in one.entries[0].why(KNOWN)
 
 
+def test_only_what_came_after_the_end_is_beneath_it() -> None:
+    """A server that stood until the last request fails at nothing because of that one."""
+    late = Found("nonsense-fault", "unknown messageType", "closed", late=True)
+    end = Found("message-type-kills", "unknown messageType", "gone", late=True)
+    before = Found("nonsense-fault", "empty POST", "HTTP 500")
+
+    folded, told = report((late,), (end,)), report((before,), (late,), (end,))
+
+    assert {one.finding.id: one.leads_to for one in folded.entries} == {
+        "message-type-kills": ("nonsense-fault",)
+    }
+    assert {one.finding.id: one.places for one in told.entries} == {
+        "message-type-kills": "unknown messageType: gone",
+        "nonsense-fault": "empty POST: HTTP 500",
+    }
+
+
+def test_who_stopped_tells_what_it_met_where_that_is_something_else() -> None:
+    """What the doctor met elsewhere explains no client's stop."""
+    one = report(
+        (Found("http-error", "CertPoll", "HTTP 500: not implemented"),),
+        (Found("http-error", "as ios: CertRep", "HTTP 500: illegal base64", ("ios",), "ios"),),
+    )
+
+    (entry,) = one.entries
+    assert entry.places == ("CertPoll: HTTP 500: not implemented; as ios: CertRep: HTTP 500: illegal base64")
+
+
 def test_where_nobody_answers_nothing_else_is_told() -> None:
     """What was not answered either says nothing."""
     assert ids(report((Found("unreachable", "GetCACaps"),), (Found("http-old", "HTTP/1.0"),))) == [
@@ -84,7 +112,7 @@ def test_what_somebody_was_seen_to_stop_at_is_a_violation() -> None:
     assert not report(redirect).passed
     assert report(redirect).count(Severity.VIOLATION) == 1
     assert make_report(URL, note, 1, KNOWN).passed
-    assert not make_report(URL, note, 1, KNOWN, insists=True).passed
+    assert not make_report(URL, note, 1, KNOWN, asked=("cisco",)).passed
 
 
 def test_who_stops_at_a_consequence_stops_at_its_cause() -> None:
@@ -127,6 +155,35 @@ def test_who_only_read_has_passed_what_it_read() -> None:
     failing = {client: {entry.finding.id for entry in entries} for client, entries in one.fails().items()}
     assert failing["ios"] == {"plus-lost"}
     assert failing["macos"] == {"ca-key-usage", "plus-lost"}
+
+
+def test_nobody_is_said_to_fail_who_is_not_known_to() -> None:
+    """IOS minds such a CA and goes on; whose key is certified for another does not fail at it."""
+    found = (
+        Found("ca-key-usage", "GetCACert"),
+        Found("csr-signature-unchecked", "CSR signed wrongly"),
+        Found("http-error", "CertPoll"),
+    )
+    steps = [StepResult("a step", "why", found)]
+
+    every, windows = (make_report(URL, steps, 1, KNOWN, asked=asked) for asked in ((), ("windows",)))
+
+    told = {client: [entry.finding.id for entry in entries] for client, entries in every.fails().items()}
+    assert list(told) == ["everyone", "macos", "windows"]
+    assert told["everyone"] == ["http-error"]
+    assert list(windows.fails()) == ["everyone", "windows"]
+
+
+def test_a_client_that_stops_is_as_grave_whether_it_was_asked_for_or_not() -> None:
+    """StrongSwan gets no certificate without SHA-384 in either case."""
+    stops = (Found("caps-no-sha384", "as strongswan: GetCACaps", "", ("strongswan",), "strongswan"),)
+    steps = [StepResult("as strongswan", "why", stops)]
+
+    severities = {
+        make_report(URL, steps, 1, KNOWN, asked=asked).entries[0].severity for asked in ((), ("strongswan",))
+    }
+
+    assert severities == {Severity.VIOLATION}
 
 
 def test_warnings_alone_pass() -> None:

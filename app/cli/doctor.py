@@ -81,6 +81,8 @@ def doctor(
         bool(as_),
         Reach(timeout, _read_trust(cafile)),
     )
+    if dry_run and junit_file is not None:
+        raise Refusal("--junit has nothing to write in a --dry-run: leave one of them out")
     if dry_run:
         print_plan(request, _console(), as_json=as_json)
         return 0
@@ -106,9 +108,12 @@ def _write(file: Path, document: bytes) -> None:
 
 def _target(url: str) -> Target:
     try:
-        return Target(url)
+        target = Target(url)
     except ValueError as error:
         raise Refusal(str(error)) from error
+    if "operation" in {name.lower() for name in target.query_names}:
+        raise Refusal(f"{target.shown}: leave out operation=: every client puts its own there")
+    return target
 
 
 def _check_subject(text: str | None) -> str:

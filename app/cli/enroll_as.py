@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.cli.context import Refusal, say
 from app.client import ClientError, Identity, Unreachable, Unsettled
+from app.doctor.target import Target
 from app.personas import Persona, Reach, Session, enrol, renew
 from ca.algorithms.keys import PrivateKey
 from ca.x509.certificate import Certificate
@@ -55,22 +56,24 @@ def enrol_as(
         wait=wait,
         reach=Reach(fingerprint=fingerprint),
     )
+    # The server's own words are in it, and it may say again what it was asked.
+    hide = Target(url).conceal
     for objection in session.objections:
         if not objection.refuses:
-            say(f"warning: {objection}")
+            say(f"warning: {hide(str(objection))}")
     if session.certificate is None:
-        raise _what_happened(session)
+        raise _what_happened(session, hide(session.outcome))
     return Certificate.load(session.certificate), tuple(map(Certificate.load, session.authorities))
 
 
-def _what_happened(session: Session) -> ClientError:
+def _what_happened(session: Session, outcome: str) -> ClientError:
     """The error by which the key is kept or thrown away: kept wherever there may be a certificate for it."""
     stopped = {one.finding for one in session.objections if one.refuses}
     sent = any(one.operation == "PKIOperation" for one in session.exchanges)
     if "refused" in stopped:
-        return ClientError(session.outcome)
+        return ClientError(outcome)
     if sent:
-        return Unsettled(session.outcome)
+        return Unsettled(outcome)
     if stopped & {"unreachable", "tls-untrusted"}:
-        return Unreachable(session.outcome)
-    return ClientError(session.outcome)
+        return Unreachable(outcome)
+    return ClientError(outcome)

@@ -4,6 +4,7 @@ It is for whoever has to see what a server really does. :mod:`app.client.transpo
 client wants it.
 """
 
+import re
 import ssl
 import time
 from collections.abc import Sequence
@@ -11,8 +12,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.client.raw_connection import connect, in_words
+from app.client.raw_connection import TIMED_OUT, connect, in_words
 from app.client.raw_response import Broken, Wire, read_body, read_head
+from app.words import printable
+
+_TAGS = re.compile(r"<[^>]*>")
+_MOST_SAID = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,20 @@ class RawAnswer:
         """The value of the first header of that *name*, or None where there is none."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
+    @property
+    def said(self) -> str:
+        """Its status, and what the body says, for people: the first line, or a page without its tags.
+
+        No more of it than 200 octets; nothing where that is no text.
+        """
+        text = self.body[:_MOST_SAID].decode("utf-8", "replace").strip()
+        # A page says it somewhere in the middle, anything else in its first line.
+        if text.startswith("<"):
+            line = " ".join(printable(_TAGS.sub(" ", text)).split())
+        else:
+            line = "".join(text.splitlines()[:1])
+        return f"HTTP {self.status}" + (f": {line}" if line and line.isprintable() else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -49,6 +68,11 @@ class Sent:
     request: bytes
     answer: RawAnswer | None
     trouble: str
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the time was over before a whole answer was there."""
+        return self.trouble.startswith(TIMED_OUT)
 
 
 def exchange(

@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 
 from app.words import printable
 
+TIMED_OUT = "timed out"
 SPEAKS_TLS = "the server speaks TLS at this port: write https://"
 _SPEAKS_NO_TLS = "TLS: the server does not speak it at this port: it may be one for http://"
 _WANTS_CERTIFICATE = "TLS: the server wants a client certificate, and a device has none before it enrols"
@@ -111,7 +112,7 @@ def in_words(error: OSError, timeout: float) -> str:
         case ssl.SSLError():
             return _REASONS.get(error.reason or "") or f"TLS: {printable(error.reason or str(error))}"
         case TimeoutError():
-            return f"timed out after {timeout:g} seconds"
+            return f"{TIMED_OUT} after {timeout:g} seconds"
         case ConnectionRefusedError():
             return "the connection was refused"
         case ConnectionResetError() | BrokenPipeError():

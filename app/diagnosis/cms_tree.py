@@ -1,5 +1,7 @@
 """ContentInfo and SignedData in words: the signer, what he signed, and whether it holds."""
 
+from dataclasses import replace
+
 from app.diagnosis.asn1_tree import note_damage, note_forms, put, put_all, put_leaf
 from app.diagnosis.attributes import Role, find_role, has_scep_attributes, judge_attributes, put_attributes
 from app.diagnosis.ca_judgement import is_authority, judge_bundle
@@ -38,6 +40,8 @@ from ca.scep.codec import SignedData
 _MOST = 64
 _MOST_SIGNERS = 8
 _SIGNED_DATA_OID = writer.oid(SIGNED_DATA)
+# What a finding is called where it is in a reply.
+_OF_REPLIES = {"weak-digest": "reply-weak-digest", "absent-parameters": "reply-absent-parameters"}
 # Where one of them is noted, that the signature does not hold is no news.
 EXPLAIN_IT = {
     "content-type-attribute-missing",
@@ -95,7 +99,17 @@ def _put_signed(parent: Node, one: Tlv, content: Tlv, opener: Opener, inside: In
         _judge_signed(node, signer_field, one.raw, infos, data, octets, role)
     if octets and len(octets) > 1:
         inside(data, octets, role)
+    if role is Role.REPLY:
+        _tell_the_server(node)
     return node
+
+
+def _tell_the_server(node: Node) -> None:
+    """Of a reply, say what the server is to mend: what is noted of requests speaks to clients."""
+    for one in node.walk():
+        one.notes[:] = [
+            replace(note, finding=_OF_REPLIES.get(note.finding, note.finding)) for note in one.notes
+        ]
 
 
 def _judge_signed(

@@ -10,12 +10,9 @@ from app.diagnosis.inspection import inspect
 from app.diagnosis.node import Node
 from app.diagnosis.opener import Opener
 from app.doctor.seen import Exchange
-from app.doctor.showing import in_line
 from ca.asn1 import Asn1Error
 from ca.scep.messages import PkiStatus
 from ca.x509.certificate import Certificate
-
-_MOST_WORDS = 200
 
 
 class Answer:
@@ -51,12 +48,7 @@ class Answer:
         if self.is_reply:
             return ": ".join(filter(None, (self.attribute("failInfo"), self.attribute("failInfoText"))))
         answer = self.exchange.answer
-        if answer is None:
-            return self.exchange.sent.trouble
-        text = answer.body[:_MOST_WORDS].decode("utf-8", "replace").strip()
-        # A page says it somewhere in the middle, anything else in its first line.
-        line = in_line(text) if text.startswith("<") else "".join(text.splitlines()[:1])
-        return f"HTTP {answer.status}" + (f": {line}" if line and line.isprintable() else "")
+        return answer.said if answer else self.exchange.sent.trouble
 
     def attribute(self, name: str) -> str:
         """The value of a signed attribute as it is shown: octets in hexadecimal."""

@@ -150,13 +150,20 @@ class Asking:
         self,
         applicant: Applicant,
         csr: bytes,
+        transaction_id: str = "",
         *,
         recipient: Certificate | None = None,
         vary: Callable[[Terms], Terms] = lambda terms: terms,
     ) -> Question:
         """A PKCSReq, encrypted to *recipient* where it is to go astray."""
-        terms = vary(self.terms)
-        asked = self._ask(MessageType.PKCS_REQ, csr, applicant.identity, recipient=recipient, terms=terms)
+        asked = self._ask(
+            MessageType.PKCS_REQ,
+            csr,
+            applicant.identity,
+            transaction_id,
+            recipient=recipient,
+            terms=vary(self.terms),
+        )
         return replace(asked, spki=applicant.spki, subject=applicant.name)
 
     def renew(self, applicant: Applicant, signer: Identity, transaction_id: str = "") -> Question:

@@ -1,14 +1,14 @@
 """Steps that ask the same in the forms in which clients write their messages.
 
 The message is a CertPoll for a transaction that nobody knows, as in :mod:`app.doctor.habits`. Where the
-server does not know how to answer one, nothing is sent: in other forms it would ask for something.
+server does not know how to answer one, it is sent the enrolment again in BER, and nothing in other forms.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from app.doctor.answers import Answer
-from app.doctor.habits import POLL, is_poll
+from app.doctor.habits import BY_GET, BY_POST, POLL, is_poll
 from app.doctor.planned import carrying
 from app.doctor.seen import Found, Seen, Terms
 from app.doctor.step import Needs, Step
@@ -27,18 +27,38 @@ def _written(step: str, finding: str, why: str, vary: Callable[[Terms], Terms]) 
         if is_poll(visit.sample):
             visit.send(planned, visit.asking.poll(visit.poller, vary=vary))
 
+    return Step(step, Needs.SAMPLE, (planned,), why, send, _held_to((POLL,), step, finding))
+
+
+def _held_to(plain_steps: Sequence[str], step: str, finding: str) -> Callable[[Seen], Iterator[Found]]:
+    """What is answered otherwise than the plain message."""
+
     def judge(seen: Seen) -> Iterator[Found]:
-        answers = (Answer(exchange, seen.now) for exchange in seen.of(POLL))
+        answers = (Answer(exchange, seen.now) for one in plain_steps for exchange in seen.of(one))
         plain = next((one for one in answers if one.is_reply), None)
         for exchange in seen.of(step) if plain else ():
             told = Answer(exchange, seen.now)
             # A refusal of another kind, too, is one that the client hears for the way it writes.
             if plain and (not told.is_reply or told.attribute("failInfo") != plain.attribute("failInfo")):
-                yield Found(finding, step, f"{told.why}; without it the answer is {plain.why}")
+                yield Found(finding, step, f"{told.why}; without it the answer is {plain.why or 'SUCCESS'}")
 
-    return Step(step, Needs.SAMPLE, (planned,), why, send, judge)
+    return judge
 
 
+def _in_ber(terms: Terms) -> Terms:
+    return replace(terms, form=Form.STREAMED)
+
+
+def _send_enrolment(visit: Visit) -> None:
+    if visit.enrolled is not None and visit.applied is not None and not is_poll(visit.sample):
+        transaction_id = visit.enrolled.transaction.transaction_id
+        visit.send(_ENROLS, visit.asking.enrol(*visit.applied, transaction_id, vary=_in_ber))
+
+
+_WHY_BER = "jscep and Apple's devices write so"
+_ENROLS = carrying(
+    "PKCSReq in BER", "the PKCSReq of the enrolment in BER", "where CertPolls are not answered"
+)
 STEPS = (
     _written(
         "under single DES",
@@ -52,11 +72,14 @@ STEPS = (
         "Windows encrypts so",
         lambda terms: replace(terms, key_transport=KeyTransport(SHA1, SHA1)),
     ),
-    _written(
-        "in BER",
-        "ber-not-read",
-        "jscep and Apple's devices write so",
-        lambda terms: replace(terms, form=Form.STREAMED),
+    _written("in BER", "ber-not-read", _WHY_BER, _in_ber),
+    Step(
+        _ENROLS.name,
+        Needs.CERTIFICATE,
+        (_ENROLS,),
+        _WHY_BER,
+        _send_enrolment,
+        _held_to((BY_POST, BY_GET), _ENROLS.name, "ber-not-read"),
     ),
     _written(
         "with a nonce of 8 octets",

@@ -45,7 +45,8 @@ _QUERIES = {
 
 def _send_enrolment(visit: Visit) -> None:
     applicant, challenge = visit.applicant(), visit.challenge()
-    asked = visit.asking.enrol(applicant, applicant.csr(challenge))
+    csr = applicant.csr(challenge)
+    asked = visit.asking.enrol(applicant, csr)
     answer = visit.operate(_ENROLS, asked)
     if not answer.is_reply and visit.seen.offers_post and not visit.by_get:
         visit.by_get = True
@@ -64,6 +65,7 @@ def _send_enrolment(visit: Visit) -> None:
     leaf = find_leaf(answer, asked) if answer.status is PkiStatus.SUCCESS else None
     if leaf is not None:
         visit.identity, visit.enrolled = Identity(leaf, applicant.key), asked
+        visit.applied = applicant, csr
         visit.sample = visit.sample or asked
 
 

@@ -78,7 +78,8 @@ def examine(request: Request, progress: Callable[[Step], object] = lambda _: Non
         knowledge(),
         enrolled=seen.enrolled,
         went_on=seen.went_on,
-        insists=request.insists,
+        asked=request.personas if request.insists else (),
+        spared=manners.spared(seen),
     )
 
 
@@ -94,7 +95,13 @@ def _judge(taken: Sequence[tuple[Step, StepResult]], seen: Seen) -> list[StepRes
         seen.found.setdefault(one.finding, one)
     found = own | {step.name: _found(step, seen) for step, _ in taken if is_persona(step)}
     results = [replace(result, found=found[step.name]) for step, result in taken]
-    return [*results, *(StepResult(name, why, one) for name, why, one in others)]
+    results += [StepResult(name, why, one) for name, why, one in others]
+    return [replace(one, found=_in_time(one.found, seen.late)) for one in results]
+
+
+def _in_time(found: tuple[Found, ...], late: frozenset[str]) -> tuple[Found, ...]:
+    """*found* with a mark at what was seen when the server had ended."""
+    return tuple(replace(one, late=one.where.partition(": ")[0] in late) for one in found)
 
 
 def _conceal(result: StepResult, target: Target) -> StepResult:
@@ -143,6 +150,8 @@ def _lacking(step: Step, visit: Visit) -> str:
         return "the server cannot be talked to"
     if first is not None and 300 <= first.status < 400 and not is_persona(step):
         return "everything is somewhere else"
+    if visit.is_too_slow:
+        return f"the server was waited for {visit.late} times in vain"
     there = {
         Needs.NOTHING: True,
         Needs.RECIPIENT: visit.seen.roles is not None,

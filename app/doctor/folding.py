@@ -9,7 +9,7 @@ _CAPABILITIES = {
     "caps-no-renewal",
     "caps-no-sha384",
     "caps-case",
-    "weak-digest",
+    "reply-weak-digest",
     "weak-cipher",
 }
 _ATTRIBUTES = {
@@ -91,6 +91,8 @@ FOLDED: dict[str, set[str]] = {
     "message-type-kills": _NO_ANSWER,
     "server-dies": _NO_ANSWER,
 }
+# After these nobody is answered: they led to nothing that was seen before.
+ENDS = {"message-type-kills", "server-dies"}
 # Beside these, at the first thing that was asked, nothing that was seen says anything.
 _NEVER_THERE = {"unreachable", "url-wrong", "http-redirect", "tls-client-certificate"}
 

@@ -15,6 +15,7 @@ _SLOW_SECONDS = 10
 _LONGEST_SECONDS = 24 * 60 * 60
 _MOST_DIGITS = 18
 SUFFIX = "/pkiclient.exe"
+_OLD = "HTTP/1.0"
 _CONNECTION, _SLASH = "one connection", "slash at the end"
 _KEPT = tuple(
     Planned(_CONNECTION, operation, Way(keeps=True), holds=f"Connection: keep-alive{more}", when=when)
@@ -26,11 +27,18 @@ _KEPT = tuple(
 
 
 def _judge_old(seen: Seen) -> Iterator[Found]:
-    for exchange in _comparable(seen, "HTTP/1.0"):
+    for exchange in _comparable(seen, _OLD):
         if not is_good(exchange):
             yield Found("http-old", exchange.step, Answer(exchange, seen.now).why)
         elif _is_chunked(exchange) and not _is_chunked(seen.first(CAPABILITIES)):
             yield Found("http-old", exchange.step, "the reply comes in chunks")
+
+
+def spared(seen: Seen) -> dict[str, frozenset[str]]:
+    """Whom chunks do not harm here: those that speak HTTP/1.0, where the server sends them none."""
+    old = _comparable(seen, _OLD)
+    is_fine = bool(old) and all(is_good(one) and not _is_chunked(one) for one in old)
+    return {"http-chunked-reply": frozenset({"cisco"})} if is_fine else {}
 
 
 def _is_chunked(exchange: Exchange | None) -> bool:
@@ -139,8 +147,8 @@ SLASH = plain_step(
 )
 STEPS = (
     plain_step(
-        "HTTP/1.0",
-        _caps("HTTP/1.0", Way(version="1.0"), "HTTP/1.0 for its version"),
+        _OLD,
+        _caps(_OLD, Way(version="1.0"), "HTTP/1.0 for its version"),
         "Cisco IOS speaks it",
         _judge_old,
     ),

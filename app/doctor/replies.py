@@ -73,6 +73,8 @@ def judge_reply(exchange: Exchange, seen: Seen) -> Iterator[Found]:
 def _in_words(one: Observation, answer: Answer, asked: Question) -> str:
     """What was seen, and where it is a recipient, who it should have been."""
     told = show(answer.tree, one.finding, one.where, one.detail)
+    if one.finding == "reply-weak-digest":
+        return f"{told}, and the request was signed over {asked.terms.digest.name}"
     if one.finding != "recipient-not-signer":
         return told
     signer = asked.signer.certificate

@@ -1,11 +1,12 @@
 """From what was found to a report: each finding once, what it leads to beneath it, the worst first."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from app.diagnosis.finding import Finding, Severity
 from app.diagnosis.knowledge import Knowledge
-from app.doctor.folding import is_all, is_folded
+from app.doctor.folding import ENDS, is_all, is_folded
 from app.doctor.seen import Found
 from app.personas import PERSONAS
 
@@ -14,6 +15,8 @@ _MOST_PLACES = 3
 EVERYONE = "everyone"
 # The area of what a client reads before it writes.
 _BEFORE_A_MESSAGE = "ca_answers"
+# What harms whoever is impersonated or overheard. No client fails at it.
+_HARMS_OTHERS = {"challenge-unchecked", "csr-signature-unchecked", "renewal-open", "server-oracle"}
 # Areas of what stands between a client and its certificate. The others tell of what comes afterwards too.
 _ON_THE_WAY = {"encoding", "reply", "request", "transport"}
 
@@ -39,14 +42,14 @@ class Entry:
 
     @property
     def places(self) -> str:
-        """Where it was seen and what, in one line: by personas where the doctor's own steps did not."""
-        told: dict[str, list[str]] = {}
-        for one in [one for one in self.seen if not one.by] or self.seen:
-            step, _, place = one.where.partition(": ")
-            steps = told.setdefault(": ".join(filter(None, (place, one.detail))), [])
-            if step not in steps:
-                steps.append(step)
-        return _some([": ".join(filter(None, (_some(told[what], ", "), what))) for what in told], "; ")
+        """Where it was seen and what, in one line.
+
+        What a persona saw is told where it stopped at that, or where the doctor's own steps saw nothing.
+        """
+        own = [one for one in self.seen if not one.by]
+        # Who stopped may have met something else than the doctor did.
+        met = [one for one in self.seen if one.by and one.clients and not _is_told(one.detail, own)]
+        return "; ".join(_places(one) for one in ((own, met) if own else (self.seen,)) if one)
 
     def why(self, known: Knowledge) -> str:
         """What was seen, what clients do about it, and what follows from it."""
@@ -73,7 +76,8 @@ class Report:
     """What is wrong with a server, the worst first, and which steps showed it.
 
     *enrolled* are the personas that got a certificate and took it, *went_on* those that came by and stopped
-    at nothing, whether they were to ask for one or not.
+    at nothing, whether they were to ask for one or not. *asked* are the clients that somebody wants to hear
+    of; empty where that is all of them.
     """
 
     url: str
@@ -82,6 +86,7 @@ class Report:
     requests: int
     enrolled: tuple[str, ...] = ()
     went_on: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -100,15 +105,16 @@ class Report:
     def fails(self) -> dict[str, list[Entry]]:
         """For whom what will fail: the clients that were seen to stop, or that a violation is known of.
 
-        Who was seen to get past it in this visit is not named for what is only known.
+        What is of every client comes first. Who was seen to get past it in this visit, or is not known to
+        stop at it, is not named for what is only known.
         """
-        found: dict[str, list[Entry]] = {}
+        found: dict[str, list[Entry]] = {EVERYONE: []}
         for entry in self.entries:
-            known = entry.finding.clients if entry.finding.severity is Severity.VIOLATION else ()
-            minds = [client for client in known if not self._has_passed(client, entry.finding)]
+            minds = [one for one in _known_to_fail(entry.finding) if not self._has_passed(one, entry.finding)]
             for client in together((*entry.stopped, *minds)):
-                found.setdefault(client, []).append(entry)
-        return found
+                if not self.asked or client in (*self.asked, EVERYONE):
+                    found.setdefault(client, []).append(entry)
+        return {client: entries for client, entries in found.items() if entries}
 
     def _has_passed(self, client: str, finding: Finding) -> bool:
         """Whether *client* came past *finding*: to its certificate, or as far as it was to go.
@@ -137,6 +143,28 @@ class Report:
                 for entry in self.entries
             ],
         }
+
+
+def _known_to_fail(finding: Finding) -> list[str]:
+    """The clients that a violation is known to stop: none that minds it and goes on."""
+    if finding.severity is not Severity.VIOLATION or finding.id in _HARMS_OTHERS:
+        return []
+    return [one for one in finding.clients if one not in PERSONAS or not PERSONAS[one].goes_on_at(finding.id)]
+
+
+def _is_told(detail: str, seen: Iterable[Found]) -> bool:
+    return not detail or any(detail in one.detail for one in seen)
+
+
+def _places(seen: Iterable[Found]) -> str:
+    """What was seen, each with the steps that saw it."""
+    told: dict[str, list[str]] = {}
+    for one in seen:
+        step, _, place = one.where.partition(": ")
+        steps = told.setdefault(": ".join(filter(None, (place, one.detail))), [])
+        if step not in steps:
+            steps.append(step)
+    return _some([": ".join(filter(None, (_some(told[what], ", "), what))) for what in told], "; ")
 
 
 def _some(parts: Sequence[str], between: str) -> str:
@@ -170,24 +198,41 @@ def make_report(
     *,
     enrolled: Sequence[str] = (),
     went_on: Sequence[str] = (),
-    insists: bool = False,
+    asked: Sequence[str] = (),
+    spared: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Report:
     """Put together what the *steps* found.
 
-    Where a client stops at what is only a note, that is a violation only if one *insists* on the personas
-    that came by.
+    Where a client stops at what is only a note, that is a violation only if one *asked* for the personas
+    that came by. *spared* are clients, by finding, whom it does not harm as this server does it.
     """
+    findings = {name: _without(one, spared.get(name, ())) for name, one in known.findings.items()}
     order = list(known.findings)
     found: dict[str, list[Found]] = {}
     for step in steps:
         # What one answer shows is told from the outside in, as the knowledge has it.
         for one in sorted(step.found, key=lambda one: order.index(one.finding)):
             found.setdefault(one.finding, []).append(one)
+    if found.keys() & ENDS:
+        found = {name: [one for one in seen if not one.late] or seen for name, seen in found.items()}
     told = _ends(found) or _causes(found)
-    entries = [_entry(known.findings[name], found, told[name], insists=insists) for name in told]
+    entries = [_entry(findings[name], found, told[name], insists=bool(asked)) for name in told]
     # What a client was seen to stop at stands before what it would; else in the order of the steps.
     entries.sort(key=lambda entry: (_SEVERITIES.index(entry.severity), not entry.stopped))
-    return Report(url, tuple(entries), tuple(steps), requests, tuple(enrolled), tuple(went_on))
+    named = [_named(one, known) for one in asked]
+    return Report(
+        url, tuple(entries), tuple(steps), requests, tuple(enrolled), tuple(went_on), (*asked, *named)
+    )
+
+
+def _named(persona: str, known: Knowledge) -> str:
+    """By which name findings speak of a persona."""
+    return persona if persona in known.clients else PERSONAS[persona].family
+
+
+def _without(finding: Finding, spared: Collection[str]) -> Finding:
+    clients = {client: does for client, does in finding.clients.items() if client not in spared}
+    return finding.model_copy(update={"clients": clients}) if spared else finding
 
 
 def _ends(found: Mapping[str, Sequence[Found]]) -> dict[str, tuple[str, ...]]:
@@ -199,8 +244,13 @@ def _ends(found: Mapping[str, Sequence[Found]]) -> dict[str, tuple[str, ...]]:
 
 def _causes(found: Mapping[str, Sequence[Found]]) -> dict[str, tuple[str, ...]]:
     """What follows from nothing else, each with what follows from it."""
-    causes = [name for name in found if not any(is_folded(name, other) for other in found)]
-    return {name: tuple(other for other in found if is_folded(other, name)) for name in causes}
+
+    def follows(finding: str, cause: str) -> bool:
+        could = cause not in ENDS or all(one.late for one in found[finding])
+        return could and is_folded(finding, cause)
+
+    causes = [name for name in found if not any(follows(name, other) for other in found)]
+    return {name: tuple(other for other in found if follows(other, name)) for name in causes}
 
 
 def _entry(

@@ -78,7 +78,8 @@ class Found:
     """A finding, where it showed and what was seen there.
 
     *by* is the persona that saw it, empty for the doctor's own steps; *clients* are those that were seen
-    to stop at it. What is known of others, the finding says.
+    to stop at it. What is known of others, the finding says. It is *late* where it was seen at the request
+    that ended the server, or after it.
     """
 
     finding: str
@@ -86,6 +87,7 @@ class Found:
     detail: str = ""
     clients: tuple[str, ...] = ()
     by: str = ""
+    late: bool = False
 
 
 @dataclass(slots=True)
@@ -94,7 +96,8 @@ class Seen:
 
     *certificates* are those that GetCACert gave, *roles* who of them may do what; *capabilities* are in
     upper case. *found* is what the doctor's own steps show, by finding; *killed_by* is the step after which
-    the server did not answer any more.
+    the server did not answer any more. *refused_at* is the step at which the last challenge password was
+    refused, and *unasked* are the steps and personas that could not be tried without it.
     """
 
     url: str
@@ -106,11 +109,20 @@ class Seen:
     sessions: dict[str, list[Session]] = field(default_factory=dict)
     found: dict[str, Found] = field(default_factory=dict)
     killed_by: str = ""
+    refused_at: str = ""
+    unasked: set[str] = field(default_factory=set)
 
     @property
     def is_known(self) -> bool:
         """Whether the server answered anything yet."""
         return any(exchange.answer for exchange in self.all())
+
+    @property
+    def late(self) -> frozenset[str]:
+        """The names of what was sent when the server ended, and after it."""
+        names = list(self.exchanges)
+        after = names[names.index(self.killed_by) :] if self.killed_by in names else []
+        return frozenset(filter(None, (self.killed_by, *after)))
 
     @property
     def enrolled(self) -> tuple[str, ...]:
@@ -126,6 +138,11 @@ class Seen:
     def offers_post(self) -> bool:
         """Whether the capabilities promise POST (RFC 8894 3.5.2)."""
         return not self.capabilities.isdisjoint({"POSTPKIOPERATION", "SCEPSTANDARD"})
+
+    @property
+    def why_unasked(self) -> str:
+        """Why the challenge password was kept back, in words."""
+        return f"the challenge password was refused at {self.refused_at}, and is not sent again"
 
     def add(self, exchange: Exchange) -> Exchange:
         """Keep one."""

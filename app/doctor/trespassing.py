@@ -1,5 +1,6 @@
 """Steps that ask for what a server has to refuse, and look at how it does."""
 
+import re
 from collections.abc import Callable, Iterator
 
 from app.doctor.answers import Answer
@@ -20,6 +21,7 @@ _UNPROVEN = "CSR signed wrongly"
 _ASTRAY = "encrypted to another"
 EXTENSION = "unknown extension"
 _UNREADABLE = "unreadable envelopes"
+_OF_CHALLENGES = re.compile("challenge|password", re.IGNORECASE)
 _GUESS = carrying(_WRONG_CHALLENGE, "a PKCSReq with a wrong challenge password")
 _BY_STRANGER = carrying(_STRANGER, "a RenewalReq that is signed with a certificate of its own making")
 _SPOILT = carrying(_UNPROVEN, "a PKCSReq with the challenge password, one bit of the CSR's signature turned")
@@ -44,6 +46,9 @@ def _send_stranger(visit: Visit) -> None:
 
 
 def _send_unproven(visit: Visit) -> None:
+    if visit.seen.refused_at:
+        visit.seen.unasked.add(_UNPROVEN)
+        return
     applicant = visit.applicant(2)
     csr = spoil_signature(applicant.csr(visit.challenge()))
     visit.send(_SPOILT, visit.asking.enrol(applicant, csr))
@@ -101,7 +106,16 @@ def _told(answer: Answer) -> str:
 
 def _send_extension(visit: Visit) -> None:
     applicant = visit.applicant(2)
-    visit.send(_ODD, visit.asking.enrol(applicant, applicant.odd_csr(visit.challenge())))
+    answer = visit.operate(_ODD, visit.asking.enrol(applicant, applicant.odd_csr(visit.challenge())))
+    # It may be refused for the extension as well.
+    if answer.status is PkiStatus.FAILURE and _OF_CHALLENGES.search(answer.why):
+        visit.refuse(EXTENSION)
+
+
+def _judge_unproven(seen: Seen) -> Iterator[Found]:
+    if _UNPROVEN in seen.unasked:
+        yield Found("not-enrolled", _UNPROVEN, seen.why_unasked)
+    yield from _forbidden(_UNPROVEN, "csr-signature-unchecked")(seen)
 
 
 def _judge_extension(seen: Seen) -> Iterator[Found]:
@@ -141,14 +155,6 @@ STEPS = (
         _forbidden(_STRANGER, "renewal-open"),
     ),
     Step(
-        _UNPROVEN,
-        Needs.CERTIFICATE,
-        (_SPOILT,),
-        "who does not hold a key must not have it certified",
-        _send_unproven,
-        _forbidden(_UNPROVEN, "csr-signature-unchecked"),
-    ),
-    Step(
         _ASTRAY,
         Needs.CERTIFICATE,
         (_TO_ANOTHER,),
@@ -171,6 +177,14 @@ STEPS = (
         "a server decides what stands in its certificates",
         _send_extension,
         _judge_extension,
+    ),
+    Step(
+        _UNPROVEN,
+        Needs.CERTIFICATE,
+        (_SPOILT,),
+        "who does not hold a key must not have it certified",
+        _send_unproven,
+        _judge_unproven,
     ),
 )
 LAST = (

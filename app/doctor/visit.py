@@ -16,6 +16,9 @@ from app.doctor.target import Target
 from app.personas import Reach, Session
 from ca.x509.name import Name
 
+_MOST_LATE_IN_A_ROW, _MOST_LATE = 2, 5
+# What the names of the steps begin with in which a persona comes by.
+AS = "as "
 # Behind whatever brought no answer: whether it is the server that is gone.
 STILL_THERE = Planned("still there", "GetCACaps")
 
@@ -33,8 +36,10 @@ class Visit:
     certificates are asked for; where it is empty, each has a name of its own.
 
     *sample* is a message that the server was seen to answer. *identity* is what it issued, with its key,
-    and *enrolled* what that was asked with. *by_get* says that a POST is offered and does not work.
-    *sent* counts the requests.
+    *enrolled* what that was asked with, and *applied* who asked so and the CSR. *by_get* says that a
+    POST is offered and does not work.
+    *sent* counts the requests, *late* those that were not answered in time, and *late_in_a_row* the last of
+    them.
     """
 
     target: Target
@@ -45,9 +50,12 @@ class Visit:
     make_key: Callable[[], rsa.RSAPrivateKey] = make_key
     identity: Identity | None = None
     enrolled: Question | None = None
+    applied: tuple[Applicant, bytes] | None = None
     sample: Question | None = None
     by_get: bool = False
     sent: int = 0
+    late: int = 0
+    late_in_a_row: int = 0
     _used: int = 0
     _mark: str = field(default_factory=lambda: secrets.token_hex(4))
     _asked: int = 0
@@ -56,9 +64,8 @@ class Visit:
     def send(self, planned: Planned, asked: Question | None = None) -> Exchange:
         """Send what was *planned*, with the message of *asked* in it, and keep what comes."""
         found = self._exchange(planned, asked.message if asked else None)
-        if found.answer is None and self.seen.is_known:
-            there = self._exchange(STILL_THERE).answer
-            self.seen.killed_by = self.seen.killed_by or ("" if there else planned.name)
+        if found.answer is None:
+            self._look_after(planned.name)
         return self.seen.add(Exchange(planned.name, found, asked))
 
     def send_on_one_connection(self, requests: Sequence[Planned]) -> None:
@@ -66,16 +73,28 @@ class Visit:
         planned = [(one.operation, one.write(self.target)) for one in requests]
         reach = self.reach
         found = converse(self.target.url, planned, timeout=reach.timeout, trust=reach.trust)
-        self.sent += len(found)
+        self._count(found)
         for one, sent in zip(requests, found, strict=False):
             self.seen.add(Exchange(one.name, sent))
 
     def _exchange(self, planned: Planned, message: bytes | None = None) -> Sent:
-        self.sent += 1
         posts = self.seen.offers_post and not self.by_get
         request, reach = planned.write(self.target, message, posts=posts), self.reach
         operation = planned.operation
-        return exchange(self.target.url, request, operation, timeout=reach.timeout, trust=reach.trust)
+        sent = exchange(self.target.url, request, operation, timeout=reach.timeout, trust=reach.trust)
+        self._count((sent,))
+        return sent
+
+    def _count(self, exchanges: Sequence[Sent]) -> None:
+        self.sent += len(exchanges)
+        for one in exchanges:
+            self.late += one.timed_out
+            self.late_in_a_row = self.late_in_a_row + 1 if one.timed_out else 0
+
+    @property
+    def is_too_slow(self) -> bool:
+        """Whether it was waited for so often that the rest would only be waited for as well."""
+        return self.late_in_a_row >= _MOST_LATE_IN_A_ROW or self.late >= _MOST_LATE
 
     def operate(self, planned: Planned, asked: Question) -> Answer:
         """Send a message; the answer to it, taken apart."""
@@ -98,6 +117,11 @@ class Visit:
         found = self.challenges[min(self._used, len(self.challenges) - 1)] if self.challenges else ""
         self._used += 1
         return found
+
+    def refuse(self, where: str) -> None:
+        """Keep in mind where the challenge password was refused; if there is no other, none is sent again."""
+        if self._used >= len(self.challenges):
+            self.seen.refused_at = self.seen.refused_at or where
 
     def applicant(self, number: int = 0) -> Applicant:
         """A device with a name of its own and the key of that *number*: a few do, for they take time."""
@@ -123,8 +147,15 @@ class Visit:
 
     def meet(self, session: Session) -> None:
         """Keep what became of a persona."""
-        self.sent += len(session.exchanges)
+        self._count(session.exchanges)
         self.seen.sessions.setdefault(session.persona, []).append(session)
+        if session.exchanges[-1].answer is None:
+            self._look_after(f"{AS}{session.persona}")
+
+    def _look_after(self, name: str) -> None:
+        """See whether the server is there still, after what was sent as *name* brought no answer."""
+        if self.seen.is_known and not self._exchange(STILL_THERE).answer:
+            self.seen.killed_by = self.seen.killed_by or name
 
     @property
     def poller(self) -> Identity:

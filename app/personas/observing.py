@@ -15,7 +15,7 @@ from app.diagnosis.attributes import Role
 from app.diagnosis.capabilities_text import names_digest
 from app.diagnosis.cms_tree import EXPLAIN_IT
 from app.diagnosis.inspection import inspect
-from app.diagnosis.node import Node
+from app.diagnosis.node import Node, Note
 from app.diagnosis.opener import Opener
 from app.personas.material import Material
 from app.words import printable
@@ -126,11 +126,16 @@ def _inspected(operation: str, answer: RawAnswer, opener: Opener) -> list[Observ
     """The notes of ``inspect``, each with its place on this road."""
     top = inspect(answer.raw, opener, Role.ANSWER)
     return [
-        Observation(note.finding, _where(operation, node), note.detail)
+        Observation(note.finding, _where(operation, node), _detail(note, answer))
         for node in top.walk()
         for note in node.notes
         if _is_good(answer) or note.finding not in _BESIDE_AN_ERROR
     ]
+
+
+def _detail(note: Note, answer: RawAnswer) -> str:
+    """What was seen: of an HTTP error in the server's own words."""
+    return answer.said if note.finding == "http-error" else note.detail
 
 
 def _is_good(answer: RawAnswer) -> bool:

@@ -176,6 +176,14 @@ class Persona(_Part):
         """Whether it sends its message by POST where these *capabilities* are listed."""
         return not capabilities.isdisjoint(self.wire.posts)
 
+    def goes_on_at(self, finding: str) -> bool:
+        """Whether it minds *finding* at some stage, and stops at it at none."""
+        minds, stops = (
+            {rule.partition("@")[0] for stage in rules.values() for rule in stage}
+            for rules in (self.minds, self.refuses)
+        )
+        return finding in minds - stops
+
     def refuses_at(self, stage: Stage, finding: str, where: str) -> bool | None:
         """Whether it stops at *finding* there, or only minds it; None where it does not care."""
         for rules, stops in ((self.minds, False), (self.refuses, True)):

@@ -145,6 +145,7 @@ class Conduct:
     remembers: bool = True
     finds_by_transaction_alone: bool = False
     answers_queries: bool = True
+    answers_polls: bool = True
     is_oracle: bool = False
 
 

@@ -31,6 +31,7 @@ from tests.faults.writing import degenerate, dump, sequence
 CHALLENGE = "open sesame"
 RENEWAL_REQ = "17"
 _QUERIES = {"21", "22"}
+_CERT_POLL = "20"
 
 
 class Death(BaseException):
@@ -79,6 +80,8 @@ class Office:
         """The content of a SUCCESS."""
         if message.message_type in _QUERIES and not self.conduct.answers_queries:
             raise NoMessage("no such thing is served")
+        if message.message_type == _CERT_POLL and not self.conduct.answers_polls:
+            raise Refused(BAD_REQUEST, "not implemented")
         if "recipient" in self.conduct.fails_at and not message.is_for(self.material.signer):
             raise ServerFault
         content = open_envelope(message, self.material.opening_key, self.conduct)

@@ -30,8 +30,9 @@ TRUE_OF_SCEPSERVER = {
     "http-error": "CertPoll: HTTP 500",
     "csr-signature-unchecked": "a certificate was issued",
     "plus-lost": "illegal base64 data",
+    "ber-not-read": "pkcs7: Message digest mismatch",
     "des-reply": "CertRep.pkcsPKIEnvelope: contentEncryptionAlgorithm DES-CBC",
-    "weak-digest": "SHA-1",
+    "reply-weak-digest": "SHA-1",
     "nonce-echoed": "signedAttrs.senderNonce",
     "signature-algorithm-unusual": "sha1WithRSAEncryption",
     "lost-reply": "it is refused",
@@ -85,7 +86,7 @@ def test_what_is_known_of_scepserver_is_found(tmp_path: Path) -> None:
     # Those that nobody has seen in another way before would be false.
     assert found.keys() - TRUE_OF_SCEPSERVER.keys() == {
         *("suffix-refused", "http-chunked-reply", "caps-no-sha384", "http-head", "operation-case"),
-        *("absent-parameters", "renewal-refused", "slash-refused"),
+        *("reply-absent-parameters", "renewal-refused", "slash-refused"),
     }
 
 

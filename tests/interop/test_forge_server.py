@@ -39,7 +39,13 @@ def test_inspect_says_that_the_attributes_of_scep_are_missing_and_for_whom_it_is
     ]
     assert found[: len(missing)] == missing
     assert set(found[len(missing) :]) == {
-        *("recipient-not-signer", "weak-digest", "weak-cipher", "signed-unsorted", "unsorted-attributes")
+        *(
+            "recipient-not-signer",
+            "reply-weak-digest",
+            "weak-cipher",
+            "signed-unsorted",
+            "unsorted-attributes",
+        )
     }
     assert asking.found(asking.answer("GetCACert")) == []
 

@@ -54,7 +54,7 @@ SIGNATURE_FAULTS = (
     ),
     Fault(
         "sha1-reply",
-        "weak-digest",
+        "reply-weak-digest",
         (),
         "Replies are signed over SHA-1, whatever the request was",
         Conduct(digest="sha1"),
@@ -118,7 +118,7 @@ SIGNATURE_FAULTS = (
     ),
     Fault(
         "no-null",
-        "absent-parameters",
+        "reply-absent-parameters",
         (),
         "rsaEncryption without the NULL behind it",
         Conduct(writes_null=False),

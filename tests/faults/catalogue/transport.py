@@ -56,7 +56,7 @@ HTTP_FAULTS = (
     Fault(
         "chunked",
         "http-chunked-reply",
-        ("cisco", "sscep"),
+        ("sscep",),
         "Replies in chunks, without Content-Length",
         Conduct(chunked=True),
         shows="GetCACert",
