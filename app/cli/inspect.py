@@ -57,7 +57,7 @@ def inspect_(
     as_hex: bool,
     as_json: bool,
 ) -> int:
-    """Take a message apart in words: DER, BER, PEM, base64, raw HTTP, or recordings.
+    """Take a message apart in words: DER, PEM, base64, hex, HTTP, an address, a log line, recordings.
 
     Exit code 1 where something breaks a rule that a client insists on.
     """

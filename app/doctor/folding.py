@@ -50,6 +50,8 @@ FOLDED: dict[str, set[str]] = {
         "damaged-encoding",
         "nothing-of-scep",
     },
+    # What nobody opens is nothing of SCEP.
+    "http-compressed": {*_CAPABILITIES, "ca-not-der", "html-body", "http-media-type", "nothing-of-scep"},
     "caps-empty": _CAPABILITIES,
     "caps-blanks": _CAPABILITIES,
     "caps-case": _CAPABILITIES - {"caps-case"},
