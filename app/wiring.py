@@ -14,7 +14,7 @@ from app.http.answers import PlainBottle
 from app.http.ocsp import OcspEndpoint
 from app.http.public import PublicPages
 from app.http.revocation import CrlPage
-from app.http.round_keys import RoundIdentities
+from app.http.round_keys import RoundIdentities, round_key
 from app.http.rounds import do_elsewhere, wait_elsewhere
 from app.http.scep import Keep, ScepEndpoint, note_exchange
 from app.linter import PkiLinter
@@ -58,10 +58,11 @@ def build_authority(ca: Ca, distribution_url: str = "") -> Authority:
     """
     plain = ca.authority
     if not distribution_url:
-        return plain
+        return Authority(ca.certificate, round_key(plain.key))
     url, name = distribution_url.rstrip("/"), public_name(ca.certificate)
     crl = f"{url}/crl/{name}.crl" if plain.may_sign_crls else None
-    return Authority(ca.certificate, plain.key, StatusAddresses(f"{url}/ocsp", f"{url}/ca/{name}.cer", crl))
+    addresses = StatusAddresses(f"{url}/ocsp", f"{url}/ca/{name}.cer", crl)
+    return Authority(ca.certificate, round_key(plain.key), addresses)
 
 
 def build_others(cas: Succession, distribution_url: str) -> tuple[OtherCa, ...]:

@@ -12,7 +12,9 @@ from app.cli.init import make_ca
 from app.config import Config
 from app.configured_store import open_configured_store
 from app.data_folder import DataFolder
+from app.http.rounds import let_others_catch_up, staying
 from app.logs import set_up_logs
+from app.store import Sharing
 from app.store.records import NewChallenge
 from app.succession import load_succession
 from app.wiring import build_web
@@ -56,7 +58,7 @@ def in_process(folder: Path) -> Iterator[InProcessServer]:
     data, config = DataFolder(folder), Config()
     make_ca(data)
     cas, _ = load_succession(data, datetime.now(UTC))
-    store = open_configured_store(data, config)
+    store = open_configured_store(data, config, Sharing(let_others_catch_up, staying))
     key = ChallengeKey(data.load_secret())
     challenge = NewChallenge(key.mac(_CHALLENGE), DEFAULT, None, None, datetime.now(UTC), None, None)
     store.transact(lambda repository: repository.add_challenge(challenge))

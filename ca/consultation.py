@@ -7,16 +7,21 @@ the transaction begins again with the answer.
 
 from dataclasses import dataclass
 
+from ca.ahead import SignedAhead
 from ca.ports import Allowed, Deferred
 from ca.profiles import CertificateContent
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found out about a request so far: the validator's verdict, and the content that was linted."""
+    """What is known of a request so far: the validator's verdict, and the content that was linted.
+
+    *ahead* is a certificate that was signed for it already.
+    """
 
     verdict: Allowed | Deferred | None = None
     linted: CertificateContent | None = None
+    ahead: SignedAhead | None = None
 
 
 class NeedsVerdict(Exception):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from ca.ahead import SignedAhead, sign_ahead
 from ca.algorithms.keys import key_label
 from ca.consultation import Findings, NeedsLint, NeedsVerdict
 from ca.errors import SubjectRefused, ValidatorDenied, ValidatorUnavailable, WishRefused
@@ -32,15 +33,15 @@ from ca.ports import (
     Applicant,
     Deferred,
     Denied,
+    GoodChallenge,
     Linter,
     Repository,
-    SpentChallenge,
     Store,
     StoredCertificate,
     Validator,
     Verdict,
 )
-from ca.profiles import NO_GRANTS, CertificateContent, Grants, Lint
+from ca.profiles import NO_GRANTS, CertificateContent, Grants, Lint, Profile
 from ca.scep.messages import EnrolmentRequest, Pending
 from ca.succession import Asked, OtherCa, moves_on
 from ca.tally import RefusalTally
@@ -77,7 +78,10 @@ class Enrolments:
             StoreUnavailable: The outcome could not be kept; nothing was issued.
 
         """
-        found = Findings()
+        exchange.laps.enter(Stage.DECIDE)
+        found = Findings(
+            ahead=sign_ahead(request, exchange, self.policy, self.store, asked.issuer, self._authorities)
+        )
         while True:
             try:
                 return self._attempt(request, exchange, asked, found)
@@ -148,7 +152,7 @@ class Enrolments:
                 exchange.add_note("names that the validator says do not count: renewal_same_names = true")
         else:
             grants = grants if renewal is None else grants_over(grants, renewal[1])
-            content = certificate_content(request.csr, profile, grants)
+            content = _content(request, profile, grants, found.ahead)
         self._check_subject(content)
         exchange.dropped = content.dropped
         if challenge is not None:
@@ -163,7 +167,8 @@ class Enrolments:
         make_room(surplus, self._authorities, repository, now, self.crl_lifetime)
         for one in surplus:
             exchange.superseded(one.serial)
-        return self._issue(request, content, exchange, repository, asked, basis)
+        ahead = found.ahead if found.ahead and found.ahead.content is content else None
+        return self._issue(request, content, exchange, repository, asked, basis, ahead)
 
     def _check_subject(self, content: CertificateContent) -> None:
         check_not_reserved(content.subject, [one.reserved for one in self._authorities])
@@ -270,16 +275,20 @@ class Enrolments:
         repository: Repository,
         asked: Asked,
         basis: str | None,
+        ahead: SignedAhead | None = None,
     ) -> StoredCertificate:
         """Issue what is granted, by the CA that is asked, and keep it."""
-        certificate = asked.issuer.sign_certificate(
-            request.csr,
-            content,
-            exchange.profile,
-            exchange.transaction.transaction_id,
-            exchange.received_at,
-            renewed_from=basis,
-        )
+        if ahead is not None:
+            certificate = ahead.certificate
+        else:
+            certificate = asked.issuer.sign_certificate(
+                request.csr,
+                content,
+                exchange.profile,
+                exchange.transaction.transaction_id,
+                exchange.received_at,
+                renewed_from=basis,
+            )
         repository.add_certificate(certificate)
         exchange.issued(certificate)
         repository.add_request(exchange.record())
@@ -313,15 +322,23 @@ class Enrolments:
         return Pending()
 
 
+def _content(
+    request: EnrolmentRequest, profile: Profile, grants: Grants, ahead: SignedAhead | None
+) -> CertificateContent:
+    if ahead is not None and ahead.grants == grants:
+        return ahead.content
+    return certificate_content(request.csr, profile, grants)
+
+
 def _grants(
-    challenge: SpentChallenge | None, verdict: Allowed | Deferred | None, exchange: Exchange
+    challenge: GoodChallenge | None, verdict: Allowed | Deferred | None, exchange: Exchange
 ) -> Grants:
     """What challenge password and validator vouch for together; the validator knows better."""
     grants = NO_GRANTS if challenge is None else challenge_grants(challenge, exchange.profile)
     return grants if verdict is None else verdict.grants.over(grants)
 
 
-def _rule(basis: str | None, challenge: SpentChallenge | None, exchange: Exchange) -> str:
+def _rule(basis: str | None, challenge: GoodChallenge | None, exchange: Exchange) -> str:
     """What granted a request, for the audit log: all that had to say yes."""
     said = [f"renewal of {basis}"] if basis else []
     if challenge is not None:

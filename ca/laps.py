@@ -15,7 +15,7 @@ class Stage(StrEnum):
 
     READ = "read"
     DECRYPT = "decrypt"
-    # In a transaction: policy, signing, and every statement.
+    # Policy, signing, and every statement; a signature may be made before the transaction (ca.ahead).
     DECIDE = "decide"
     # Whoever is asked outside of a transaction: a validator, a linter.
     CONSULT = "consult"

@@ -157,8 +157,8 @@ class StoredCrl:
 
 
 @dataclass(frozen=True, slots=True)
-class SpentChallenge:
-    """A challenge password that was just used: the names it is bound to, none for any.
+class GoodChallenge:
+    """A challenge password that is good: the names it is bound to, none for any.
 
     *sid* is the Windows security identifier that it vouches for. One that is *guessable* was brought
     by a person, and not drawn by chance: guesses at it are counted.
@@ -222,15 +222,25 @@ class Repository(Protocol):
     def find_certificate(self, serial: str) -> StoredCertificate | None:
         """The certificate of that serial number."""
 
-    def spend_challenge(
-        self, mac: bytes, profile: str, subject: str, now: datetime, *, guessable: bool = True
-    ) -> SpentChallenge:
-        """Use up the challenge password of that MAC, for *subject*, which is noted beside it.
+    def find_challenge(
+        self, mac: bytes, profile: str, now: datetime, *, guessable: bool = True
+    ) -> GoodChallenge:
+        """What the challenge password of that MAC is good for, if it is.
 
         Without *guessable* those that a person brought are as good as none.
 
         Raises:
             ChallengeRejected: It is unknown, used, expired, or of another profile.
+
+        """
+
+    def spend_challenge(
+        self, mac: bytes, profile: str, subject: str, now: datetime, *, guessable: bool = True
+    ) -> GoodChallenge:
+        """Use up what :meth:`find_challenge` finds, for *subject*, which is noted beside it.
+
+        Raises:
+            ChallengeRejected: As there.
 
         """
 
@@ -453,6 +463,20 @@ class Store(Protocol):
 
     def read(self, work: Callable[[Repository], T]) -> T:
         """Run *work*, which only reads, on one state of the store, whoever writes meanwhile.
+
+        Raises:
+            StoreUnavailable: The store could not be read.
+
+        """
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether its transactions wait for each other: what computes in one keeps all others waiting."""
+
+    def glance(self, work: Callable[[Repository], T]) -> T:
+        """Run *work*, which asks for one thing, on what is committed now.
+
+        It costs a fraction of :meth:`read`, and what it saw may be over by the time that it returns.
 
         Raises:
             StoreUnavailable: The store could not be read.

@@ -22,6 +22,7 @@ from ca.scep.messages import Failure, MessageType, Outcome, Success, Transaction
 from tests.databases import new_database
 from tests.forging_csr import challenge, csr, spki_of, subject
 from tests.waiting import requests
+from tests.watching import StoreBefore
 from tests.world import NONCE, NOW, PEER, SECRET, Device, World, certificate_of, rsa_key
 
 T = TypeVar("T")
@@ -190,11 +191,11 @@ def test_every_reply_in_a_crowd_has_its_own_nonce(world: World, device: Device) 
     assert all(len(nonce) == 16 for nonce in nonces)
 
 
-class _Undone:
+class _Undone(StoreBefore):
     """A store whose first attempt at each work is undone, and *meanwhile* happens before the second."""
 
     def __init__(self, store: SqlStore, meanwhile: Callable[[], object]) -> None:
-        self._store = store
+        super().__init__(store)
         self._meanwhile = meanwhile
 
     def transact(self, work: Callable[[Repository], T]) -> T:
@@ -206,9 +207,6 @@ class _Undone:
             self._store.transact(undo)
         self._meanwhile()
         return self._store.transact(work)
-
-    def read(self, work: Callable[[Repository], T]) -> T:
-        return self._store.read(work)
 
 
 class _Undo(Exception):

@@ -37,6 +37,7 @@ from tests.forging_csr import install
 from tests.test_certificates import CA_NAMES, _ca
 from tests.test_unit_ca_material import ca_certificate
 from tests.waiting import names
+from tests.watching import StoreBefore
 from tests.world import NOW, Device, World, captured_log, certificate_of, rsa_key
 
 T = TypeVar("T")
@@ -400,11 +401,11 @@ def test_a_crl_that_is_good_goes_on_while_the_database_is_away(world: World) -> 
         status.crl()
 
 
-class _Away:
+class _Away(StoreBefore):
     """A store whose database cannot be reached."""
 
     def __init__(self, store: SqlStore) -> None:
-        self._store = store
+        super().__init__(store)
         self.is_away = True
 
     def transact(self, work: Callable[[Repository], T]) -> T:

@@ -1,14 +1,13 @@
 """The SCEP key in a round of requests: all come to where they need it, and then all use it."""
 
-from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -17,30 +16,14 @@ from app.http.round_keys import RoundIdentities, RoundKey
 from app.http.rounds import Rounds
 from ca.asn1 import writer
 from ca.identity import ScepIdentity
-from ca.ports import Repository, Store
 from ca.scep import codec
 from ca.scep.messages import MessageType
+from tests.watching import Noting, Watched
 from tests.world import Device, World, certificate_of, rsa_key
 
 T = TypeVar("T")
 KINDS = (MessageType.PKCS_REQ, MessageType.CERT_POLL, MessageType.GET_CERT, MessageType.GET_CRL)
 OAEP = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)
-
-
-class Noting(RoundKey):
-    """The key itself, which tells of each use. In the round it is the inner one."""
-
-    def __init__(self, key: rsa.RSAPrivateKey, note: Callable[[], None]) -> None:
-        super().__init__(key)
-        self._note = note
-
-    def decrypt(self, ciphertext: bytes, padding: padding.AsymmetricPadding) -> bytes:
-        self._note()
-        return self._key.decrypt(ciphertext, padding)
-
-    def sign(self, data: bytes, padding: padding.AsymmetricPadding, algorithm: Any) -> bytes:
-        self._note()
-        return self._key.sign(data, padding, algorithm)
 
 
 def test_a_round_uses_its_key_together() -> None:
@@ -101,32 +84,6 @@ def test_it_is_the_key_in_everything_else() -> None:
     assert shared.private_numbers() == key.private_numbers()
     assert shared.private_bytes(*form) == key.private_bytes(*form)
     assert copy(shared) is shared is deepcopy(shared)
-
-
-class Watched:
-    """A store, and whether a transaction was open at each use of a key."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._open = False
-        self.used: list[bool] = []
-        self.transactions = 0
-
-    def transact(self, work: Callable[[Repository], T]) -> T:
-        return self._store.transact(partial(self._inside, work))
-
-    def read(self, work: Callable[[Repository], T]) -> T:
-        return self._store.read(partial(self._inside, work))
-
-    def _inside(self, work: Callable[[Repository], T], repository: Repository) -> T:
-        self._open, self.transactions = True, self.transactions + 1
-        try:
-            return work(repository)
-        finally:
-            self._open = False
-
-    def note(self) -> None:
-        self.used.append(self._open)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.label)

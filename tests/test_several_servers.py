@@ -44,6 +44,7 @@ from tests.databases import looking_into, new_database
 from tests.forging_csr import challenge, csr, spki_of, subject
 from tests.test_postgresql import together
 from tests.waiting import by_hand, desk, poll, requests
+from tests.watching import StoreBefore
 from tests.world import NONCE, NOW, PEER, Device, World, certificate_of, rsa_key
 
 T = TypeVar("T")
@@ -399,11 +400,12 @@ def test_a_request_made_again_while_it_is_approved_is_approved_too(
     assert certificate_of(poll(world, device, "t1")).der == issued.der
 
 
-class _SlowStore:
+class _SlowStore(StoreBefore):
     """A store in which somebody else gets in between the last statement and the commit."""
 
     def __init__(self, store: SqlStore) -> None:
-        self._store = store
+        super().__init__(store)
+        self._sql = store
         self.decided, self.may_commit = Event(), Event()
 
     def transact(self, work: Callable[[Repository], T]) -> T:
@@ -415,10 +417,7 @@ class _SlowStore:
             self.may_commit.wait(5)
             return result
 
-        return self._store.transact(slowly)
-
-    def read(self, work: Callable[[Repository], T]) -> T:
-        return self._store.read(work)
+        return self._sql.transact(slowly)
 
 
 def test_two_people_at_two_servers_decide_once(world: World, other: SqlStore, device: Device) -> None:

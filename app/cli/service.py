@@ -18,7 +18,7 @@ from app.configured_store import open_configured_store
 from app.data_folder import DataFolder
 from app.http.limits import Limits
 from app.http.live import LiveApplication
-from app.http.rounds import let_others_catch_up
+from app.http.rounds import let_others_catch_up, staying
 from app.http.server import Site, WebServer
 from app.indexer import Indexer
 from app.logs import set_log_level
@@ -64,7 +64,7 @@ class Service:
         self._config = config
         self._settings = settings
         self._validators = validators
-        sharing = Sharing(let_others_catch_up, make_turn(count), BUSY_SECONDS)
+        sharing = Sharing(let_others_catch_up, staying, make_turn(count), BUSY_SECONDS)
         self.store = open_configured_store(folder, config, sharing)
         self._key = ChallengeKey(folder.load_secret())
         self._counts = build_counts(config, count)

@@ -1,4 +1,4 @@
-"""SCEP's keys as the requests of a round use them: all together, one after the other.
+"""The server's keys as the requests of a round use them: all together, one after the other.
 
 A private-key operation takes as long as half of everything else that an enrolment needs, and what ran before
 it has to come from memory again when it is over. So all of a round go on to where they need the key, then
@@ -13,14 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding
 
 from app.http.rounds import let_others_catch_up
+from ca.algorithms.keys import PrivateKey
 from ca.identity import Identities, ScepIdentity
 
 
 class RoundIdentities:
-    """Those of *identities*, with their keys as a round uses them (see :class:`ca.identity.Identities`).
-
-    No transaction may be open where one of their keys is used.
-    """
+    """Those of *identities*, with their keys as a round uses them (see :class:`ca.identity.Identities`)."""
 
     def __init__(self, identities: Identities) -> None:
         self._identities = identities
@@ -36,8 +34,16 @@ class RoundIdentities:
         return made
 
 
+def round_key(key: PrivateKey) -> PrivateKey:
+    """*key* as a round uses it; those of elliptic curves are so fast that nothing is gained."""
+    return RoundKey(key) if isinstance(key, rsa.RSAPrivateKey) else key
+
+
 class RoundKey(rsa.RSAPrivateKey):
-    """An RSA key; whoever decrypts or signs with it steps aside before and after, whether or not he can."""
+    """An RSA key; whoever decrypts or signs with it steps aside before and after, whether or not he can.
+
+    Not within a transaction (see :func:`app.http.rounds.staying`): the others would wait for it.
+    """
 
     def __init__(self, key: rsa.RSAPrivateKey) -> None:
         self._key = key

@@ -12,8 +12,9 @@ so do what waits for somebody outside (:func:`wait_elsewhere`) and what reads fo
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from bottle import request
@@ -75,13 +76,31 @@ class Rounds:
 
 
 def let_others_catch_up() -> None:
-    """Step aside until the others of the round wait as well, or are done; outside a round do nothing."""
-    hub = getcurrent().parent
-    if hub is not None:
+    """Step aside until the others of the round wait as well, or are done.
+
+    Outside a round, and where others wait for this one (:func:`staying`), do nothing.
+    """
+    one = getcurrent()
+    hub = one.parent
+    if hub is not None and not getattr(one, "stays", False):
         # Bottle keeps the request it is at in a variable of the thread.
         environ = request.environ
         hub.switch()
         request.bind(environ)
+
+
+@contextmanager
+def staying() -> Iterator[None]:
+    """Hold what the others of the round wait for, such as a transaction: nobody steps aside with it."""
+    one = getcurrent()
+    if not isinstance(one, _Runner):
+        yield
+        return
+    one.stays = True
+    try:
+        yield
+    finally:
+        one.stays = False
 
 
 def do_elsewhere(work: Callable[[], object]) -> None:
@@ -141,6 +160,7 @@ class _Runner(greenlet):
 
     task: Callable[[], None] | None = None
     away: Future[Any] | None = None
+    stays = False
 
     def __init__(self, rounds: Rounds) -> None:
         super().__init__()

@@ -40,12 +40,12 @@ from ca.errors import ChallengeRejected, ChallengeReused, FailInfo
 from ca.ports import (
     AnsweredRequest,
     AuditEntry,
+    GoodChallenge,
     HeldContent,
     HeldRequest,
     Notification,
     QueuedRequest,
     RequestRecord,
-    SpentChallenge,
     StoredCertificate,
 )
 from ca.x509.certificate import Certificate
@@ -171,13 +171,30 @@ class SqlRepository(RevocationStatements):
         rows = _FIND_CERTIFICATE.rows(self._connection, {"serial": serial})
         return _certificate(rows[0]) if rows else None
 
+    def find_challenge(
+        self, mac: bytes, profile: str, now: datetime, *, guessable: bool = True
+    ) -> GoodChallenge:
+        """What a challenge password is good for (see :class:`ca.ports.Repository`)."""
+        row = self._find_challenge(mac, profile, now, guessable=guessable)
+        if row.uses_left == 0:
+            raise _reused(row)
+        return _good_challenge(row)
+
     def spend_challenge(
         self, mac: bytes, profile: str, subject: str, now: datetime, *, guessable: bool = True
-    ) -> SpentChallenge:
+    ) -> GoodChallenge:
         """Use up a challenge password (see :class:`ca.ports.Repository`).
 
         One UPDATE decides: of two requests that race for the last use, one sees a row count of one.
         """
+        row = self._find_challenge(mac, profile, now, guessable=guessable)
+        if row.uses_left is not None:
+            use = {"challenge": row.id, "now": _seconds(now), "for_whom": subject}
+            if _SPEND_CHALLENGE.run(self._connection, use).rowcount != 1:
+                raise _reused(row)
+        return _good_challenge(row)
+
+    def _find_challenge(self, mac: bytes, profile: str, now: datetime, *, guessable: bool) -> Any:
         rows = _FIND_CHALLENGE.rows(self._connection, {"mac": mac})
         if not rows:
             raise ChallengeRejected(detail="unknown challenge password")
@@ -189,14 +206,7 @@ class SqlRepository(RevocationStatements):
             raise ChallengeRejected(detail=f"challenge {row.id} is for profile {row.profile}")
         if row.expires_at is not None and row.expires_at <= _seconds(now):
             raise ChallengeRejected(detail=f"challenge {row.id} has expired")
-        if row.uses_left is not None:
-            use = {"challenge": row.id, "now": _seconds(now), "for_whom": subject}
-            if _SPEND_CHALLENGE.run(self._connection, use).rowcount != 1:
-                # RFC 8894 7.3: someone presents it who should not know it, or a device is confused.
-                used = f"challenge {row.id} was used already{_use(row)}: a possible breach"
-                raise ChallengeReused(detail=used)
-        names = None if row.subject_alt_names is None else tuple(json.loads(row.subject_alt_names))
-        return SpentChallenge(row.id, row.subject, names, row.sid, bool(row.guessable))
+        return row
 
     def add_certificate(self, certificate: StoredCertificate) -> None:
         """Keep an issued certificate."""
@@ -473,6 +483,16 @@ def _batched(values: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
     rest = iter(values)
     while some := list(islice(rest, size)):
         yield some
+
+
+def _good_challenge(row: Any) -> GoodChallenge:
+    names = None if row.subject_alt_names is None else tuple(json.loads(row.subject_alt_names))
+    return GoodChallenge(row.id, row.subject, names, row.sid, bool(row.guessable))
+
+
+def _reused(row: Any) -> ChallengeReused:
+    # RFC 8894 7.3: someone presents it who should not know it, or a device is confused.
+    return ChallengeReused(detail=f"challenge {row.id} was used already{_use(row)}: a possible breach")
 
 
 def _use(row: Any) -> str:

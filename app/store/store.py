@@ -37,12 +37,14 @@ class Sharing:
     """How transactions meet others of this process and wait for those of other processes.
 
     *busy_seconds* is how long another program that writes is waited for.
-    *step_aside* lets others get as far as their own transaction, to share a commit with them.
+    *step_aside* lets others get as far as their own transaction, to share a commit with them. *stay* is
+    entered while one is open: nobody steps aside then.
     *turn* is held while SQLite's transactions run: it would have its writers wait with naps that
     grow, and turn no one in.
     """
 
     step_aside: Callable[[], None] = lambda: None
+    stay: Callable[[], AbstractContextManager[object]] = nullcontext
     turn: Callable[[], AbstractContextManager[object]] = nullcontext
     busy_seconds: float = BUSY_SECONDS
 
@@ -66,6 +68,9 @@ class SqlStore:
         self._lock = threading.Lock()
         # One for all: whoever holds the lock uses it.
         self._connection: Connection | None = None
+        # What looks without a transaction.
+        self._glancing = threading.Lock()
+        self._glass: Connection | None = None
         # Of the connection that was used last, whatever became of it.
         self._pipeline: Pipeline | None = None
         self._waiting: deque[Job[Any]] = deque()
@@ -152,10 +157,10 @@ class SqlStore:
         repository = SqlRepository(connection, self._keys)
         overtaken: list[Job[Any]] = []
         if self._is_postgresql:
-            with connection.begin():
+            with self._sharing.stay(), connection.begin():
                 overtaken = run_on_postgresql(connection, repository, jobs)
         else:
-            with self._sharing.turn(), connection.begin():
+            with self._sharing.stay(), self._sharing.turn(), connection.begin():
                 run_on_sqlite(connection, repository, jobs)
         for job in jobs:
             job.done = job not in overtaken
@@ -184,6 +189,25 @@ class SqlStore:
                     return work(SqlRepository(connection, self._keys))
         except (SQLAlchemyError, self._driver_error) as error:
             raise unavailable(error) from error
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether transactions wait for each other (see :class:`ca.ports.Store`), as SQLite's writers do."""
+        return not self._is_postgresql
+
+    def glance(self, work: Callable[[SqlRepository], T]) -> T:
+        """Run *work*, which asks for one thing, on what is committed now (see :class:`ca.ports.Store`).
+
+        Without a transaction: each of its statements sees a state of its own.
+        """
+        with self._glancing:
+            try:
+                if self._glass is None:
+                    self._glass = self._engine.connect()
+                return work(SqlRepository(self._glass, self._keys))
+            except (SQLAlchemyError, self._driver_error) as error:
+                self._drop_glass()
+                raise unavailable(error) from error
 
     def index_names(self) -> bool:
         """Bring the index for searching a step on, beside all others; whether there is more to do at once.
@@ -214,6 +238,8 @@ class SqlStore:
         """Let go of the database. The next transaction would open it again, as a forked process must."""
         with self._lock:
             self._let_go()
+        with self._glancing:
+            self._drop_glass()
         self._engine.dispose()
 
     def _connect(self) -> Connection:
@@ -221,6 +247,12 @@ class SqlStore:
             self._connection = self._engine.connect()
             self._pipeline = find_pipeline(self._connection)
         return self._connection
+
+    def _drop_glass(self) -> None:
+        glass, self._glass = self._glass, None
+        if glass is not None:
+            with suppress(SQLAlchemyError, self._driver_error):
+                glass.close()
 
     def _let_go(self) -> None:
         """Give the connection up; the next transaction takes a fresh one."""

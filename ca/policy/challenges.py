@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from ca.errors import ChallengeRejected
 from ca.issuing.alternative_names import granted_names
-from ca.ports import SpentChallenge
+from ca.ports import GoodChallenge
 from ca.profiles import CertificateContent, Grants, Profile, Source
 from ca.x509.general_names import GeneralName, is_sid_uri
 from ca.x509.name import Name
@@ -32,7 +32,7 @@ def new_challenge() -> str:
     return secrets.token_urlsafe(CHALLENGE_OCTETS)
 
 
-def challenge_grants(challenge: SpentChallenge, profile: Profile) -> Grants:
+def challenge_grants(challenge: GoodChallenge, profile: Profile) -> Grants:
     """What a challenge password vouches for: a security identifier, and names where the profile says so."""
     return Grants(
         challenge.subject if profile.subject.source is Source.CHALLENGE else None,
@@ -42,7 +42,7 @@ def challenge_grants(challenge: SpentChallenge, profile: Profile) -> Grants:
 
 
 def check_bounds(
-    challenge: SpentChallenge, requested: Name, content: CertificateContent, grants: Grants
+    challenge: GoodChallenge, requested: Name, content: CertificateContent, grants: Grants
 ) -> None:
     """Check that the certificate will name just what the challenge was made for.
 

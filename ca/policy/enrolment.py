@@ -8,7 +8,7 @@ from ca.journal import Exchange
 from ca.policy.challenges import ChallengeKey, check_bounds
 from ca.policy.guesses import UNLIMITED
 from ca.policy.renewal import renewal_objection
-from ca.ports import GuessLimit, Repository, SpentChallenge, StoredCertificate
+from ca.ports import GoodChallenge, GuessLimit, Repository, StoredCertificate
 from ca.profiles import CertificateContent, Grants, Profile
 from ca.scep.messages import EnrolmentRequest
 from ca.x509.certificate import Certificate
@@ -80,7 +80,7 @@ class EnrolmentPolicy:
 
     def spend_challenge(
         self, request: EnrolmentRequest, exchange: Exchange, repository: Repository
-    ) -> SpentChallenge | None:
+    ) -> GoodChallenge | None:
         """Use up the challenge password of *request*; what is refused after that gives it back.
 
         None where the profile asks for none, because a person or a validator decides on each request.
@@ -95,14 +95,7 @@ class EnrolmentPolicy:
                 return None
             # Nothing else authorises a first enrolment: without, nothing does.
             raise ChallengeRejected(detail=f"profile {profile.name} takes renewals only")
-        challenge_password = request.csr.challenge_password
-        if challenge_password is None:
-            raise ChallengeRejected(detail="the CSR has no challengePassword")
-        mac, now, remote = (
-            self.challenge_key.mac(challenge_password),
-            exchange.received_at,
-            exchange.peer.remote,
-        )
+        mac, now, remote = self._mac(request), exchange.received_at, exchange.peer.remote
         guessable = not self.guesses.is_exhausted(remote)
         try:
             challenge = repository.spend_challenge(
@@ -113,9 +106,29 @@ class EnrolmentPolicy:
         exchange.challenge_id = challenge.id
         return challenge
 
+    def find_challenge(
+        self, request: EnrolmentRequest, exchange: Exchange, repository: Repository
+    ) -> GoodChallenge:
+        """What :meth:`spend_challenge` would find; nothing is used up and no guess counted.
+
+        Raises:
+            ChallengeRejected: There is none, or it is not good.
+
+        """
+        guessable = not self.guesses.is_exhausted(exchange.peer.remote)
+        return repository.find_challenge(
+            self._mac(request), exchange.profile.name, exchange.received_at, guessable=guessable
+        )
+
+    def _mac(self, request: EnrolmentRequest) -> bytes:
+        challenge_password = request.csr.challenge_password
+        if challenge_password is None:
+            raise ChallengeRejected(detail="the CSR has no challengePassword")
+        return self.challenge_key.mac(challenge_password)
+
     def check_bounds(
         self,
-        challenge: SpentChallenge,
+        challenge: GoodChallenge,
         request: EnrolmentRequest,
         content: CertificateContent,
         grants: Grants,
