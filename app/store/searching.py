@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.store import search_trgm, tables
 from app.store.engine import READ_ONLY, database_path
 from app.store.folded import has_part
-from app.store.search_file import SHORTEST, Reach, SearchFile, can_search
+from app.store.search_file import Reach, SearchFile, can_search
 
 # More than these are found sooner by looking at all in the order of the list, until a page is full.
 MOST_FOUND = 5000
@@ -57,7 +57,7 @@ class Narrowed:
 
 def narrow(connection: Connection, part: str) -> Narrowed | None:
     """Where those are in whose names *part* is; None: that is not known."""
-    if len(part) < SHORTEST:
+    if not part:
         return None
     if connection.dialect.name == "sqlite":
         return _narrow_on_sqlite(connection, part)
@@ -87,8 +87,6 @@ def _is_of(connection: Connection, reach: Reach) -> bool:
 
 
 def _narrow_on_postgresql(connection: Connection, part: str) -> Narrowed | None:
-    if not search_trgm.is_there(connection):
-        return None
     found = search_trgm.find(connection, part, MOST_FOUND + 1)
     if found is None or len(found) > MOST_FOUND:
         return None
