@@ -219,3 +219,29 @@ def _copy(source: str, target: str) -> None:
             columns = ", ".join(row[1] for row in database.execute(f"PRAGMA main.table_info({table})"))
             rows = f"SELECT {columns} FROM source.{table}"
             database.execute(f"INSERT OR REPLACE INTO main.{table} ({columns}) {rows}")
+
+
+@pytest.mark.databases
+def test_letters_beyond_ascii_in_an_alternative_name_are_found_after(url: str) -> None:
+    """Revision 0010 kept them as escapes of JSON, in which nobody looks for them."""
+    _make_at("0010", url)
+    names = json.dumps(["dns:Jörg.example", 'upn:"東京"@example'])
+    with looking_into(url) as database:
+        database.execute(
+            text(
+                "INSERT INTO certificate (serial, der, subject, subject_alt_names, profile, not_before,"
+                " not_after, transaction_id) VALUES ('1f', :der, 's', :names, 'default', 1, 2, 't')"
+            ),
+            {"der": b"", "names": names},
+        )
+
+    store = open_store(url)
+    wants = [Wanted(subject=part) for part in ("jörg", "東京", "nobody")]
+    found = [
+        store.read(lambda repository, wanted=wanted: list(repository.list_certificates(NOW, wanted)))
+        for wanted in wants
+    ]
+    store.close()
+
+    assert [len(some) for some in found] == [1, 1, 0]
+    assert found[0][0].subject_alt_names == ("dns:Jörg.example", 'upn:"東京"@example')
