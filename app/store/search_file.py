@@ -24,6 +24,8 @@ _MOST_TRIGRAMS = 30
 _END = "\n\n"
 # So many may be asked for at once.
 _ALTERNATIVES = 200
+# One or two letters that so many trigrams of certificates begin with are found sooner by looking at all.
+_TOO_MANY = 100_000
 # Behind every other character, by its octets too.
 _LAST = "\U0010ffff"
 _BUSY_SECONDS = 3.0
@@ -43,7 +45,7 @@ _MAKE = (
 )
 # All trigrams that there are.
 _KNOW_TRIGRAMS = "CREATE VIRTUAL TABLE temp.known USING fts5vocab('main', 'names', 'row')"
-_FIND_TRIGRAMS = "SELECT term FROM known WHERE term >= ? AND term <= ?"
+_FIND_TRIGRAMS = "SELECT term, doc FROM known WHERE term >= ? AND term <= ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ class SearchFile:
                 if reach is None:
                     return None
                 find = _find_short if len(folded) < _SIZE else _find_long
-                return Found(reach, *find(connection, folded, most))
+                found = find(connection, folded, most)
+                return Found(reach, *found) if found else None
         except sqlite3.Error:
             return None
 
@@ -206,11 +209,17 @@ def _find_long(connection: sqlite3.Connection, folded: str, most: int) -> tuple[
     return _match(connection, " AND ", some, "ASC", most), max(last, default=0)
 
 
-def _find_short(connection: sqlite3.Connection, folded: str, most: int) -> tuple[list[int], int]:
-    """The same of a part of one or two letters: who has a trigram that begins so has it."""
+def _find_short(connection: sqlite3.Connection, folded: str, most: int) -> tuple[list[int], int] | None:
+    """The same of a part of one or two letters: who has a trigram that begins so has it. None: too many."""
     connection.execute(_KNOW_TRIGRAMS)
     between = folded, folded + _LAST * (_SIZE - len(folded))
-    trigrams = [term for (term,) in connection.execute(_FIND_TRIGRAMS, between)]
+    trigrams: list[str] = []
+    count = 0
+    for term, certificates in connection.execute(_FIND_TRIGRAMS, between):
+        trigrams.append(term)
+        count += certificates
+        if count > _TOO_MANY:
+            return None
     rows: set[int] = set()
     last = 0
     for start in range(0, len(trigrams), _ALTERNATIVES):
