@@ -94,6 +94,9 @@ def _narrow_by_others(connection: Connection, now: datetime, wanted: Wanted) -> 
     conditions = list(_conditions(now, others, is_planned=False))
     if wanted.status == "valid" or wanted.ends_before is not None:
         conditions.append(_cert.c.not_after > to_seconds(now))
+    if wanted.status == "revoked":
+        # True of all; else SQLite would walk all by their end, whose index tells of revocation as well.
+        conditions.append(func.coalesce(_cert.c.profile, "") >= "")
     return narrow_by(connection, conditions)
 
 
