@@ -60,6 +60,9 @@ def _pages(stock: Stock) -> Iterator[tuple[str, Wanted]]:
     yield "page: common name, whole", Wanted(name=far.name, limit=PAGE)
     yield "page: common name of none", Wanted(name="printer", limit=PAGE)
     yield "page: common name begins as all do, expired (none)", Wanted("expired", name="device-", limit=PAGE)
+    for status in ("revoked", "valid"):
+        words = f"page: common name begins as all do, {status}, of a profile that has none"
+        yield words, Wanted(status, name="device-", profile="none", limit=PAGE)
     for count in (3, 4, 8):
         part = far.name[9 : 9 + count]
         yield f"page: names hold {count} letters", Wanted(subject=part, limit=PAGE)
@@ -69,6 +72,9 @@ def _pages(stock: Stock) -> Iterator[tuple[str, Wanted]]:
     yield "page: names hold what none has", Wanted(subject="no such device", limit=PAGE)
     yield "page: names hold 2 letters", Wanted(subject=far.name[9:11], limit=PAGE)
     yield "page: names hold 2 letters that none has", Wanted(subject="zz", limit=PAGE)
+    yield "page: names hold 1 letter", Wanted(subject=far.name[9], limit=PAGE)
+    yield "page: names hold 1 letter that none has", Wanted(subject="z", limit=PAGE)
+    yield "page: names hold 2 letters, expired (none)", Wanted("expired", subject=far.name[9:11], limit=PAGE)
 
 
 def _list(stock: Stock, wanted: Wanted) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, event, inspect
 
 from app.config import Config
+from app.store import listing
 from app.store.engine import open_engine
 from app.store.keys import ContentKey, StoreKeys
 from app.store.listing import Wanted
@@ -92,15 +93,42 @@ PAGES = [
 
 @pytest.mark.parametrize(("index", "wanted"), PAGES)
 def test_a_page_begins_where_its_index_says(
-    world: World, tmp_path: Path, index: str, wanted: dict[str, Any]
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str, wanted: dict[str, Any]
 ) -> None:
     """Of a million certificates nobody sorts any, and a page ends once it is full."""
     certificate_of(ask_for(world))
+    # As if there were many of each.
+    monkeypatch.setattr(listing, "narrow_by", lambda *_: None)
 
     plan = plan_of(tmp_path, lambda repository: list(repository.list_certificates(NOW, Wanted(**wanted))))
 
     assert f"INDEX {index}" in plan
     assert "TEMP B-TREE" not in plan
+
+
+FEW = [
+    ("COVERING INDEX ix_certificate_not_after", {"status": "expired"}),
+    ("COVERING INDEX ix_certificate_not_after", {"status": "valid"}),
+    ("COVERING INDEX ix_certificate_not_after", {"ends_before": NOW}),
+    ("INDEX ix_certificate_revoked", {"status": "revoked"}),
+    ("INDEX ix_certificate_revoked", {"status": "revoked", "profile": "lan"}),
+    ("COVERING INDEX ix_certificate_profile", {"status": "expired", "profile": "lan"}),
+]
+
+
+@pytest.mark.parametrize(("index", "wanted"), FEW)
+def test_few_are_not_looked_for_among_all_names(
+    world: World, tmp_path: Path, index: str, wanted: dict[str, Any]
+) -> None:
+    """Where they are in the order of names, nothing tells: a million names would be passed over."""
+    certificate_of(ask_for(world))
+    wanted["name"] = "ipad"
+
+    plan = plan_of(
+        tmp_path, lambda repository: list(repository.list_certificates(NOW, Wanted(**wanted))), first=True
+    )
+
+    assert index in plan
 
 
 @pytest.mark.parametrize("times", [{}, {"revoked_since": NOW}, {"revoked_since": NOW, "ended_since": NOW}])
@@ -143,8 +171,8 @@ def test_what_waits_is_found_apart_from_what_was_decided(world: World, tmp_path:
     assert "SCAN" not in plan
 
 
-def plan_of(folder: Path, find: Find) -> str:
-    """How SQLite means to do the one statement of *find*, with all indexes that there may be."""
+def plan_of(folder: Path, find: Find, *, first: bool = False) -> str:
+    """How SQLite means to do the one statement of *find*, or the *first*, with all indexes there may be."""
     engine = open_engine(f"sqlite:///{folder}/scepbox.db")
     statements: list[tuple[str, tuple[object, ...]]] = []
 
@@ -156,7 +184,8 @@ def plan_of(folder: Path, find: Find) -> str:
         SqlRepository(connection, StoreKeys.of_secret(b"")).index_certificates(by_key=True, by_subject=True)
         event.listen(connection, "before_cursor_execute", keep)
         find(SqlRepository(connection, StoreKeys.of_secret(b"")))
-        (found,) = statements
+        found, *others = statements
+        assert first or not others
         plan = _plan(connection, *found)
     engine.dispose()
     return plan

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.store import SqlRepository, Wanted, listing
+from app.store import SqlRepository, Wanted, listing, searching
 from ca.ports import StoredCertificate
 from ca.profiles import search_name
 from ca.x509.general_names import GeneralName
@@ -79,6 +79,10 @@ WANTED = [
     Wanted(name="IPAD-1"),
     Wanted(name="i"),
     Wanted("valid", name="i", profile="lan"),
+    Wanted("expired", name="i"),
+    Wanted("expired", name="i", profile="lan"),
+    Wanted("revoked", name="i", subject="o=example"),
+    Wanted(name="i", ends_before=NOW + timedelta(days=1)),
     Wanted(name="i%"),
     Wanted(name="i_"),
     Wanted(name="jö"),
@@ -95,6 +99,10 @@ WANTED = [
 def test_pages_are_the_list(world: World, wanted: Wanted) -> None:
     """Whatever is asked for, in whatever pieces: nothing is missing, twice or out of order."""
     whole = [one.serial for one in listed(world, wanted)]
+    with pytest.MonkeyPatch.context() as patch:
+        # As if there were many of each.
+        patch.setattr(searching, "MOST_FOUND", -1)
+        assert [one.serial for one in listed(world, wanted)] == whole
     pages: list[str] = []
     for _ in range(len(whole) + 1):
         after = pages[-1] if pages else ""

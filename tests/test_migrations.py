@@ -4,6 +4,7 @@ import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 
@@ -15,12 +16,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from app.data_folder import DataFolder
-from app.store import Wanted, open_store, tables
+from app.store import SqlRepository, Wanted, open_store, tables
 from app.store.engine import open_engine
 from app.store.migrate import HEAD, MIGRATIONS
 from ca.errors import StoreUnavailable
 from ca.issuing.key_store import encode_private_key
 from ca.issuing.root import encode_pem
+from ca.ports import StoredCertificate
 from ca.scep.messages import Pending, Success
 from tests.backing_up import assert_refused, did_here, here, settings
 from tests.databases import POSTGRESQL, looking_into, server
@@ -219,3 +221,32 @@ def _copy(source: str, target: str) -> None:
             columns = ", ".join(row[1] for row in database.execute(f"PRAGMA main.table_info({table})"))
             rows = f"SELECT {columns} FROM source.{table}"
             database.execute(f"INSERT OR REPLACE INTO main.{table} ({columns}) {rows}")
+
+
+@pytest.mark.databases
+def test_letters_beyond_ascii_in_an_alternative_name_are_found_after(url: str) -> None:
+    """Revision 0010 kept them as escapes of JSON, in which nobody looks for them."""
+    _make_at("0010", url)
+    names = json.dumps(["dns:Jörg.example", 'upn:"東京"@example'])
+    with looking_into(url) as database:
+        database.execute(
+            text(
+                "INSERT INTO certificate (serial, der, subject, subject_alt_names, profile, not_before,"
+                " not_after, transaction_id) VALUES ('1f', :der, 's', :names, 'default', 1, 2, 't')"
+            ),
+            {"der": b"", "names": names},
+        )
+
+    world = World(url)
+    found = [
+        world.store.read(partial(list_wanted, wanted=Wanted(subject=part)))
+        for part in ("jörg", "東京", "nobody")
+    ]
+    world.store.close()
+
+    assert [len(some) for some in found] == [1, 1, 0]
+    assert found[0][0].subject_alt_names == ("dns:Jörg.example", 'upn:"東京"@example')
+
+
+def list_wanted(repository: SqlRepository, wanted: Wanted) -> list[StoredCertificate]:
+    return list(repository.list_certificates(NOW, wanted))

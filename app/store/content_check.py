@@ -1,6 +1,5 @@
 """Whether what is kept says what was issued: certificates against their rows, CRLs, and what is sealed."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy import Connection, func, select
 from app.store import tables
 from app.store.keys import ContentKey, WrongSecret
 from app.store.revocation_check import Listed
-from app.store.rows import to_seconds
+from app.store.rows import to_json, to_seconds
 from ca.asn1 import Asn1Error
 from ca.errors import BadAlgorithm
 from ca.issuing.authority import issuer_key
@@ -81,7 +80,7 @@ def _check_certificate(row: Any, issuers: dict[bytes, list[_Issuer]]) -> Iterato
         told = {
             "serial": f"{read.serial_number:x}",
             "subject": str(read.subject),
-            "subject_alt_names": json.dumps(tuple(map(str, read.subject_alt_names))),
+            "subject_alt_names": to_json(tuple(map(str, read.subject_alt_names))),
             "not_before": to_seconds(read.not_valid_before),
             "not_after": to_seconds(read.not_valid_after),
             "name": search_name(read.subject, read.subject_alt_names),

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Text, func, literal, select, t
 
 from app.store import tables
 from app.store.rows import to_certificate, to_seconds
-from app.store.searching import holds, narrow
+from app.store.searching import Narrowed, holds, narrow, narrow_by
 from ca.ports import StoredCertificate
 from ca.x509.name import fold_case
 
@@ -61,6 +61,8 @@ def list_certificates(connection: Connection, now: datetime, wanted: Wanted) -> 
     conditions = list(_conditions(now, wanted, is_planned=is_planned))
     # Before the database is read: what is in the index is in there then.
     narrowed = narrow(connection, wanted.subject)
+    if not is_planned and not (narrowed and narrowed.is_few):
+        narrowed = _narrow_by_others(connection, now, wanted) or narrowed
     if narrowed is not None:
         conditions.insert(0, narrowed.condition)
     behind = _start(connection, now, wanted, first)
@@ -82,6 +84,20 @@ def list_certificates(connection: Connection, now: datetime, wanted: Wanted) -> 
             return
         left -= size
         behind = getattr(rows[-1], first.name), rows[-1].serial
+
+
+def _narrow_by_others(connection: Connection, now: datetime, wanted: Wanted) -> Narrowed | None:
+    """Where those are that have all but the name, if they are few: by name they may stand far apart."""
+    others = replace(wanted, name="", subject="", after="", limit=0)
+    if not wanted.name or others == ALL:
+        return None
+    conditions = list(_conditions(now, others, is_planned=False))
+    if wanted.status == "valid" or wanted.ends_before is not None:
+        conditions.append(_cert.c.not_after > to_seconds(now))
+    if wanted.status == "revoked":
+        # True of all; else SQLite would walk all by their end, whose index tells of revocation as well.
+        conditions.append(func.coalesce(_cert.c.profile, "") >= "")
+    return narrow_by(connection, conditions)
 
 
 def _read(connection: Connection, serials: Sequence[str]) -> Iterator[StoredCertificate]:

@@ -31,7 +31,7 @@ from app.store.notifications import ClaimedNotification
 from app.store.prepared import Prepared
 from app.store.records import AuditHead, AuditReport, Challenge, Figures, NewChallenge, WrittenEntry
 from app.store.revocations import RevocationStatements
-from app.store.rows import storable
+from app.store.rows import storable, to_json
 from app.store.rows import to_certificate as _certificate
 from app.store.rows import to_seconds as _seconds
 from app.store.rows import to_time as _time
@@ -216,7 +216,7 @@ class SqlRepository(RevocationStatements):
                 "serial": certificate.serial,
                 "der": certificate.der,
                 "subject": certificate.subject,
-                "subject_alt_names": json.dumps(certificate.subject_alt_names),
+                "subject_alt_names": to_json(certificate.subject_alt_names),
                 "profile": certificate.profile,
                 "not_before": _seconds(certificate.not_before),
                 "not_after": _seconds(certificate.not_after),

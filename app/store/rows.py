@@ -1,6 +1,7 @@
 """Between rows and records: times as seconds since 1970, lists of names as JSON."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,11 @@ def to_seconds(time: datetime) -> int:
 def to_time(seconds: int) -> datetime:
     """The time that was kept, UTC."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def to_json(names: Sequence[str]) -> str:
+    """The names as they are kept: every letter as it is, so that it is found."""
+    return json.dumps(names, ensure_ascii=False)
 
 
 def to_certificate(row: Any) -> StoredCertificate:

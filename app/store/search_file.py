@@ -17,16 +17,35 @@ from ca.x509.name import fold_case
 
 # Row number, serial number and all names of a certificate.
 Named: TypeAlias = tuple[int, str, str]
-SHORTEST = 3
+_SIZE = 3
 # More of them narrow no further.
 _MOST_TRIGRAMS = 30
+# Behind the names, so that each of their letters begins a trigram: by that one or two letters are found.
+_END = "\n\n"
+# So many may be asked for at once.
+_ALTERNATIVES = 200
+# One or two letters that so many trigrams of certificates begin with are found sooner by looking at all.
+_TOO_MANY = 100_000
+# Behind every other character, by its octets too.
+_LAST = "\U0010ffff"
 _BUSY_SECONDS = 3.0
 # Folded here alone: SQLite's own folding of what is not ASCII may change with its version.
 _MAKE_TRIGRAMS = (
     "CREATE VIRTUAL TABLE names USING fts5"
     "(text, content='', detail=none, columnsize=0, tokenize='trigram case_sensitive 1')"
 )
-_MAKE = (_MAKE_TRIGRAMS, "CREATE TABLE reach (number INTEGER NOT NULL, serial TEXT NOT NULL)")
+# What a file of another form has is of no use, and is made anew.
+_FORM = 1
+_MAKE = (
+    "DROP TABLE IF EXISTS names",
+    "DROP TABLE IF EXISTS reach",
+    _MAKE_TRIGRAMS,
+    "CREATE TABLE reach (number INTEGER NOT NULL, serial TEXT NOT NULL)",
+    f"PRAGMA user_version = {_FORM}",
+)
+# All trigrams that there are.
+_KNOW_TRIGRAMS = "CREATE VIRTUAL TABLE temp.known USING fts5vocab('main', 'names', 'row')"
+_FIND_TRIGRAMS = "SELECT term, doc FROM known WHERE term >= ? AND term <= ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +80,20 @@ class SearchFile:
 
     def find(self, part: str, most: int) -> Found | None:
         """Up to *most* rows, of which all are that have *part* in a name. None: the index is of no use."""
-        trigrams = _trigrams(part)
-        if not trigrams or not can_search() or not self._path.exists():
+        folded = fold_case(part)
+        if not part or "\0" in part or not can_search() or not self._path.exists():
             return None
         try:
             with closing(self._open()) as connection:
                 # First: what comes to be in the index meanwhile is found twice rather than not at all.
                 reach = _find_reach(connection)
-                # Those side by side tell as much as all of them, and sooner, but where many have them.
-                rows = _match(connection, _side_by_side(trigrams), "ASC", most)
-                last = rows[-1:]
-                if len(rows) == most:
-                    rows = _match(connection, trigrams, "ASC", most)
-                    last = _match(connection, trigrams, "DESC", 1)
+                if reach is None:
+                    return None
+                find = _find_short if len(folded) < _SIZE else _find_long
+                found = find(connection, folded, most)
+                return Found(reach, *found) if found else None
         except sqlite3.Error:
             return None
-        return Found(reach, rows, *last) if reach else None
 
     @contextmanager
     def adding(self) -> Iterator["Additions"]:
@@ -131,8 +148,8 @@ class Additions:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        if not _has_tables(connection):
-            self._make()
+        if not _is_of_form(connection):
+            self.clear()
 
     @property
     def reach(self) -> Reach | None:
@@ -140,23 +157,18 @@ class Additions:
         return _find_reach(self._connection)
 
     def clear(self) -> None:
-        """Take all out of it."""
-        for table in ("names", "reach"):
-            self._connection.execute(f"DROP TABLE {table}")
-        self._make()
+        """Take all out of it, or make it."""
+        for statement in _MAKE:
+            self._connection.execute(statement)
 
     def add(self, rows: Iterable[Named]) -> None:
         """Put the next rows into it, in the order of their numbers."""
         listed = list(rows)
         # A zero octet would be the end to SQLite.
-        texts = ((number, fold_case(names).replace("\0", "\ufffd")) for number, _, names in listed)
+        texts = ((number, fold_case(names).replace("\0", "\ufffd") + _END) for number, _, names in listed)
         self._connection.executemany("INSERT INTO names (rowid, text) VALUES (?, ?)", texts)
         self._connection.execute("DELETE FROM reach")
         self._connection.execute("INSERT INTO reach VALUES (?, ?)", listed[-1][:2])
-
-    def _make(self) -> None:
-        for statement in _MAKE:
-            self._connection.execute(statement)
 
 
 @cache
@@ -174,28 +186,53 @@ def can_search() -> bool:
     return bool(found)
 
 
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'reach'").fetchone())
+def _is_of_form(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("PRAGMA user_version").fetchone() == (_FORM,))
 
 
 def _find_reach(connection: sqlite3.Connection) -> Reach | None:
+    if not _is_of_form(connection):
+        return None
     found = connection.execute("SELECT number, serial FROM reach").fetchone()
     return Reach(*found) if found else None
 
 
-def _trigrams(part: str) -> list[str]:
-    """What the names of a certificate have all to hold; none: there is nothing that the index could tell."""
-    folded = fold_case(part)
-    return [] if "\0" in folded else [folded[at : at + SHORTEST] for at in range(len(folded) - SHORTEST + 1)]
+def _find_long(connection: sqlite3.Connection, folded: str, most: int) -> tuple[list[int], int]:
+    """The first rows that may have a part, and the last."""
+    trigrams = [folded[at : at + _SIZE] for at in range(len(folded) - _SIZE + 1)]
+    # Those side by side tell as much as all of them, and sooner, but where many have them.
+    rows = _match(connection, " AND ", [*trigrams[:-1:_SIZE], trigrams[-1]], "ASC", most)
+    if len(rows) < most:
+        return rows, max(rows, default=0)
+    some = list(dict.fromkeys(trigrams))[:_MOST_TRIGRAMS]
+    last = _match(connection, " AND ", some, "DESC", 1)
+    return _match(connection, " AND ", some, "ASC", most), max(last, default=0)
 
 
-def _side_by_side(trigrams: list[str]) -> list[str]:
-    return [*trigrams[:-1:SHORTEST], trigrams[-1]]
+def _find_short(connection: sqlite3.Connection, folded: str, most: int) -> tuple[list[int], int] | None:
+    """The same of a part of one or two letters: who has a trigram that begins so has it. None: too many."""
+    connection.execute(_KNOW_TRIGRAMS)
+    between = folded, folded + _LAST * (_SIZE - len(folded))
+    trigrams: list[str] = []
+    count = 0
+    for term, certificates in connection.execute(_FIND_TRIGRAMS, between):
+        trigrams.append(term)
+        count += certificates
+        if count > _TOO_MANY:
+            return None
+    rows: set[int] = set()
+    last = 0
+    for start in range(0, len(trigrams), _ALTERNATIVES):
+        some = trigrams[start : start + _ALTERNATIVES]
+        rows.update(_match(connection, " OR ", some, "ASC", most))
+        last = max(last, *_match(connection, " OR ", some, "DESC", 1))
+    return sorted(rows)[:most], last
 
 
-def _match(connection: sqlite3.Connection, trigrams: list[str], order: str, most: int) -> list[int]:
-    """Up to *most* rows that have them all."""
-    quoted = (one.replace('"', '""') for one in list(dict.fromkeys(trigrams))[:_MOST_TRIGRAMS])
-    terms = " AND ".join(f'"{one}"' for one in quoted)
+def _match(
+    connection: sqlite3.Connection, join: str, trigrams: list[str], order: str, most: int
+) -> list[int]:
+    """Up to *most* rows that have one or all of them, as *join* says."""
+    terms = join.join('"' + one.replace('"', '""') + '"' for one in trigrams)
     query = f"SELECT rowid FROM names WHERE names MATCH ? ORDER BY rowid {order} LIMIT ?"  # noqa: S608 - ASC or DESC
     return [row for (row,) in connection.execute(query, (terms, most))]

@@ -1,7 +1,7 @@
 """Looking for a part of a name: by the index for it, as far as there is one, and else by looking at all."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.store import search_trgm, tables
 from app.store.engine import READ_ONLY, database_path
 from app.store.folded import has_part
-from app.store.search_file import SHORTEST, Reach, SearchFile, can_search
+from app.store.search_file import Reach, SearchFile, can_search
 
 # More than these are found sooner by looking at all in the order of the list, until a page is full.
 MOST_FOUND = 5000
@@ -57,7 +57,7 @@ class Narrowed:
 
 def narrow(connection: Connection, part: str) -> Narrowed | None:
     """Where those are in whose names *part* is; None: that is not known."""
-    if len(part) < SHORTEST:
+    if not part:
         return None
     if connection.dialect.name == "sqlite":
         return _narrow_on_sqlite(connection, part)
@@ -72,12 +72,23 @@ def _narrow_on_sqlite(connection: Connection, part: str) -> Narrowed | None:
     behind = select(_number).select_from(_cert).where(_number > found.reach.number).limit(MOST_FOUND + 1)
     rows = [*found.rows, *connection.scalars(behind)]
     if len(found.rows) <= MOST_FOUND and len(rows) - len(found.rows) <= MOST_FOUND:
-        value: Select[tuple[int]] = select(literal_column("value")).select_from(
-            func.json_each(json.dumps(rows))
-        )
-        return Narrowed(_number.in_(value), is_few=True)
+        return _among(rows)
     span = _any_number.between(found.rows[0], found.last) if found.rows else false()
     return Narrowed(or_(span, _any_number > found.reach.number), is_few=False)
+
+
+def narrow_by(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> Narrowed | None:
+    """Where those are that meet *conditions* of which SQLite has an index; None: they are not few."""
+    # The order of a list, so that SQLite goes by the index that a list goes by.
+    query = select(_number).select_from(_cert).where(*conditions).order_by(_cert.c.not_after, _cert.c.serial)
+    rows = connection.scalars(query.limit(MOST_FOUND + 1)).all()
+    return _among(rows) if len(rows) <= MOST_FOUND else None
+
+
+def _among(rows: Sequence[int]) -> Narrowed:
+    listed = func.json_each(json.dumps(list(rows)))
+    value: Select[tuple[int]] = select(literal_column("value")).select_from(listed)
+    return Narrowed(_number.in_(value), is_few=True)
 
 
 def _is_of(connection: Connection, reach: Reach) -> bool:
@@ -87,8 +98,6 @@ def _is_of(connection: Connection, reach: Reach) -> bool:
 
 
 def _narrow_on_postgresql(connection: Connection, part: str) -> Narrowed | None:
-    if not search_trgm.is_there(connection):
-        return None
     found = search_trgm.find(connection, part, MOST_FOUND + 1)
     if found is None or len(found) > MOST_FOUND:
         return None
