@@ -1,6 +1,7 @@
 """What a process that serves is made of: by ``serve``, and anew in each that is spawned."""
 
 import gc
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,9 +15,10 @@ from app.cli.context import say
 from app.cli.plan import Plan
 from app.cli.worker import Worker, write_audit
 from app.clock import utc_now
-from app.config import Config
+from app.config import Config, ConfigError
 from app.config.oddities import find_oddities
 from app.configured_store import open_configured_store
+from app.data_folder import DataFolderError
 from app.http.live import LiveApplication
 from app.http.rounds import let_others_catch_up
 from app.http.server import Site, WebServer
@@ -32,10 +34,13 @@ from app.validators import find_notified
 from app.wiring import Validators, build_counts, build_web
 from app.workers.share import Share
 from ca.errors import StoreUnavailable
+from ca.issuing.key_store import KeyUnusable
+from ca.issuing.root import CaUnusable
 from ca.journal import log_line
 from ca.policy.challenges import ChallengeKey
 from ca.ports import AuditEntry
 
+log = logging.getLogger(__name__)
 # Everybody waits with who waits for the database; the other way round, a minute of 503 is no loss.
 BUSY_SECONDS = 3.0
 
@@ -143,10 +148,18 @@ def serve_anew(plan: Plan, share: Share) -> Worker:
     """What a process that was spawned does, which has of its parent the *plan* and the environment alone.
 
     Raises:
-        As :class:`Service`.
+        SystemExit: It cannot serve, and the log says why.
 
     """
     set_up_logs(plan.config.log.level)
+    try:
+        return _make_anew(plan, share)
+    except (CaUnusable, ConfigError, DataFolderError, KeyUnusable, OSError, StoreUnavailable) as error:
+        log.error(log_line(reason="a worker cannot begin", detail=error))
+        raise SystemExit(1) from error
+
+
+def _make_anew(plan: Plan, share: Share) -> Worker:
     validators, settings = Validators(plan.place.folder), plan.make_settings()
 
     def try_them(new: Config) -> None:

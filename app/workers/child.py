@@ -26,7 +26,12 @@ class Child(Heeding, Protocol):
 
 
 class Nursery(Protocol):
-    """How workers come to life. Each ends when this process is gone, however it went."""
+    """How workers come to life. Each ends when this process is gone, however it went.
+
+    One that lives for less than *short_life_seconds* has hardly done more than begin.
+    """
+
+    short_life_seconds: float
 
     def begin(self, slot: int) -> Child:
         """Start the worker for that slot.
@@ -44,11 +49,16 @@ class Nursery(Protocol):
 
 
 def live(serve: Callable[[], None]) -> NoReturn:
-    """Be a worker: *serve*, and end the process with 0, or with 1 where that fails."""
+    """Be a worker: *serve*, and end the process with 0, or with 1 where that fails.
+
+    Where *serve* has told the log why, it raises SystemExit.
+    """
     status = 1
     try:
         serve()
         status = 0
+    except SystemExit:
+        pass
     except BaseException:
         log.exception("a worker failed")
     finally:

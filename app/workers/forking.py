@@ -31,6 +31,8 @@ class _Forked:
 class Forking:
     """A :class:`app.workers.child.Nursery` whose children do what *make_service* makes."""
 
+    short_life_seconds = 1.0
+
     def __init__(self, make_service: Callable[[Share], Service], count: int, terminal: Terminal) -> None:
         self._make_service = make_service
         self._terminal = terminal

@@ -30,12 +30,9 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Spawned:
+    pid: int
     process: SpawnProcess
     orders: Connection
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid or 0
 
     def stop(self) -> None:
         self._tell(_STOP)
@@ -52,6 +49,9 @@ class _Spawned:
 class Spawning:
     """A :class:`app.workers.child.Nursery` whose children do what *make_service* makes, which is pickled."""
 
+    # To begin takes a second of a core, and on a busy machine several.
+    short_life_seconds = 10.0
+
     def __init__(self, make_service: Callable[[Share], Service], count: int) -> None:
         self._context = get_context("spawn")
         self._sealed = _Sealed((make_service, make_counts(count)))
@@ -65,7 +65,7 @@ class Spawning:
                 target=_be_worker, args=(self._sealed, slot, theirs), name=f"worker {slot}", daemon=True
             )
             process.start()
-        self._children.append(_Spawned(process, ours))
+        self._children.append(_Spawned(process.pid or 0, process, ours))
         return self._children[-1]
 
     def wait(self) -> Iterator[tuple[int, int]]:
@@ -77,9 +77,9 @@ class Spawning:
             code = child.process.exitcode
             if code is not None:
                 self._children.remove(child)
-                yield child.pid, code
                 child.orders.close()
                 child.process.close()
+                yield child.pid, code
 
 
 class _Sealed:

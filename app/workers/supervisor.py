@@ -17,7 +17,7 @@ from ca.journal import log_line
 log = logging.getLogger(__name__)
 # SQLite lets one process write at a time, so that more gain little.
 _MOST_BY_DEFAULT = 4
-_SHORT_LIFE_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
 
 
 def settle_workers(wanted: int) -> int:
@@ -140,6 +140,6 @@ class _Workers:
         if born is None or self._stopping:
             return
         log.error(log_line(worker=pid, reason="a worker ended by itself; another begins", exit_code=code))
-        if time.monotonic() - born.at < _SHORT_LIFE_SECONDS:
-            time.sleep(_SHORT_LIFE_SECONDS)
+        if time.monotonic() - born.at < self._nursery.short_life_seconds:
+            time.sleep(_PAUSE_SECONDS)
         self._begin(born.slot)
