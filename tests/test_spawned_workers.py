@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -27,7 +27,7 @@ from ca.scep.messages import Success
 from ca.x509.certificate import Certificate
 from tests.command_line import Service, did, serving
 from tests.scraping import Scraped
-from tests.test_reload import admin_url, answers, ask, await_, write
+from tests.test_reload import admin_url, answers, ask, write
 from tests.world import ROOT, SECRET, Device, certificate_of, rsa_key
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there other tests are about these")
@@ -56,6 +56,14 @@ def spawning(data: Path) -> Iterator[Service]:
     with serving("--data", data, *where, log=data.parent / "log", inside=WITHOUT_FORK) as service:
         await_(lambda: all(map(_listens, workers(service))) and len(workers(service)) == WORKERS)
         yield service
+
+
+def await_(condition: Callable[[], object]) -> None:
+    """Wait until it holds; each worker loads the program, which takes seconds of a busy machine."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.1)
 
 
 def workers(service: Service) -> list[int]:
@@ -191,10 +199,10 @@ def _takes_connections(host: str | None, port: int | None) -> bool:
 
 def _is_alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        # A zombie has ended; when it is taken note of is its new parent's affair.
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True
 
 
 def hold(turn: Turn, holding: Connection) -> None:
