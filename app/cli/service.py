@@ -49,6 +49,8 @@ class Service:
     """The CA of a *plan* under *settings*.
 
     What the command line changes meanwhile, and what is reloaded, is taken in by all that is served.
+    With *has_admin* the administrator may be served here; a database that
+    *is_prepared* is used as it is.
     """
 
     def __init__(
@@ -60,12 +62,6 @@ class Service:
         has_admin: bool,
         is_prepared: bool = False,
     ) -> None:
-        """*has_admin*: the administrator may be served here; *is_prepared*: the database is known to be so.
-
-        Raises:
-            CaUnusable, ConfigError, DataFolderError, KeyUnusable, OSError, StoreUnavailable: It cannot serve.
-
-        """
         config, folder = plan.config, plan.place.folder
         self.base_url = plan.base_url or config.server.base_url or ""
         self._plan = plan
