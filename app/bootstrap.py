@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -138,8 +139,10 @@ def _quiet_apt() -> dict[str, str]:
 
 def _start_again(python: Path) -> None:
     command = [str(python), *sys.orig_argv[1:]]
-    if os.name == "nt":
-        # Windows has no exec: a child that shares the console gets Ctrl-C and Ctrl-Break too.
+    if sys.platform == "win32":
+        # Windows has no exec: a child that shares the console gets Ctrl-C and Ctrl-Break too, and is waited
+        # for. Left as it is, Ctrl-Break would end this process at once.
+        signal.signal(signal.SIGBREAK, signal.SIG_IGN)
         child = subprocess.Popen(command)
         while True:
             try:

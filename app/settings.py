@@ -135,6 +135,11 @@ class Settings:
         self._config = config
         self.announces = True
 
+    @property
+    def taken(self) -> Config:
+        """What this process has taken in last, without a look at whether there is something new."""
+        return self._config
+
     def version(self) -> object:
         """What is another value after each reload."""
         return self._mark.look()

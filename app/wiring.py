@@ -86,8 +86,8 @@ class Counts:
     meter: Meter = field(default_factory=Meter)
 
 
-def build_counts(config: Config, processes: int) -> Counts:
-    """What each of so many *processes* counts."""
+def build_counts(config: Config, processes: int, numbers: SharedNumbers) -> Counts:
+    """What each of so many *processes* counts; the metrics in *numbers*, which all of them have."""
     # A quarter of the start of a verb, which needs none of it.
     from app.guesses import GuessCounter
     from app.queries import QueryCounter
@@ -96,7 +96,7 @@ def build_counts(config: Config, processes: int) -> Counts:
     return Counts(
         GuessCounter(said.guesses_per_minute, said.guesses_overall_per_minute, processes=processes),
         queries=QueryCounter(config.limits.queries_per_minute, processes=processes),
-        meter=Meter(SharedNumbers(processes)),
+        meter=Meter(numbers),
     )
 
 

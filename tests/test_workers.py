@@ -14,7 +14,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.workers import Share, Turn, settle_workers
+from app.workers.share import Share
+from app.workers.supervisor import settle_workers
+from app.workers.turn import Turn
 from ca.scep.codec import decode_ca_certificates
 from ca.scep.messages import Failure, Success
 from tests.command_line import Service, did, run, serving

@@ -66,6 +66,13 @@ def bind_admin(given: str | None, server: ServerSection) -> tuple[socket.socket 
     )
 
 
+def tell_if_closed(folder: DataFolder) -> None:
+    """Say how the site is opened, where nobody can log in yet."""
+    if not AdminPassword(folder.admin_password).is_set():
+        how = folder.command("admin password")
+        say(f"note: the administrator's site is closed until there is a password: {how}")
+
+
 def open_admin_site(
     folder: DataFolder,
     store: SqlStore,
@@ -77,8 +84,6 @@ def open_admin_site(
     """What the site is made of that no reload changes."""
     password = AdminPassword(folder.admin_password)
     set_password = folder.command("admin password")
-    if not password.is_set():
-        say(f"note: the administrator's site is closed until there is a password: {set_password}")
     hosts, token = loopback_hosts(listener.getsockname()[0]), MetricsToken(folder.metrics_token)
     gate = Gate(password, Attempts(), hosts, set_password, token)
     return AdminSite(gate, store, key, utc_now, reload, folder.command("reload"), meter)

@@ -1,22 +1,22 @@
 """``serve``: makes what is missing, listens, says when it is ready, and ends when told to."""
 
-import gc
 import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import click
 
-from app.chaos.application import Chaos
 from app.chaos.fate import MAX_SEED
-from app.cli.admin_site import bind_admin
+from app.cli.admin_site import bind_admin, tell_if_closed
 from app.cli.context import Refusal, Workplace, say, verb
 from app.cli.init import prepare, tell_ca
 from app.cli.listen import check_addresses
-from app.cli.service import Service
+from app.cli.plan import Plan
+from app.cli.service import Service, calm_collector, serve_anew
 from app.cli.worker import log_audit_head
 from app.config import Config, check_url
 from app.config.sections import MOST_WORKERS
@@ -26,9 +26,11 @@ from app.http.limits import Limits
 from app.http.server import bind
 from app.in_force import InForce
 from app.logs import set_up_logs
-from app.settings import ReloadMark, Settings
+from app.metrics.shared import SharedNumbers
+from app.settings import ReloadMark
 from app.wiring import Validators
-from app.workers import run_workers, settle_workers
+from app.workers.supervisor import run_workers, settle_workers
+from app.workers.turn import make_turn
 from ca.profiles import DEFAULT, Profile
 
 
@@ -44,7 +46,7 @@ from ca.profiles import DEFAULT, Profile
 @click.option(
     "--workers",
     type=click.IntRange(0, MOST_WORKERS),
-    help="Processes that serve; 0: one for each core, up to 4, and one on Windows.",
+    help="Processes that serve; 0: one for each core, up to 4.",
 )
 @click.option(
     "--base-url", metavar="URL", help="How devices reach this server, where that is another address."
@@ -83,16 +85,26 @@ def serve(
     by_settings = 1 if chaos else config.server.workers
     count = settle_workers(by_settings if workers is None else workers)
     mark.leave_in_force(InForce(str(place.settings_path), place.settings_text))
-    settings = Settings(place.find_settings, config, mark, seen, str(place.settings_path))
-    mode = _begin_chaos(chaos_seed) if chaos else None
-    service = Service(place.folder, config, settings, validators, url or "", count, mode)
-    limits = _limits(config)
-    sites = [service.site(one, limits) for one in sockets]
-    admin = None if admin_socket is None else service.admin_site(admin_socket, limits)
+    plan = Plan(
+        place,
+        config,
+        seen,
+        url or "",
+        _begin_chaos(chaos_seed) if chaos else None,
+        count,
+        sockets,
+        admin_socket,
+        _limits(config),
+        make_turn(count),
+        SharedNumbers(count),
+    )
+    service = Service(plan, plan.make_settings(), validators, has_admin=True)
+    if admin_socket is not None:
+        tell_if_closed(place.folder)
     tell_ca(place.folder)
     _tell_distribution(config.ca.distribution_url or service.base_url)
     _tell_next(_shown_url(service.base_url, sockets[0]), place.folder.path, config.build_profiles())
-    _calm_collector()
+    calm_collector()
     for other in sockets[1:]:
         say(f"also: {_url(other)}/scep")
     if about_admin:
@@ -109,7 +121,7 @@ def serve(
             one.close()
 
     ready = f"ready: {_url(sockets[0])}/scep"
-    run_workers(service.worker(sites, admin), count, lambda: click.echo(ready), refuse_others)
+    run_workers(service.worker, partial(serve_anew, plan), count, lambda: click.echo(ready), refuse_others)
     log_audit_head(service.store)
     service.store.close()
     # Nobody hears it where the terminal was closed.
@@ -117,13 +129,13 @@ def serve(
         say("stopped")
 
 
-def _begin_chaos(seed: int | None) -> Chaos:
-    """Say loudly what devices are in for."""
-    chaos = Chaos(secrets.randbelow(1_000_000) if seed is None else seed)
+def _begin_chaos(given: int | None) -> int:
+    """Say loudly what devices are in for, and return the seed."""
+    seed = secrets.randbelow(1_000_000) if given is None else given
     say("CHAOS MODE: answers are lost, late, oddly written, or PENDING at random.")
     say("CHAOS MODE: this is for trying out clients, and not for devices that anybody needs.")
-    say(f"chaos seed: {chaos.seed}; --chaos --chaos-seed {chaos.seed} does the same once more")
-    return chaos
+    say(f"chaos seed: {seed}; --chaos --chaos-seed {seed} does the same once more")
+    return seed
 
 
 def _check_base_url(url: str | None) -> str | None:
@@ -170,16 +182,6 @@ def _limits(config: Config) -> Limits:
             f"not the {wanted.connections} of [limits] connections"
         )
     return limits
-
-
-def _calm_collector() -> None:
-    """Have Python look for garbage cycles less often: a request makes hundreds of objects and none.
-
-    What is loaded by now stays for good and is not looked at again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _tell_next(url: str, data: Path, profiles: Mapping[str, Profile]) -> None:

@@ -1,14 +1,15 @@
 """Numbers that several processes count in and one of them adds up. Knows no metric.
 
 Each process has a part of the memory of its own and writes in no other, so that none waits for another.
-The memory has no file and is there before the processes are: it outlives each of them, whoever takes the
-place of one that died goes on with its numbers, and nothing is left behind to be cleaned away.
+The memory is there before the processes are, and its name on no disk: it outlives each of them, whoever
+takes the place of one that died goes on with its numbers, and nothing is left behind to be cleaned away.
 """
 
 import json
-import mmap
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from app.workers.memory import Memory, make_memory
 
 Key: TypeAlias = tuple[str, ...]
 # A row takes its key and its numbers, 60 to 250 octets; the system gives no memory that nobody writes to.
@@ -23,13 +24,18 @@ _HEAD = 2
 class SharedNumbers:
     """Rows of numbers, each under a key, in one part for each of so many *processes*.
 
-    *own* is the part of this process, as numbers.
+    *own* is the part of this process, as numbers. *memory* is what another process made for it; whoever is
+    spawned has these pickled, and sees the same.
     """
 
-    def __init__(self, processes: int = 1, octets: int = PART_OCTETS) -> None:
-        memory = memoryview(mmap.mmap(-1, processes * octets))
-        self._parts = [_Part(memory[place * octets : (place + 1) * octets]) for place in range(processes)]
+    def __init__(self, processes: int = 1, octets: int = PART_OCTETS, memory: "Memory | None" = None) -> None:
+        self._made_of = processes, octets, memory or make_memory(processes * octets)
+        whole = memoryview(self._made_of[2]).cast("B")
+        self._parts = [_Part(whole[place * octets : (place + 1) * octets]) for place in range(processes)]
         self.take(0)
+
+    def __reduce__(self) -> tuple[type["SharedNumbers"], tuple[Any, ...]]:
+        return SharedNumbers, self._made_of
 
     def take(self, place: int) -> None:
         """Count in the part of that number from now on: this process is the only one that does."""
