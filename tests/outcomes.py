@@ -45,7 +45,7 @@ class Outcomes:
         """
         found, news = self._outcomes(), time.monotonic()
         while missing := set(tests) - found.keys():
-            time.sleep(0.2)
+            time.sleep(1)
             now = self._outcomes()
             if len(now) > len(found):
                 found, news = now, time.monotonic()

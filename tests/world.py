@@ -31,7 +31,7 @@ from ca.scep import codec
 from ca.scep.messages import CrlSuccess, Failure, MessageType, Outcome, Pending, Success, Transaction
 from ca.x509.certificate import Certificate
 from ca.x509.name import Name
-from tests.databases import new_database
+from tests.databases import new_database, with_tables
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 PEER = Peer("192.0.2.7", "test-client/1.0")
@@ -147,7 +147,7 @@ class World:
         self.key = rsa_key(0)
         self.ca = Certificate.load(make_ca_certificate(Name.from_text("CN=Test CA"), self.key, 10, NOW))
         self.challenge_key = ChallengeKey(b"k" * 32)
-        self.store: SqlStore = open_store(new_database() if database is None else database)
+        self.store: SqlStore = open_store(new_database() if database is None else with_tables(database))
         self.add_challenge(SECRET, uses=uses)
         self.responder = Responder(
             authority=Authority(self.ca, self.key),
