@@ -15,6 +15,7 @@ from app.clock import utc_now
 from app.config import Config
 from app.config.oddities import find_oddities
 from app.configured_store import open_configured_store
+from app.crl_watch import CrlWatch
 from app.data_folder import DataFolder
 from app.http.limits import Limits
 from app.http.live import LiveApplication
@@ -73,6 +74,7 @@ class Service:
         # One for all sites: each asks it, and it looks once.
         self._watch = CaWatch(folder)
         self._told: set[str] = set()
+        self._crls = CrlWatch()
         self._web = self._live(lambda: self._build(settings.current()))
 
     def site(self, listener: socket.socket, limits: Limits) -> Site:
@@ -94,6 +96,7 @@ class Service:
             # While there is a file to be had for it. A database that is away is opened when it is needed.
             with suppress(StoreUnavailable):
                 self.store.open()
+                self._crls.look()
             notifier = Notifier(
                 self.store, find_notified(self._validators.of(self._config).values()), utc_now
             )
@@ -112,7 +115,14 @@ class Service:
             server = WebServer(served, share)
             indexer = Indexer(self.store) if share.is_first else None
             return Worker(
-                server, self.store, notifier, self._recorder, indexer, self._counts.tally, self._reload
+                server,
+                self.store,
+                notifier,
+                self._recorder,
+                indexer,
+                self._crls,
+                self._counts.tally,
+                self._reload,
             )
 
         return make
@@ -137,6 +147,7 @@ class Service:
             self._validators.of(config),
             self._recorder.keep,
             self._chaos,
+            self._crls,
         )
 
     def _reload(self, actor: str) -> Change:
