@@ -79,7 +79,7 @@ class Service:
 
     def site(self, listener: socket.socket, limits: Limits) -> Site:
         """What devices are served with on a socket."""
-        return Site(self._web, listener, limits)
+        return Site(self._web, listener, limits, self._counts.meter)
 
     def admin_site(self, listener: socket.socket, limits: Limits) -> Site:
         """What the administrator is served with on a socket."""
