@@ -74,9 +74,9 @@ class RevocationStatus:
 
     def _look(self, now: datetime) -> StoredCrl:
         kept = self._known.get(self._issuer)
-        if kept is not None and _is_good(kept, now) and _is_within(READ_AGAIN, self._unread_at, now):
-            return kept
         try:
+            if _is_within(READ_AGAIN, self._unread_at, now):
+                raise StoreUnavailable("the database could not be read a moment ago")
             kept = self._read()
             if kept is not None and not is_due(kept, now):
                 return kept
