@@ -2,7 +2,9 @@
 
 import gc
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 
 def _main() -> None:
@@ -16,15 +18,24 @@ def _main() -> None:
         ensure_environment(root, [root / "requirements.txt"])
         # What is loaded stays: to look among it for garbage is in vain.
         gc.disable()
-        from app.cli import main
-
+        main = _load()
         gc.enable()
         main()
     except KeyboardInterrupt:
         _stop("scepbox: interrupted")
 
 
-def _stop(why: str) -> None:
+def _load() -> "Callable[[], None]":
+    try:
+        from app.cli import main
+    except (ImportError, MemoryError) as error:
+        # Such as a library that the system had no memory to map.
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        _stop(f"scepbox: cannot be loaded: {what}; is there memory for it (ulimit -v), and is .venv whole?")
+    return main
+
+
+def _stop(why: str) -> NoReturn:
     sys.stderr.write(why + "\n")
     sys.exit(2)
 

@@ -9,6 +9,7 @@ from wsgiref.types import WSGIApplication
 from app.chaos.application import Chaos
 from app.clock import utc_now
 from app.config import Config
+from app.crl_watch import CrlWatch
 from app.data_folder import DataFolder
 from app.http.answers import PlainBottle
 from app.http.ocsp import OcspEndpoint
@@ -110,12 +111,13 @@ def build_web(
     validators: Mapping[str, Validator] | None = None,
     keep: Keep | None = None,
     chaos: Chaos | None = None,
+    crls: CrlWatch | None = None,
 ) -> WSGIApplication:
     """The application that is served. *keep* is told of each exchange, once it is over.
 
-    With *chaos* what may happen to clients does.
+    With *chaos* what may happen to clients does. *crls* looks after the CRLs that are served.
     """
-    counts = counts or Counts()
+    counts, crls = counts or Counts(), crls or CrlWatch()
     ca, lifetime = cas.current, config.crl_lifetime
     profiles = config.build_profiles()
     _index(store, profiles.values())
@@ -148,9 +150,10 @@ def build_web(
         **({} if chaos is None else {"temper": chaos.temper}),
     )
     statuses = [
-        RevocationStatus(one, store, utc_now, lifetime)
+        RevocationStatus(one, store, utc_now, lifetime, crls.known)
         for one in (authority, *(other.authority for other in others))
     ]
+    crls.use(statuses)
     signers = [
         OcspSignerFile(one.ocsp_signer, status.authority)
         for one, status in zip(cas.all(), statuses, strict=True)
@@ -170,8 +173,8 @@ def build_web(
     files = {public_name(one.certificate): one.certificate.der for one in reversed(cas.all())}
     pem = encode_pem(ca.certificate)
     PublicPages(ca.certificate, pem, lambda: _answers(store), base_url, files).add_to(web)
-    crls = {public_name(one.authority.certificate): one.crl for one in reversed(statuses)}
-    CrlPage(statuses[0].crl, crls, partial(counts.meter.count_query, "CRL")).add_to(web)
+    by_name = {public_name(one.authority.certificate): one.crl for one in reversed(statuses)}
+    CrlPage(statuses[0].crl, by_name, partial(counts.meter.count_query, "CRL")).add_to(web)
     responders = [
         OcspResponder(status, signer.current) for status, signer in zip(statuses, signers, strict=True)
     ]

@@ -1,6 +1,7 @@
 """``db check``: what is found out about a database, row by row, and that nothing is said of one in order."""
 
 import json
+import random
 from pathlib import Path
 from shutil import copytree
 
@@ -168,6 +169,53 @@ def test_a_damaged_file_is_told_and_left_as_it_is(data: Path, where: int | str) 
         assert_refused(done, "scepbox.db cannot be used", "damaged", "restore")
     assert database.read_bytes() == octets
     assert not (data.parent / "b.zip").exists()
+
+
+def test_octets_that_flipped_are_told_row_by_row(data: Path) -> None:
+    """What can be read is looked at all the same, and a machine hears of it as of anything else."""
+    garbled = "CAST(x'434e3dff' AS TEXT)"
+    run_sql(
+        sqlite_of(data),
+        f"UPDATE certificate SET subject = {garbled} WHERE reason IS NULL",
+        f"UPDATE challenge SET note = {garbled} WHERE id = 2",
+        "UPDATE request SET received_at = 'never' WHERE id = 1",
+        "UPDATE crl SET der = x'3000'",
+        "DROP TRIGGER audit_not_updated",
+        f"UPDATE audit SET detail = {garbled} WHERE number = 2",
+    )
+
+    done = here("db", "check", "--json", "--data", data)
+
+    faults = {one["what"]: one["examples"] for one in json.loads(done.out)["faults"]}
+    ((certificate,), *_) = [named for what, named in faults.items() if what == "its subject is not UTF-8"]
+    assert certificate.startswith("certificate ")
+    assert faults["its note is not UTF-8"] == ["challenge 2"]
+    assert faults["its received_at holds what is no number"] == ["request 1"]
+    assert any(what.startswith("it cannot be read") for what in faults)
+    assert any("audit_not_updated" in what for what in faults)
+    assert any("see: log verify" in what for what in faults)
+    assert len(faults) == 6
+    assert done.code == 1
+    assert "is not in order (6 found)" in done.err
+    assert_refused(here("log", "verify", "--data", data), "entry 2: changed", code=1)
+    assert_refused(here("cert", "list", "--data", data), "the file is damaged")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_wherever_octets_flipped_the_check_goes_through(data: Path, seed: int) -> None:
+    """Forty of them, as a disk or a memory that fails leaves them; the file is left as it is."""
+    database, chance = data / "scepbox.db", random.Random(seed)
+    octets = bytearray(database.read_bytes())
+    pages = [at for at in range(len(octets)) if octets[at]]
+    for at in chance.sample(pages, 40):
+        octets[at] ^= 1 << chance.randrange(8)
+    database.write_bytes(octets)
+
+    done = here("db", "check", "--json", "--data", data)
+
+    assert done.code == 1, done.err
+    assert json.loads(done.out)["faults"]
+    assert database.read_bytes() == octets
 
 
 @pytest.mark.databases("postgresql")

@@ -138,8 +138,24 @@ def test_few_open_files_mean_fewer_connections_and_no_refused_work(data: Path, t
         assert last.recv(15) == b"HTTP/1.1 200 OK"
         assert _cpu_seconds(process.pid) - before < 1
         assert "warning: this system lets a process have 96 connections" in service.log
+        assert "it may have 160 files open (ulimit -n, LimitNOFILE)" in service.log
         process.terminate()
         assert process.wait(15) == 0
+
+
+def test_what_cannot_be_loaded_is_told_in_one_line(tmp_path: Path) -> None:
+    """Such as a library that there is no memory to map, before there is anything that tells of errors."""
+    said = "x.so: failed to map segment\\nfrom shared object"
+    (tmp_path / "pydantic.py").write_text(f"raise ImportError('{said}')")
+    words = [sys.executable, str(ROOT / "run.py"), "version"]
+    environment = {**CLEAN, "PYTHONPATH": str(tmp_path)}
+
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    what = "x.so: failed to map segment from shared object"
+    assert line.startswith(f"scepbox: cannot be loaded: ImportError: {what};")
 
 
 def _cpu_seconds(pid: int) -> float:

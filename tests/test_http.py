@@ -17,6 +17,7 @@ from bottle import Bottle
 from app.config import Config
 from app.http.limits import Limits
 from app.http.server import Site, WebServer, bind
+from app.http.traffic import Traffic, Uncounted
 from app.succession import Ca, Succession
 from app.wiring import build_web
 from ca.algorithms.levels import CryptoLevel
@@ -71,10 +72,10 @@ def answer_of(response: http.client.HTTPResponse) -> Answer:
 
 
 @contextmanager
-def serving(web: Bottle, limits: Limits | None = None) -> Iterator[Served]:
+def serving(web: Bottle, limits: Limits | None = None, traffic: Traffic | None = None) -> Iterator[Served]:
     """Serve *web* on a free port, as the ``serve`` verb does."""
     listener = bind("127.0.0.1", 0)
-    server = WebServer([Site(web, listener, limits or Limits())])
+    server = WebServer([Site(web, listener, limits or Limits(), traffic or Uncounted())])
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

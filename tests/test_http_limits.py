@@ -70,6 +70,19 @@ def test_chunks_above_the_limit_are_a_413(served: Served) -> None:
     insist_plain(served.throw(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks * 5), 413)
 
 
+@pytest.mark.proves("N-013")
+@pytest.mark.parametrize("sent", [b"FFFFFFFFFFFFFFFF\r\n", b"1\r\nx\r\n40000\r\n"])
+def test_a_chunk_that_is_announced_above_the_limit_is_a_413_before_it_comes(
+    served: Served, sent: bytes
+) -> None:
+    """As with a Content-Length: whoever announces it need not be waited for. N-013."""
+    started = time.monotonic()
+
+    insist_plain(served.throw(POST + b"Transfer-Encoding: chunked\r\n\r\n" + sent), 413)
+
+    assert time.monotonic() - started < Limits().request_seconds / 2
+
+
 @pytest.mark.proves("N-107")
 def test_a_bag_of_certificates_above_the_limit_is_a_413(served: Served) -> None:
     """No honest message comes near the limit. N-107."""
@@ -267,10 +280,12 @@ def test_a_store_that_cannot_write_is_a_503_to_come_back_from(caplog: pytest.Log
     def full(*_: object) -> bytes:
         raise StoreUnavailable("the disk is full: /srv/scepbox.db")
 
-    with serving(web_of(full)) as served, caplog.at_level(logging.ERROR):
+    with serving(web_of(full)) as served, caplog.at_level(logging.INFO):
         answer = served.ask("POST", PKI_OPERATION, b"hello")
 
     insist_plain(answer, 503)
     assert int(answer.headers["retry-after"]) > 0
     assert b"/srv" not in answer.body
-    assert "/srv/scepbox.db" in caplog.text
+    (line,) = [one for one in caplog.messages if "http=503" in one]
+    assert "/srv/scepbox.db" in line
+    assert "path=/scep" in line

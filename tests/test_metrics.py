@@ -10,8 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config import Config
+from app.http.traffic import Closed, TurnedAway
+from app.metrics.catalogue import (
+    CONNECTIONS,
+    CONNECTIONS_CLOSED,
+    REQUESTS_QUEUED,
+    REQUESTS_TURNED_AWAY,
+    Metric,
+)
 from app.metrics.clients import FAMILIES, OTHER, SILENT, family_of
 from app.metrics.meter import Meter
+from app.metrics.scrape import add_up
 from app.metrics.shared import SharedNumbers
 from app.recorder.recorder import QUEUE_FULL
 from app.succession import Ca, Succession
@@ -128,6 +137,8 @@ def test_what_people_are_alerted_at_is_there_before_it_happens(watched: Watched)
             ("failed",): 0,
             ("unavailable",): 0,
         }
+    for metric, reasons in ((REQUESTS_TURNED_AWAY, TurnedAway), (CONNECTIONS_CLOSED, Closed)):
+        assert scraped.samples(metric.name) == {(one.value,): 0 for one in reasons}
 
 
 def test_a_password_that_is_used_twice_is_counted_as_the_breach_that_it_may_be(
@@ -336,6 +347,30 @@ def test_whoever_takes_the_place_of_a_process_goes_on_with_its_numbers() -> None
     assert rows[(OPERATIONS, "GetCACert", "default", "answered", "")] == [1]
     assert rows[("scepbox_worker_starts_total",)] == [2]
     assert len(rows) == len(list(numbers.read()))
+
+
+def test_what_is_open_now_ends_with_the_process_that_had_it() -> None:
+    """One that was killed has no connections any more, and whoever takes its place begins without."""
+    numbers = SharedNumbers(2)
+    first, second, other = Meter(numbers), Meter(numbers), Meter(numbers)
+    for place, meter in enumerate((other, first)):
+        meter.begin(place)
+        meter.change_connections(3)
+        meter.change_requests(2)
+    first.turn_away(TurnedAway.QUEUE_FULL)
+    assert _open_now(numbers) == {CONNECTIONS: 6, REQUESTS_QUEUED: 4, REQUESTS_TURNED_AWAY: 1}
+
+    second.begin(1)
+
+    assert _open_now(numbers) == {CONNECTIONS: 3, REQUESTS_QUEUED: 2, REQUESTS_TURNED_AWAY: 1}
+
+
+def _open_now(numbers: SharedNumbers) -> dict[Metric, float]:
+    found = add_up(Meter(numbers))
+    return {
+        one: sum(number for (number,) in found[one].values())
+        for one in (CONNECTIONS, REQUESTS_QUEUED, REQUESTS_TURNED_AWAY)
+    }
 
 
 def test_a_memory_that_is_full_is_told_and_hurts_nobody() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import promql_parser
 import pytest
 
+from app.http.traffic import Closed, TurnedAway
 from app.metrics.catalogue import CATALOGUE, Kind, Metric
 from app.metrics.clients import FAMILIES
 from app.metrics.exposition import expose
@@ -104,7 +105,7 @@ def test_every_value_of_a_label_stands_in_the_document() -> None:
     weak = {one.name for one in DIGESTS if not CryptoLevel.MODERN.accepts_digest(one)}
     ciphers = {DES_CBC.name, DES_EDE3_CBC.name}
 
-    for value in (*Stage, *FAMILIES, *weak, *ciphers):
+    for value in (*Stage, *FAMILIES, *weak, *ciphers, *TurnedAway, *Closed):
         assert f"`{value}`" in DOCUMENT, value
 
 

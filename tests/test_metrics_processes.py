@@ -2,9 +2,12 @@
 
 import os
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from shutil import copytree
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -48,7 +51,7 @@ def enrol(service: Service, ca: Certificate, first: int) -> None:
 def test_counts_are_exact_with_several_workers_and_after_each_was_killed(data: Path) -> None:
     """A counter that falls, or forgets, would tell of a restart that was none, or of quiet that is none."""
     token = did("admin", "metrics", "--data", data).strip()
-    with running(data, WORKERS) as service:
+    with running(data, WORKERS) as service, ExitStack() as open_ones:
         (ca,) = decode_ca_certificates(service.get("/scep?operation=GetCACert")[1])
         where = admin_url(service)
 
@@ -69,6 +72,10 @@ def test_counts_are_exact_with_several_workers_and_after_each_was_killed(data: P
 
         enrol(service, ca, 0)
         insist(AT_ONCE, WORKERS)
+        where_devices_come = urlsplit(service.url)
+        address = (where_devices_come.hostname, where_devices_come.port)
+        held = [open_ones.enter_context(socket.create_connection(address, 10)) for _ in range(AT_ONCE)]
+        await_(lambda: scrape().value("scepbox_connections") == len(held))
         before = children(service.process.pid)
         for pid in before:
             os.kill(pid, signal.SIGKILL)
@@ -76,6 +83,7 @@ def test_counts_are_exact_with_several_workers_and_after_each_was_killed(data: P
         # They are there before they serve.
         await_(lambda: scrape().value("scepbox_worker_starts_total") == 2 * WORKERS)
         insist(AT_ONCE, 2 * WORKERS)
+        assert scrape().value("scepbox_connections") == 0
 
         enrol(service, ca, AT_ONCE)
 

@@ -15,12 +15,16 @@ from app.http.connections import Connections
 from app.http.limits import Limits
 from app.http.rounds import wait_elsewhere
 from app.http.server import Site, WebServer, bind
+from app.http.traffic import Closed, TurnedAway
+from app.metrics.catalogue import CONNECTIONS, CONNECTIONS_CLOSED, REQUESTS_QUEUED, REQUESTS_TURNED_AWAY
+from app.metrics.meter import Meter
 from ca.deviations import Deviations
 from ca.ports import Peer
 from ca.profiles import Profile
 from tests.forging import Answer
 from tests.test_http import Served, answer_of, insist_plain, serving
 from tests.test_http_limits import GET_CA_CERT, POST, echo, web_of
+from tests.test_reload import await_
 
 HELLO = POST + b"Content-Length: 5\r\n\r\nhello"
 
@@ -49,6 +53,30 @@ def is_open(connection: socket.socket) -> bool:
         return connection.recv(12) == b"HTTP/1.1 200"
     except ConnectionError:
         return False
+
+
+def counted(meter: Meter) -> dict[tuple[str, ...], float]:
+    """What there is of connections and requests, without what is at zero."""
+    return {key: number for key, (number, *_) in meter.numbers.read() if number}
+
+
+def test_who_is_closed_is_counted_by_why(opened: ExitStack) -> None:
+    """A flood that the log tells of in one line has a course, and shows how many there still are."""
+    meter = Meter()
+    limits = Limits(connections_per_source=3, request_seconds=1, idle_seconds=1)
+    with serving(web_of(echo), limits, meter) as served:
+        gone, idle, _slow, leaving = (connect(served, opened, sent=sent) for sent in (b"", b"", POST, b""))
+        assert gone.recv(1) == b""
+        assert counted(meter) == {(CONNECTIONS.name,): 3, (CONNECTIONS_CLOSED.name, Closed.GAVE_WAY): 1}
+
+        leaving.close()
+        idle.settimeout(20)
+        assert idle.recv(1) == b""
+        await_(lambda: (CONNECTIONS.name,) not in counted(meter))
+
+        assert counted(meter) == {
+            (CONNECTIONS_CLOSED.name, why): 1 for why in (Closed.GAVE_WAY, Closed.IDLE, Closed.SLOW)
+        }
 
 
 def test_of_one_address_who_waited_longest_gives_way(opened: ExitStack) -> None:
@@ -105,10 +133,13 @@ def test_a_request_that_is_being_served_never_gives_way(opened: ExitStack, go_on
         wait_elsewhere("mdm", go_on.wait)
         return message
 
-    with serving(web_of(slow), Limits(connections_per_source=2)) as served:
+    meter = Meter()
+    with serving(web_of(slow), Limits(connections_per_source=2), meter) as served:
         busy = [connect(served, opened, sent=HELLO) for _ in range(2)]
 
         refused = answer(connect(served, opened, sent=GET_CA_CERT + b"\r\n"))
+        await_(lambda: counted(meter)[(REQUESTS_QUEUED.name,)] == len(busy))
+        assert counted(meter)[(REQUESTS_TURNED_AWAY.name, TurnedAway.OF_ADDRESS)] == 1
         go_on.set()
 
         insist_plain(refused, 503)
@@ -137,7 +168,8 @@ def test_past_the_queue_who_comes_is_told_to_come_again(
             first.wait(20)
         return message
 
-    with serving(web_of(slow), Limits(requests_waiting=20)) as served, caplog.at_level(logging.INFO):
+    meter = Meter()
+    with serving(web_of(slow), Limits(requests_waiting=20), meter) as served, caplog.at_level(logging.INFO):
         crowd = [connect(served, opened) for _ in range(31)]
         for one in crowd:
             one.sendall(HELLO)
@@ -145,7 +177,9 @@ def test_past_the_queue_who_comes_is_told_to_come_again(
         first.set()
 
         answers = [answer(one) for one in crowd]
+        await_(lambda: (REQUESTS_QUEUED.name,) not in counted(meter))
 
+    assert counted(meter)[(REQUESTS_TURNED_AWAY.name, TurnedAway.QUEUE_FULL)] == 10
     refused = [one for one in answers if one.status != 200]
     assert (answers[0].status, len(answers) - len(refused)) == (200, 21)
     for told in refused:

@@ -27,7 +27,7 @@ from ca.issuing.authority import Authority
 from ca.issuing.crl import CRL_LIFETIME, current_crl, encode_entries, publish_crl, sign_crl
 from ca.issuing.reasons import Reason
 from ca.issuing.revocation import RevocationRefused, revoke
-from ca.issuing.status import WRITE_AGAIN, RevocationStatus
+from ca.issuing.status import READ_AGAIN, WRITE_AGAIN, RevocationStatus
 from ca.ports import Repository, Revocation, StoredCertificate, StoredCrl
 from ca.scep.messages import Failure, MessageType, Success
 from ca.x509.certificate import Certificate
@@ -387,7 +387,7 @@ def test_a_crl_that_is_good_goes_on_while_the_database_is_away(world: World) -> 
     """Who checks certificates trusts it until its end, and is not to fail for our database."""
     store = _Away(world.store)
     status = RevocationStatus(world.responder.authority, store, lambda: world.now)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match="this process has seen no CRL since its start: away"):
         status.crl()
     store.is_away = False
     world.now += WRITE_AGAIN
@@ -399,6 +399,49 @@ def test_a_crl_that_is_good_goes_on_while_the_database_is_away(world: World) -> 
     world.now = crl.next_update
     with pytest.raises(StoreUnavailable):
         status.crl()
+
+
+def test_a_crl_that_is_looked_for_in_time_is_there_when_the_database_is_not(world: World) -> None:
+    """Whichever process made it, and whether or not this one was ever asked; none is made for that."""
+    store = _Away(world.store)
+    status = RevocationStatus(world.responder.authority, store, lambda: world.now)
+    store.is_away = False
+    status.look()
+    with pytest.raises(StoreUnavailable, match="no CRL"):
+        _while_away(store, status)
+    first = kept(world)
+    status.look()
+    assert _while_away(store, status) == first
+
+    do_revoke(world, issue(world).serial)
+    status.look()
+
+    assert _while_away(store, status) == kept(world) != first
+
+
+def test_a_database_that_hangs_is_asked_now_and_then_alone(world: World) -> None:
+    """Each question would keep everybody else of the process waiting, for as long as it is given."""
+    store = _Away(world.store)
+    status = RevocationStatus(world.responder.authority, store, lambda: world.now)
+    store.is_away = False
+    first = status.crl()
+    world.now += timedelta(seconds=1)
+    assert _while_away(store, status) is first
+    serial = issue(world).serial
+    do_revoke(world, serial)
+
+    world.now += timedelta(seconds=1)
+    assert status.crl() is first
+    world.now += READ_AGAIN
+    assert serials(status.crl()) == {serial}
+
+
+def _while_away(store: "_Away", status: RevocationStatus) -> StoredCrl:
+    store.is_away = True
+    try:
+        return status.crl()
+    finally:
+        store.is_away = False
 
 
 class _Away(StoreBefore):

@@ -19,7 +19,7 @@ from sqlalchemy import event, select, text
 
 from app.store import SqlRepository, Wanted, listing, open_store, search_file, search_trgm, searching
 from app.store.searching import narrow
-from app.store.structure_check import check_structure
+from app.store.structure_check import check_file
 from ca.errors import StoreUnavailable
 from ca.ports import StoredCertificate
 from tests.databases import SQLITE, looking_into, new_database, server
@@ -226,8 +226,8 @@ def file_of(url: str) -> Path:
 
 
 def faults(world: World) -> list[str]:
-    """What ``db check`` says of the database's structure."""
-    return world.store.read(lambda repository: list(check_structure(repository._connection)))
+    """What ``db check`` says of the database's files."""
+    return world.store.read(lambda repository: list(check_file(repository._connection)))
 
 
 WHY = "file is not a database"

@@ -21,7 +21,7 @@ from app.cli.worker import log_audit_head
 from app.config import Config, check_url
 from app.config.sections import MOST_WORKERS
 from app.hints import PROGRAM, command
-from app.http.capacity import within_capacity
+from app.http.capacity import limit_on_files, within_capacity
 from app.http.limits import Limits
 from app.http.server import bind
 from app.in_force import InForce
@@ -177,9 +177,11 @@ def _limits(config: Config) -> Limits:
     wanted = Limits(**config.limits.model_dump(include={field.name for field in fields(Limits)}))
     limits = within_capacity(wanted)
     if limits.connections < wanted.connections:
+        files = limit_on_files()
+        why = "" if files is None else f": it may have {files} files open (ulimit -n, LimitNOFILE)"
         say(
             f"warning: this system lets a process have {limits.connections} connections, "
-            f"not the {wanted.connections} of [limits] connections"
+            f"not the {wanted.connections} of [limits] connections{why}"
         )
     return limits
 

@@ -18,6 +18,7 @@ from app.clock import utc_now
 from app.config import Config, ConfigError
 from app.config.oddities import find_oddities
 from app.configured_store import open_configured_store
+from app.crl_watch import CrlWatch
 from app.data_folder import DataFolderError
 from app.http.live import LiveApplication
 from app.http.rounds import let_others_catch_up, staying
@@ -76,8 +77,9 @@ class Service:
         self._recorder = Recorder(folder.recordings, count=self._counts.meter.leave_out_recordings)
         # One for all sites: each asks it, and it looks once.
         self._watch = CaWatch(folder)
+        self._crls = CrlWatch()
         web = self._live(lambda: self._build(settings.current()))
-        self._sites = [Site(web, one, plan.limits) for one in plan.sockets]
+        self._sites = [Site(web, one, plan.limits, self._counts.meter) for one in plan.sockets]
         self._admin = [self._admin_site(plan.admin_socket)] if has_admin and plan.admin_socket else []
 
     def worker(self, share: Share) -> Worker:
@@ -85,6 +87,7 @@ class Service:
         # While there is a file to be had for it. A database that is away is opened when it is needed.
         with suppress(StoreUnavailable):
             self.store.open()
+            self._crls.look()
         taken = self._settings.taken
         notifier = Notifier(self.store, find_notified(self._validators.of(taken).values()), utc_now)
 
@@ -100,7 +103,16 @@ class Service:
         self._counts.meter.begin(share.slot)
         server = WebServer([*self._sites, *(self._admin if share.is_first else [])], share)
         indexer = Indexer(self.store) if share.is_first else None
-        return Worker(server, self.store, notifier, self._recorder, indexer, self._counts.tally, self._reload)
+        return Worker(
+            server,
+            self.store,
+            notifier,
+            self._recorder,
+            indexer,
+            self._crls,
+            self._counts.tally,
+            self._reload,
+        )
 
     def _admin_site(self, listener: socket.socket) -> Site:
         site = open_admin_site(
@@ -130,6 +142,7 @@ class Service:
             self._validators.of(config),
             self._recorder.keep,
             self._chaos,
+            self._crls,
         )
 
     def _reload(self, actor: str) -> Change:

@@ -7,6 +7,7 @@ from functools import partial
 
 from app.clock import utc_now
 from app.config import ConfigError
+from app.crl_watch import CrlWatch
 from app.http.server import WebServer
 from app.indexer import Indexer
 from app.notifier import Notifier
@@ -33,6 +34,7 @@ class Worker:
     notifier: Notifier
     recorder: Recorder
     indexer: Indexer | None
+    crls: CrlWatch
     tally: RefusalTally
     take_in: Callable[[str], Change]
 
@@ -40,11 +42,13 @@ class Worker:
         """Serve until told to stop, or until the file descriptor *lifeline* comes to its end."""
         self.notifier.start()
         self.recorder.start()
+        self.crls.start()
         if self.indexer:
             self.indexer.start()
         self.server.run(lifeline)
         self.notifier.stop()
         self.recorder.stop()
+        self.crls.stop()
         if self.indexer:
             self.indexer.stop()
         self._tell_rest()

@@ -36,11 +36,19 @@ def cacheable(body: bytes, media_type: str, headers: Mapping[str, str]) -> HTTPR
 
 def refuse(status: int, why: str, **headers: str) -> HTTPResponse:
     """One line of plain text, with a line in the log."""
+    log.info(_line(status, reason=why))
+    return _refusal(status, why, headers)
+
+
+def _line(status: int, **said: object) -> str:
     path = request.path
-    log.info(log_line(http=status, reason=why, method=request.method, path=path, peer=request.remote_addr))
+    return log_line(http=status, **said, method=request.method, path=path, peer=request.remote_addr)
+
+
+def _refusal(status: int, why: str, headers: Mapping[str, str]) -> HTTPResponse:
     plain = {name.replace("_", "-"): value for name, value in headers.items()}
-    headers = {"Content-Type": "text/plain", "X-Content-Type-Options": "nosniff", **plain}
-    return HTTPResponse(f"{why}\n".encode(), status, headers)
+    plain |= {"Content-Type": "text/plain", "X-Content-Type-Options": "nosniff"}
+    return HTTPResponse(f"{why}\n".encode(), status, plain)
 
 
 def guarded(handler: Callable[..., HTTPResponse]) -> Callable[..., HTTPResponse]:
@@ -55,8 +63,8 @@ def guarded(handler: Callable[..., HTTPResponse]) -> Callable[..., HTTPResponse]
         except MalformedMessage as error:
             return refuse(400, str(error))
         except StoreUnavailable as error:
-            log.error(log_line(http=503, reason="the store cannot write", detail=error))
-            return refuse(503, "try again later", Retry_After=RETRY_SECONDS)
+            log.error(_line(503, reason="the database cannot be used", detail=error))
+            return _refusal(503, "try again later", {"Retry_After": RETRY_SECONDS})
         except Exception:
             error_id = secrets.token_hex(4)
             log.exception(log_line(http=500, error_id=error_id, path=request.path))

@@ -22,6 +22,14 @@ def within_capacity(limits: Limits) -> Limits:
     return replace(limits, connections=max(1, min(limits.connections, most)))
 
 
+def limit_on_files() -> int | None:
+    """How many files this process may have open; None where nobody counts them."""
+    if resource is None:
+        return None
+    soft: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def _most_of_poll() -> int:
     return 1 << 30 if hasattr(select, "poll") else _MOST_OF_SELECT
 

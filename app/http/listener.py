@@ -17,6 +17,7 @@ from app.http.parser import Refusal, RequestParser
 from app.http.rounds import Rounds
 from app.http.sockets import Sockets
 from app.http.task import Task
+from app.http.traffic import Closed, Traffic, TurnedAway
 from ca.journal import log_line
 
 log = logging.getLogger(__name__)
@@ -29,20 +30,24 @@ _RECOVERY_SECONDS = 1.0
 _UNWELCOME = 16
 # Seconds.
 _RETRY = {"Retry_After": "5"}
-_TOO_BUSY = Refusal(503, "Service Unavailable", "too many requests wait; try again later", **_RETRY)
-_TOO_MANY_CONNECTIONS = Refusal(
-    503, "Service Unavailable", "too many connections of this address; try again later", **_RETRY
-)
+_REFUSALS = {
+    why: Refusal(503, "Service Unavailable", f"{what}; try again later", **_RETRY)
+    for why, what in (
+        (TurnedAway.QUEUE_FULL, "too many requests wait"),
+        (TurnedAway.OF_ADDRESS, "too many connections of this address"),
+        (TurnedAway.IN_ALL, "too many connections"),
+    )
+}
 
 
 class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
-    """A connection. One that is not *welcome* hears so instead of an answer."""
+    """A connection. One that is *unwelcome* hears so instead of an answer."""
 
     parser_class = RequestParser
     task_class = Task
     requests: list[RequestParser]
     server: "Listener"
-    welcome = True
+    unwelcome: TurnedAway | None = None
 
     def service(self) -> None:
         """Serve a request and send what can be sent at once."""
@@ -57,6 +62,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
             log.exception("a request ended in a fault of the server")
             self.requests = []
             self.will_close = True
+        self.server.traffic.change_requests(-1)
         if self.writable():
             self.handle_write()
         if self._fileno is not None:
@@ -68,6 +74,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         super().del_channel(map)
         if number is not None:
             self.server.connections.remove(number)
+            self.server.traffic.change_connections(-1)
 
     def end(self) -> None:
         """Have it closed as soon as what it was told has left."""
@@ -120,8 +127,15 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     _map: Sockets
 
     def __init__(
-        self, *arguments: Any, limits: Limits, rounds: Rounds, share: ConnectionShare, **named: Any
+        self,
+        *arguments: Any,
+        limits: Limits,
+        rounds: Rounds,
+        share: ConnectionShare,
+        traffic: Traffic,
+        **named: Any,
     ) -> None:
+        self.traffic = traffic
         self._limits = limits
         self._rounds = rounds
         self._share = share
@@ -190,10 +204,15 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         channel = Channel(self, connection, address, adj, map=map)
         number = connection.fileno()
         self.connections.add(number, channel.addr[0], channel)
+        self.traffic.change_connections(1)
         if self.connections.count_like(number) > self._limits.connections_per_source:
-            channel.welcome = self._make_room(channel, self.connections.like(number))
+            why, others = TurnedAway.OF_ADDRESS, self.connections.like(number)
         elif len(self.connections) > self._limits.connections:
-            channel.welcome = self._make_room(channel, self.connections.by_greed())
+            why, others = TurnedAway.IN_ALL, self.connections.by_greed()
+        else:
+            return
+        if not self._make_room(channel, others):
+            channel.unwelcome = why
 
     def _make_room(self, newest: Channel, others: Iterable[Channel]) -> bool:
         """Close the first of *others* that gives way for the *newest*; False where none does."""
@@ -201,6 +220,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             if one.gives_way and one is not newest:
                 one.handle_close()
                 self._gave_way += 1
+                self.traffic.close(Closed.GAVE_WAY)
                 return True
         return False
 
@@ -212,10 +232,13 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
 
     def add_task(self, task: Channel) -> None:
         """Have the first request of a connection served, or refused where too many wait."""
-        if not task.welcome:
-            task.requests[0].error = _TOO_MANY_CONNECTIONS
-        elif self._rounds.count_waiting() >= self._limits.requests_waiting:
-            task.requests[0].error = _TOO_BUSY
+        why = task.unwelcome
+        if why is None and self._rounds.count_waiting() >= self._limits.requests_waiting:
+            why = TurnedAway.QUEUE_FULL
+        if why is not None:
+            task.requests[0].error = _REFUSALS[why]
+            self.traffic.turn_away(why)
+        self.traffic.change_requests(1)
         self._rounds.add(task.service)
 
     def pull_trigger(self) -> None:
@@ -223,13 +246,17 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
 
     def maintenance(self, now: float) -> None:
         """Close connections that idle, and those that send a request a drop at a time."""
+        wanted = [one for one in self.active_channels.values() if not one.will_close]
         super().maintenance(now)
         latest = time.monotonic() - self._limits.request_seconds
-        for channel in self.active_channels.values():
+        for channel in wanted:
             unfinished = channel.request
             if unfinished is not None and unfinished.started < latest:
                 log.info(log_line(http="closed", reason="the request took too long", peer=channel.addr[0]))
                 channel.will_close = True
+                self.traffic.close(Closed.SLOW)
+            elif channel.will_close:
+                self.traffic.close(Closed.IDLE)
         self._map.stir(number for number, one in self.active_channels.items() if one.will_close)
         if self._gave_way:
             reason = "connections that waited gave way to new ones"

@@ -10,7 +10,7 @@ from typing import Any
 
 from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.utilities import BadRequest
+from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 from ca.journal import log_line
 
@@ -55,11 +55,21 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no 
             # RFC 9112 2.2: it waits for an answer, and no CR LF will come.
             self.error = BadRequest("lines end with CR LF")
             self.completed = True
+        if self.chunked and not self.completed and self._is_too_long():
+            # What is announced is enough, as a Content-Length is.
+            self.error = RequestEntityTooLarge("")
+            self.completed = True
         if self.error is not None and not isinstance(self.error, Refusal):
             self.error = self._in_one_line(self.error)
             # Nobody is to send what is refused already.
             self.expect_continue = False
         return consumed
+
+    def _is_too_long(self) -> bool:
+        """Whether the chunks are, with the rest of the one that comes, longer than a body may be."""
+        octets: int = len(self.body_rcv) + self.body_rcv.chunk_remainder
+        most: int = self.adj.max_request_body_size
+        return octets >= most
 
     def parse_header(self, header_plus: bytes) -> None:
         """Read the head of a request.

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from wsgiref.types import WSGIApplication
 
 from waitress.adjustments import Adjustments
@@ -19,6 +19,7 @@ from app.http.limits import Limits
 from app.http.listener import Channel, ConnectionShare, Listener, NoOthers
 from app.http.rounds import Rounds
 from app.http.sockets import Sockets
+from app.http.traffic import Traffic, Uncounted
 from ca.journal import log_line
 
 log = logging.getLogger(__name__)
@@ -48,11 +49,12 @@ class _Lifeline:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is served on a socket, and what those who come to it may take."""
+    """What is served on a socket, what those who come to it may take, and who counts them."""
 
     web: WSGIApplication
     listener: socket.socket
     limits: Limits
+    traffic: Traffic = field(default_factory=Uncounted)
 
 
 class WebServer:
@@ -93,6 +95,7 @@ class WebServer:
             dispatcher=self._rounds,
             rounds=self._rounds,
             share=self._share,
+            traffic=site.traffic,
             adj=adjustments,
             sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
             bind_socket=False,

@@ -24,12 +24,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric; *help* is a sentence for people, without its full stop."""
+    """One metric; *help* is a sentence for people, without its full stop.
+
+    Of several processes' numbers the *latest* counts, where it is a time, and else their sum.
+    """
 
     name: str
     kind: Kind
     help: str
     labels: tuple[str, ...] = ()
+    latest: bool = False
 
 
 def _counter(name: str, help: str, *labels: str) -> Metric:
@@ -38,6 +42,10 @@ def _counter(name: str, help: str, *labels: str) -> Metric:
 
 def _gauge(name: str, help: str, *labels: str) -> Metric:
     return Metric(f"scepbox_{name}", Kind.GAUGE, help, labels)
+
+
+def _time(name: str, help: str, *labels: str) -> Metric:
+    return Metric(f"scepbox_{name}_timestamp_seconds", Kind.GAUGE, help, labels, latest=True)
 
 
 def _histogram(name: str, help: str, *labels: str) -> Metric:
@@ -69,11 +77,19 @@ VALIDATOR_VERDICTS = _counter(
 VALIDATOR_DURATION = _histogram(
     "validator", "How long a request waited for the verdict of a validator", "validator"
 )
-VALIDATOR_SUCCESS = _gauge(
-    "validator_last_success_timestamp_seconds", "When the validator last gave a verdict", "validator"
+VALIDATOR_SUCCESS = _time("validator_last_success", "When the validator last gave a verdict", "validator")
+VALIDATOR_FAILURE = _time("validator_last_failure", "When the validator last gave none", "validator")
+REQUESTS_QUEUED = _gauge("requests_queued", "Requests of devices that have come and have no answer yet")
+REQUESTS_TURNED_AWAY = _counter(
+    "requests_turned_away",
+    "Requests of devices that got 503 unread, by what there was too much of",
+    "reason",
 )
-VALIDATOR_FAILURE = _gauge(
-    "validator_last_failure_timestamp_seconds", "When the validator last gave none", "validator"
+CONNECTIONS = _gauge("connections", "Connections of devices that are open")
+CONNECTIONS_CLOSED = _counter(
+    "connections_closed",
+    "Connections that the server closed while the device had them open, by why",
+    "reason",
 )
 RECORDINGS_LEFT_OUT = _counter(
     "recordings_left_out", "Exchanges that were served and not recorded, by what was in the way", "reason"
@@ -100,10 +116,8 @@ NOTIFICATIONS_WAITING = _gauge(
     "notifications_waiting", "What validators have yet to be told of decisions", "validator"
 )
 CRL_AGE = _gauge("crl_age_seconds", "How old the newest CRL of a CA is", "ca")
-CRL_NEXT_UPDATE = _gauge(
-    "crl_next_update_timestamp_seconds", "When the newest CRL of a CA ends to be good", "ca"
-)
-CA_END = _gauge("ca_not_after_timestamp_seconds", "When the certificate of a CA ends", "ca")
+CRL_NEXT_UPDATE = _time("crl_next_update", "When the newest CRL of a CA ends to be good", "ca")
+CA_END = _time("ca_not_after", "When the certificate of a CA ends", "ca")
 BUILD = _gauge("build_info", "Always 1; the label says which version this is", "version")
 LEFT_OUT = _counter("left_out", "Counts that there was no memory for: where it rises, others are too low")
 
@@ -118,9 +132,15 @@ COUNTED = (
     VALIDATOR_DURATION,
     VALIDATOR_SUCCESS,
     VALIDATOR_FAILURE,
+    REQUESTS_QUEUED,
+    REQUESTS_TURNED_AWAY,
+    CONNECTIONS,
+    CONNECTIONS_CLOSED,
     RECORDINGS_LEFT_OUT,
     WORKER_STARTS,
 )
+# What is so now in the process that counts it, and is no more when that has ended.
+OF_THE_MOMENT = tuple(one for one in COUNTED if one.kind is Kind.GAUGE and not one.latest)
 LOOKED_UP = (
     VALIDATOR_UP,
     DATABASE_UP,

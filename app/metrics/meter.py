@@ -5,12 +5,18 @@ from bisect import bisect_left
 from collections.abc import Callable
 from threading import Lock
 
+from app.http.traffic import Closed, TurnedAway
 from app.metrics.catalogue import (
     BUCKETS,
+    CONNECTIONS,
+    CONNECTIONS_CLOSED,
+    OF_THE_MOMENT,
     OPERATION_DURATION,
     OPERATIONS,
     RECORDINGS_LEFT_OUT,
     REFUSALS,
+    REQUESTS_QUEUED,
+    REQUESTS_TURNED_AWAY,
     REVOCATION_QUERIES,
     STAGE_DURATION,
     VALIDATOR_DURATION,
@@ -34,6 +40,7 @@ _SUM = len(BUCKETS) + 1
 HISTOGRAM_LENGTH = len(BUCKETS) + 2
 _VERDICTS = {Allowed: "allowed", Denied: "denied", Deferred: "deferred"}
 NO_VERDICT = "unavailable"
+_CONNECTIONS, _QUEUED = (CONNECTIONS.name,), (REQUESTS_QUEUED.name,)
 
 
 class Meter:
@@ -48,6 +55,10 @@ class Meter:
         with self._lock:
             self.numbers.take(place)
             self._add((WORKER_STARTS.name,))
+            for one in OF_THE_MOMENT:
+                # Whoever was here before took his connections with him.
+                if at := self.numbers.find((one.name,), 1):
+                    self.numbers.own[at] = 0
 
     def watch(self, exchange: Exchange) -> None:
         """Count a PKIOperation that has ended, with its laps."""
@@ -77,6 +88,26 @@ class Meter:
         """Count exchanges that were not recorded; *reason* is one of the recorder's."""
         with self._lock:
             self._add((RECORDINGS_LEFT_OUT.name, reason), number)
+
+    def change_connections(self, by: int) -> None:
+        """So many more connections are open."""
+        with self._lock:
+            self._add(_CONNECTIONS, by)
+
+    def change_requests(self, by: int) -> None:
+        """So many more requests have come and have no answer yet."""
+        with self._lock:
+            self._add(_QUEUED, by)
+
+    def turn_away(self, why: TurnedAway) -> None:
+        """Count a request that was answered by 503 because there was too much of that."""
+        with self._lock:
+            self._add((REQUESTS_TURNED_AWAY.name, why))
+
+    def close(self, why: Closed) -> None:
+        """Count a connection that was closed for that reason."""
+        with self._lock:
+            self._add((CONNECTIONS_CLOSED.name, why))
 
     def consulting(
         self, consult: Callable[[str, Callable[[], Verdict]], Verdict]

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import TypeAlias
 
 from app import VERSION
+from app.http.traffic import Closed, TurnedAway
 from app.metrics import catalogue
-from app.metrics.catalogue import COUNTED, EXPIRING_DAYS, UNKNOWN, Kind, Metric
+from app.metrics.catalogue import COUNTED, EXPIRING_DAYS, UNKNOWN, Metric
 from app.metrics.meter import Meter
 from app.metrics.shared import add_rows
 from app.recorder.recorder import REASONS
@@ -41,7 +42,7 @@ class Scraper:
 
     def look(self) -> dict[Metric, Samples]:
         """Everything at this moment. May take as long as the database does; a thread may do it."""
-        found = _counted(self.meter)
+        found = add_up(self.meter)
         self._begin_at_zero(found)
         found[catalogue.BUILD] = {(VERSION,): [1.0]}
         found[catalogue.LEFT_OUT] = {(): [float(self.meter.numbers.left_out)]}
@@ -54,6 +55,10 @@ class Scraper:
         """Have what people are alerted at there before it happens: of a first sample no rise is seen."""
         for reason in REASONS:
             found[catalogue.RECORDINGS_LEFT_OUT].setdefault((reason,), [0.0])
+        for turned_away in TurnedAway:
+            found[catalogue.REQUESTS_TURNED_AWAY].setdefault((turned_away,), [0.0])
+        for closed in Closed:
+            found[catalogue.CONNECTIONS_CLOSED].setdefault((closed,), [0.0])
         for profile in self.profiles:
             found[catalogue.REFUSALS].setdefault((profile, ChallengeReused.__name__), [0.0])
             for outcome in ("failed", "unavailable"):
@@ -99,14 +104,14 @@ class Scraper:
         }
 
 
-def _counted(meter: Meter) -> dict[Metric, Samples]:
+def add_up(meter: Meter) -> dict[Metric, Samples]:
     """What all processes have counted: sums, and of times the latest."""
     rows: dict[Metric, dict[Labels, list[list[float]]]] = {one: {} for one in COUNTED}
     for (name, *labels), numbers in meter.numbers.read():
         rows[_BY_NAME[name]].setdefault(tuple(labels), []).append(numbers)
     return {
         metric: {
-            labels: max(several) if metric.kind is Kind.GAUGE else add_rows(several)
+            labels: max(several) if metric.latest else add_rows(several)
             for labels, several in by_labels.items()
         }
         for metric, by_labels in rows.items()

@@ -1,15 +1,16 @@
 """Whether what is kept says what was issued: certificates against their rows, CRLs, and what is sealed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, select
 
 from app.store import tables
 from app.store.keys import ContentKey, WrongSecret
 from app.store.revocation_check import Listed
+from app.store.row_check import check_row, shown
 from app.store.rows import to_json, to_seconds
 from ca.asn1 import Asn1Error
 from ca.errors import BadAlgorithm
@@ -24,40 +25,93 @@ _AT_ONCE = 1000
 _SEALED = "it was kept under another secrets.key"
 
 
-def count_rows(connection: Connection) -> int:
-    """How many rows :func:`check_contents` looks at."""
-    several = (_cert, _crl, _held, _notification)
-    return sum(connection.scalar(select(func.count()).select_from(table)) or 0 for table in several)
+# What is wrong, each with the row that it is wrong with.
+Faults: TypeAlias = Iterator[tuple[str, str]]
 
 
-def check_contents(
-    connection: Connection, key: ContentKey, cas: Sequence[Certificate], on_row: Callable[[], object]
-) -> Iterator[tuple[str, str]]:
-    """What is wrong, each with the row that it is wrong with.
+class ContentCheck:
+    """Goes through the tables, one after the other, the certificates after the CRLs.
 
     *cas* are the certificates of all CAs of the folder; *on_row* is called for each row that was looked at.
     """
-    # Of two certificates for one name and key one stands for both.
-    issuers = {issuer_id(one): _Issuer(one) for one in cas}
-    by_name: dict[bytes, list[_Issuer]] = {}
-    for one in issuers.values():
-        by_name.setdefault(one.subject_der, []).append(one)
-    for row in _rows(connection, _crl):
-        on_row()
-        yield from ((what, f"CRL {row.number}") for what in _check_crl(row, issuers.get(row.issuer)))
-    for row in _rows(connection, _cert):
-        on_row()
-        yield from ((what, f"certificate {row.serial}") for what in _check_certificate(row, by_name))
-    for one in issuers.values():
-        yield from one.listed.strangers() if one.listed else ()
-    for row in _rows(connection, _held):
-        on_row()
-        if not _opens(key, row.csr, "held", str(row.request_id)):
-            yield _SEALED, f"request {row.request_id}"
-    for row in _rows(connection, _notification):
-        on_row()
-        if not _opens(key, row.csr, "notification", row.validator, row.kind, row.profile, row.transaction_id):
-            yield _SEALED, f"notification {row.id}"
+
+    def __init__(
+        self,
+        connection: Connection,
+        key: ContentKey,
+        cas: Sequence[Certificate],
+        on_row: Callable[[], object],
+    ) -> None:
+        self._connection = connection
+        self._key = key
+        self._on_row = on_row
+        # Of two certificates for one name and key one stands for both.
+        self._issuers = {issuer_id(one): _Issuer(one) for one in cas}
+        self._by_name: dict[bytes, list[_Issuer]] = {}
+        for one in self._issuers.values():
+            self._by_name.setdefault(one.subject_der, []).append(one)
+
+    def tables(self) -> Iterator[tuple[str, Faults]]:
+        """The check of each table, by the table's name: it may end in an error of the database."""
+        yield _crl.name, self._crls()
+        yield _cert.name, self._certificates()
+        yield _held.name, self._held()
+        yield _notification.name, self._notifications()
+        for table in (tables.challenge, tables.request):
+            yield table.name, self._plain(table)
+
+    def _crls(self) -> Faults:
+        last: dict[str, Listed | None] = {}
+        is_sure = True
+        # In the order of their numbers: the last stays.
+        for row, wrong in self._rows(_crl):
+            name = f"CRL {shown(row.number)}"
+            yield from ((what, name) for what in wrong)
+            if wrong:
+                # Nobody knows any more which one is the last.
+                is_sure = False
+                continue
+            last[row.issuer] = None
+            for what in _check_crl(row, self._issuers.get(row.issuer), last):
+                yield what, name
+        for issuer, listed in last.items():
+            if is_sure and issuer in self._issuers:
+                self._issuers[issuer].listed = listed
+
+    def _certificates(self) -> Faults:
+        for row, wrong in self._rows(_cert):
+            name = f"certificate {shown(row.serial)}"
+            yield from ((what, name) for what in wrong or _check_certificate(row, self._by_name))
+            if wrong:
+                _meet(row, self._by_name)
+        for one in self._issuers.values():
+            yield from one.listed.strangers() if one.listed else ()
+
+    def _held(self) -> Faults:
+        for row, wrong in self._rows(_held):
+            name = f"request {shown(row.request_id)}"
+            yield from ((what, name) for what in wrong)
+            if not wrong and not _opens(self._key, row.csr, "held", str(row.request_id)):
+                yield _SEALED, name
+
+    def _notifications(self) -> Faults:
+        for row, wrong in self._rows(_notification):
+            name = f"notification {shown(row.id)}"
+            yield from ((what, name) for what in wrong)
+            sealed_for = (row.validator, row.kind, row.profile, row.transaction_id)
+            if not wrong and not _opens(self._key, row.csr, "notification", *sealed_for):
+                yield _SEALED, name
+
+    def _plain(self, table: Table) -> Faults:
+        for row, wrong in self._rows(table):
+            yield from ((what, f"{table.name} {shown(row.id)}") for what in wrong)
+
+    def _rows(self, table: Table) -> Iterator[tuple[Any, list[str]]]:
+        """All rows, in the order of their keys, each with what is wrong with its columns."""
+        query = select(table).order_by(*table.primary_key)
+        for row in self._connection.execute(query, execution_options={"yield_per": _AT_ONCE}):
+            self._on_row()
+            yield row, list(check_row(row, table))
 
 
 class _Issuer:
@@ -67,11 +121,6 @@ class _Issuer:
         self.subject_der = certificate.subject_der
         self.certificate = x509.load_der_x509_certificate(certificate.der)
         self.listed: Listed | None = None
-
-
-def _rows(connection: Connection, table: Any) -> Iterator[Any]:
-    query = select(table).order_by(*table.primary_key)
-    yield from connection.execute(query, execution_options={"yield_per": _AT_ONCE})
 
 
 def _check_certificate(row: Any, issuers: dict[bytes, list[_Issuer]]) -> Iterator[str]:
@@ -93,9 +142,7 @@ def _check_certificate(row: Any, issuers: dict[bytes, list[_Issuer]]) -> Iterato
             told["issuer_key"] = issuer_key(read)
     except (Asn1Error, BadAlgorithm, ValueError, TypeError) as error:
         yield f"it cannot be read: {error}"
-        for one in (one for several in issuers.values() for one in several):
-            if one.listed is not None:
-                one.listed.meet(row)
+        _meet(row, issuers)
         return
     for name, value in told.items():
         if getattr(row, name) != value:
@@ -112,6 +159,13 @@ def _check_certificate(row: Any, issuers: dict[bytes, list[_Issuer]]) -> Iterato
         yield from issuer.listed.compare(row)
 
 
+def _meet(row: Any, issuers: dict[bytes, list[_Issuer]]) -> None:
+    """Have it be here for whichever CRL lists it: what else is wrong with it is told already."""
+    for one in (one for several in issuers.values() for one in several):
+        if one.listed is not None:
+            one.listed.meet(row)
+
+
 def _signed(der: bytes, issuer: x509.Certificate) -> bool:
     try:
         x509.load_der_x509_certificate(der).verify_directly_issued_by(issuer)
@@ -120,7 +174,8 @@ def _signed(der: bytes, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _check_crl(row: Any, issuer: _Issuer | None) -> Iterator[str]:
+def _check_crl(row: Any, issuer: _Issuer | None, last: dict[str, Listed | None]) -> Iterator[str]:
+    """What is wrong with it; what is listed in one that is good goes into *last*, by its issuer."""
     if issuer is None:
         yield "it is of no CA in the folder"
     # Of a CA that may not sign any there is a number alone.
@@ -144,8 +199,7 @@ def _check_crl(row: Any, issuer: _Issuer | None) -> Iterator[str]:
     if not read.is_signature_valid(issuer.certificate.public_key()):  # type: ignore[arg-type]
         yield "its signature is not its CA's"
         return
-    # In the order of their numbers: the last stays.
-    issuer.listed = Listed(read)
+    last[row.issuer] = Listed(read)
 
 
 def _opens(key: ContentKey, kept: bytes, *row: str) -> bool:

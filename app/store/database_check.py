@@ -1,15 +1,25 @@
 """Checking a database from end to end: that it is whole, and that it belongs to its data folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.store.audit import last_entry
+from app.store import tables
+from app.store.audit import AuditKey
 from app.store.audit_check import check_audit
-from app.store.content_check import check_contents, count_rows
+from app.store.content_check import ContentCheck, Faults
 from app.store.keys import StoreKeys
-from app.store.structure_check import check_revision, check_structure
+from app.store.row_check import whatever_text
+from app.store.structure_check import (
+    check_file,
+    check_helpers,
+    check_references,
+    check_revision,
+    check_tables,
+)
+from app.store.trouble import is_damage, unavailable
 from ca.x509.certificate import Certificate
 
 # So many rows are named of those that have one and the same fault.
@@ -32,26 +42,83 @@ def check_database(
     on_begin: Callable[[int], object],
     on_row: Callable[[], object],
 ) -> list[Fault]:
-    """All that is wrong with it.
+    """All that is wrong with it, as far as it can be read: of each part, whatever is wrong with another.
 
     *cas* are the certificates of all CAs of the folder. *on_begin* is called with how many rows there are
     to look at, and *on_row* for each.
     """
-    wrong = check_revision(connection)
-    if wrong is not None:
-        return [Fault(wrong)]
-    faults = [Fault(what) for what in check_structure(connection)]
-    if faults:
-        # What is broken below need not be found out again from what stands on it.
-        return faults
-    on_begin(count_rows(connection) + last_entry(connection).number)
-    found: dict[str, tuple[int, tuple[str, ...]]] = {}
-    for what, row in check_contents(connection, keys.content, cas, on_row):
-        count, examples = found.get(what, (0, ()))
-        found[what] = (count + 1, (*examples, row)[:_MOST_EXAMPLES])
-    faults = [Fault(what, count, examples) for what, (count, examples) in found.items()]
-    report = check_audit(connection, keys.audit, None, on_row)
-    if report.findings:
-        count = len(report.findings)
-        faults.append(Fault("the audit log is not as it was written; see: log verify", count))
-    return faults
+    with whatever_text(connection):
+        wrong = check_revision(connection)
+        if wrong is not None:
+            return [Fault(wrong)]
+        found = _Found(connection)
+        found.take("the file", _unplaced(check_file(connection)))
+        if found.take("the schema", _unplaced(check_tables(connection))):
+            return found.faults()
+        found.take("what rows refer to", _unplaced(check_references(connection)))
+        found.take("the schema", _unplaced(check_helpers(connection)))
+        on_begin(sum(found.count(table) for table in tables.metadata.sorted_tables))
+        for name, step in ContentCheck(connection, keys.content, cas, on_row).tables():
+            found.take(name, step)
+        found.take(tables.audit.name, _check_audit(connection, keys.audit, on_row))
+        return found.faults()
+
+
+class _Found:
+    """What was found until now."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._damaged: list[Fault] = []
+        self._faults: dict[str, Fault] = {}
+
+    def take(self, part: str, faults: Faults) -> int:
+        """Take all *faults* of a *part*, and say how many they are; that it cannot be read on is one as well.
+
+        Raises:
+            SQLAlchemyError: It is not damaged, but out of reach; or PostgreSQL's, where nothing goes on then.
+
+        """
+        number = 0
+        try:
+            for what, row in faults:
+                number += 1
+                before = self._faults.get(what, Fault(what, 0))
+                examples = (*before.examples, *([row] if row else ()))[:_MOST_EXAMPLES]
+                self._faults[what] = Fault(what, before.count + 1, examples)
+        except self._errors as error:
+            self._note_damage(f"{part} cannot be read to the end", error)
+            number += 1
+        return number
+
+    def count(self, table: Table) -> int:
+        """How many rows there are to look at; 0 where that cannot be read."""
+        try:
+            return self._connection.scalar(select(func.count()).select_from(table)) or 0
+        except self._errors as error:
+            self._note_damage(f"{table.name} cannot be counted", error)
+            return 0
+
+    def faults(self) -> list[Fault]:
+        """All, what is damaged first."""
+        return [*self._damaged, *self._faults.values()]
+
+    @property
+    def _errors(self) -> tuple[type[Exception], ...]:
+        # The last where what SQLite would complain of is no text.
+        return (SQLAlchemyError, self._connection.dialect.loaded_dbapi.Error, UnicodeDecodeError)
+
+    def _note_damage(self, what: str, error: Exception) -> None:
+        trouble = unavailable(error)
+        if self._connection.dialect.name != "sqlite" or not is_damage(trouble):
+            raise error
+        self._damaged.append(Fault(f"{what}: {trouble}"))
+
+
+def _unplaced(step: Iterable[str]) -> Faults:
+    return ((what, "") for what in step)
+
+
+def _check_audit(connection: Connection, key: AuditKey, on_row: Callable[[], object]) -> Faults:
+    findings = check_audit(connection, key, None, on_row).findings
+    return (("the audit log is not as it was written; see: log verify", "") for _ in findings)

@@ -64,7 +64,8 @@ def look_at_database(url: DatabaseUrl) -> Presence:
         # SQLite's own door, because the engine would make tables or change the journal.
         with closing(sqlite3.connect(path, BUSY_SECONDS)) as connection:
             return _look(connection)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # The latter where what it would complain of is no text.
         raise unavailable(error) from error
 
 

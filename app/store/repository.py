@@ -31,6 +31,7 @@ from app.store.notifications import ClaimedNotification
 from app.store.prepared import Prepared
 from app.store.records import AuditHead, AuditReport, Challenge, Figures, NewChallenge, WrittenEntry
 from app.store.revocations import RevocationStatements
+from app.store.row_check import whatever_text
 from app.store.rows import storable, to_json
 from app.store.rows import to_certificate as _certificate
 from app.store.rows import to_seconds as _seconds
@@ -265,7 +266,8 @@ class SqlRepository(RevocationStatements):
 
         *on_entry* is called for each that was looked at.
         """
-        return check_audit(self._connection, self._keys.audit, known, on_entry)
+        with whatever_text(self._connection):
+            return check_audit(self._connection, self._keys.audit, known, on_entry)
 
     def add_notification(self, notification: Notification, at: datetime) -> None:
         """Keep what a validator has to be told, until it was."""

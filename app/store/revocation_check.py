@@ -32,7 +32,7 @@ class Listed:
         """Whether it is listed; it is known to be here, whatever else is wrong with it."""
         try:
             self._left.remove(int(row.serial, 16))
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, TypeError):
             return False
         return True
 

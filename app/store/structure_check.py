@@ -30,24 +30,25 @@ def check_revision(connection: Connection) -> str | None:
     return f"it has schema {revision or 'of no version'}, and this program {HEAD}: db migrate brings it there"
 
 
-def check_structure(connection: Connection) -> Iterator[str]:
-    """What is wrong, in a line each. PostgreSQL sees to its references by itself."""
+def check_file(connection: Connection) -> Iterator[str]:
+    """What is wrong with the file of SQLite, in a line each. PostgreSQL sees to its own."""
     if connection.dialect.name == "sqlite":
+        if (file := search_file(connection.engine)) and (said := file.damage()):
+            yield f"the index for searching is damaged; remove it, and a server makes it anew: {said}"
         for (said,) in connection.execute(text(f"PRAGMA integrity_check({_MOST})")):
             if said != "ok":
                 yield f"SQLite finds: {said}"
+
+
+def check_references(connection: Connection) -> Iterator[str]:
+    """What rows refer to and is not there. PostgreSQL sees to that by itself."""
+    if connection.dialect.name == "sqlite":
         for row in connection.execute(text("PRAGMA foreign_key_check")).fetchmany(_MOST):
             yield f"row {row[1]} of {row[0]} refers to what is not in {row[2]}"
-        if (file := search_file(connection.engine)) and (said := file.damage()):
-            yield f"the index for searching is damaged; remove it, and a server makes it anew: {said}"
-    yield from _check_tables(connection)
-    found = set(connection.scalars(text(_FIND_TRIGGERS[connection.dialect.name])))
-    for name in _TRIGGERS[connection.dialect.name]:
-        if name not in found:
-            yield f"the trigger {name} is missing, which keeps the audit log append-only"
 
 
-def _check_tables(connection: Connection) -> Iterator[str]:
+def check_tables(connection: Connection) -> Iterator[str]:
+    """Which tables and columns are missing, so that what is in them cannot be looked at."""
     looked = inspect(connection)
     there = set(looked.get_table_names())
     for table in tables.metadata.sorted_tables:
@@ -56,6 +57,16 @@ def _check_tables(connection: Connection) -> Iterator[str]:
             continue
         columns = {column["name"] for column in looked.get_columns(table.name)}
         yield from (f"{table.name} has no column {one.name}" for one in table.c if one.name not in columns)
+
+
+def check_helpers(connection: Connection) -> Iterator[str]:
+    """Which triggers and indexes are missing."""
+    found = set(connection.scalars(text(_FIND_TRIGGERS[connection.dialect.name])))
+    for name in _TRIGGERS[connection.dialect.name]:
+        if name not in found:
+            yield f"the trigger {name} is missing, which keeps the audit log append-only"
+    looked = inspect(connection)
+    for table in tables.metadata.sorted_tables:
         with warnings.catch_warnings():
             # Of indexes on expressions, which are somebody else's.
             warnings.simplefilter("ignore", SAWarning)

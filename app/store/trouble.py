@@ -3,6 +3,8 @@
 from app.store.engine import in_one_line
 from ca.errors import StoreUnavailable
 
+# What is said of text that is none.
+_NO_TEXT = ("could not decode to utf-8", "codec can't decode")
 # What the drivers say, in lower case, and what to do then. The first that fits counts.
 _ADVICE = (
     (("disk is full", "no space left"), "make room on its disk; nothing was lost, and it goes on by itself"),
@@ -11,13 +13,13 @@ _ADVICE = (
         "see that its disk is not mounted read-only, and that this user may write the file and its folder",
     ),
     (
-        ("malformed", "not a database", "file is encrypted"),
+        ("malformed", "not a database", "file is encrypted", *_NO_TEXT),
         "the file is damaged: keep it, and bring a backup into another folder with the verb restore",
     ),
     # What SQLite says as well where there is no room for its -shm file.
     (("disk i/o error",), "its disk is full or fails: see how much room it has, then the system's log"),
 )
-_DAMAGED = ("malformed", "not a database", "invalid page", "could not read block")
+_DAMAGED = ("malformed", "not a database", "invalid page", "could not read block", *_NO_TEXT)
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
