@@ -4,12 +4,14 @@ from pathlib import Path
 
 from app.config import Config
 from app.data_folder import DataFolder
+from app.ownership import require_own
 from app.store import (
     ALONE,
     DatabaseUrl,
     Sharing,
     SqlStore,
     StoreKeys,
+    database_name,
     open_store,
     postgresql_url,
     sqlite_url,
@@ -34,17 +36,31 @@ def database_url(folder: DataFolder, config: Config) -> DatabaseUrl:
 
 
 def open_configured_store(
-    folder: DataFolder, config: Config, sharing: Sharing = ALONE, *, as_it_is: bool = False
+    folder: DataFolder,
+    config: Config,
+    sharing: Sharing = ALONE,
+    *,
+    as_it_is: bool = False,
+    anew: bool = False,
 ) -> SqlStore:
-    """Open the store; *as_it_is* leaves its schema alone.
+    """Open the store, which has to be that of the folder's CA and secret.
+
+    *as_it_is* leaves its schema alone, and does not ask whose it is. *anew* makes it the folder's.
 
     Raises:
         StoreUnavailable: It cannot be opened.
-        DataFolderError: There is no secret for its audit log and what it seals.
+        DataFolderError: There is no secret for its audit log and what it seals, or it is another's.
 
     """
-    keys = StoreKeys.of_secret(folder.load_secret())
-    return open_store(database_url(folder, config), sharing, keys=keys, as_it_is=as_it_is)
+    keys, url = StoreKeys.of_secret(folder.load_secret()), database_url(folder, config)
+    store = open_store(url, sharing, keys=keys, as_it_is=as_it_is)
+    try:
+        if not as_it_is:
+            require_own(store, folder, database_name(url), anew=anew)
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _read_password(path: Path) -> str:

@@ -164,7 +164,7 @@ def test_a_backup_of_an_earlier_schema_is_brought_along(backup: Path, tmp_path: 
     """The rows are put into the tables that they are from, and those migrated; revision 0005 had no log."""
     parts = _parts(backup)
     manifest = json.loads(parts["manifest.json"])
-    for name in ("audit", "notification"):
+    for name in ("audit", "authority", "notification"):
         _forge(parts, f"database/{name}.jsonl", None)
         del manifest["tables"][name]
     added = {"challenge": ("sid", "guessable", "used_at", "used_by"), "held": ("grants", "validator")}

@@ -95,6 +95,8 @@ def init(
         # Somebody else made one meanwhile.
         refuse_overwrite(place.folder)
         raise
+    if make_missing:
+        open_configured_store(place.folder, place.config, anew=True).close()
     _audit_ca(place, "imported" if import_cert else "made")
     tell_ca(place.folder)
     say(f"next: {place.folder.command('serve')}")
@@ -146,9 +148,10 @@ def make_surroundings(place: Workplace, *, anew: bool = False) -> None:
     used = _wait(place.look_at_database) is Presence.USED
     if used and not folder.has_ca and not anew:
         raise Refusal(
-            f"there is no CA in {folder.path}, though {place.database_name} holds what one issued: bring "
-            f"{folder.ca} back from a backup, or `{folder.command('init --make-missing')}` makes another, "
-            "which no device trusts yet (with --import-cert and --import-key: the same one)"
+            f"there is no CA in {folder.path}, though {place.database_name} holds what one issued: copy ca/ "
+            "and secrets.key from the server that uses it, or bring them back from a backup; where they are "
+            f"lost, `{folder.command('init --make-missing')}` makes another, which no device trusts yet "
+            "(with --import-cert and --import-key: the same one)"
         )
     if used:
         folder.make_secret()
@@ -187,7 +190,7 @@ def _make_missing(place: Workplace, *, ra: bool) -> None:
         made.append(KEY_MADE_ANEW)
         say(
             f"made {secret}: no challenge password made before is known any more, and what the audit log "
-            "says until now can no longer be checked"
+            "says until now can no longer be checked; other servers on this database need it, and a restart"
         )
     place.folder.load_secret()
     if place.look_at_database() is Presence.ABSENT:
@@ -197,6 +200,8 @@ def _make_missing(place: Workplace, *, ra: bool) -> None:
             f"made {place.database_name}: what was issued before can neither be listed, renewed nor revoked, "
             "and what was revoked is on no CRL any more"
         )
+    if KEY_MADE_ANEW in made:
+        open_configured_store(place.folder, place.config, anew=True).close()
     for what, how in made:
         _audit(place, what, how)
     tell_ca(place.folder)

@@ -9,6 +9,7 @@ from app.store.audit import last_entry
 from app.store.audit_check import check_audit
 from app.store.content_check import check_contents, count_rows
 from app.store.keys import StoreKeys
+from app.store.ownership import find_ownership
 from app.store.structure_check import check_revision, check_structure
 from ca.x509.certificate import Certificate
 
@@ -44,6 +45,9 @@ def check_database(
     if faults:
         # What is broken below need not be found out again from what stands on it.
         return faults
+    stranger = find_ownership(connection, keys, cas).stranger
+    if stranger:
+        return [Fault(f"it does not belong to this folder: {stranger}")]
     on_begin(count_rows(connection) + last_entry(connection).number)
     found: dict[str, tuple[int, tuple[str, ...]]] = {}
     for what, row in check_contents(connection, keys.content, cas, on_row):

@@ -13,7 +13,7 @@ from ca.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # The revision this program was written for; the newest file in migrations/versions.
-HEAD = "0011"
+HEAD = "0012"
 # How long another server is waited for that does it, and how long each of its statements may take.
 MIGRATION_SECONDS = 3600
 
