@@ -1,5 +1,6 @@
 """The store that the settings name."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.config import Config
@@ -20,19 +21,13 @@ from ca.errors import StoreUnavailable
 
 
 def database_url(folder: DataFolder, config: Config) -> DatabaseUrl:
-    """The configured database, or SQLite in the folder.
-
-    Raises:
-        OSError: The file with its password cannot be read.
-        StoreUnavailable: There is none in it.
-
-    """
+    """The configured database, or SQLite in the folder; its password is read when it is opened."""
     section = config.database
     if not section.url:
         return sqlite_url(folder.database)
     if not section.password_file:
         return section.url
-    return postgresql_url(section.url, _read_password(Path(section.password_file)))
+    return postgresql_url(section.url, PasswordFile(Path(section.password_file)))
 
 
 def open_configured_store(
@@ -63,11 +58,26 @@ def open_configured_store(
     return store
 
 
-def _read_password(path: Path) -> str:
-    try:
-        password = path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError:
-        password = ""
-    if not password or "\n" in password:
-        raise StoreUnavailable(f"{path} has to hold the password in one line of UTF-8 text, and nothing else")
-    return password
+@dataclass(frozen=True, slots=True)
+class PasswordFile:
+    """A password as it is in a file at the moment."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        """Read it.
+
+        Raises:
+            OSError: The file cannot be read.
+            StoreUnavailable: There is none in it.
+
+        """
+        try:
+            password = self.path.read_bytes().decode("utf-8-sig").rstrip("\r\n")
+        except UnicodeDecodeError:
+            password = ""
+        if not password or "\n" in password:
+            raise StoreUnavailable(
+                f"{self.path} has to hold the password in one line of UTF-8 text, and nothing else"
+            )
+        return password

@@ -14,6 +14,11 @@ _ADVICE = (
         ("malformed", "not a database", "file is encrypted"),
         "the file is damaged: keep it, and bring a backup into another folder with the verb restore",
     ),
+    (
+        ("password authentication failed", "no password supplied"),
+        "see that password_file or url in [database] has the password of today; the file is read again for "
+        "each new connection",
+    ),
     # What SQLite says as well where there is no room for its -shm file.
     (("disk i/o error",), "its disk is full or fails: see how much room it has, then the system's log"),
 )
