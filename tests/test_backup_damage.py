@@ -186,6 +186,16 @@ def test_a_backup_of_an_earlier_schema_is_brought_along(backup: Path, tmp_path: 
     did_here("db", "check", "--data", tmp_path / "data")
 
 
+def test_a_backup_of_a_newer_scepbox_is_told_before_it_is_needed(backup: Path, tmp_path: Path) -> None:
+    """An earlier one cannot bring it back, however whole it is."""
+    parts = _parts(backup)
+    _manifest(parts, schema_revision="0999")
+
+    checked = here("db", "check", "--backup", _written(tmp_path / "newer.zip", parts))
+
+    assert_refused(checked, "schema 0999", "install the newer scepbox", code=1)
+
+
 @pytest.mark.databases("postgresql")
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_restore_that_was_killed_leaves_nothing_to_start_on(backup: Path, tmp_path: Path) -> None:
