@@ -98,6 +98,7 @@ def init(
     if make_missing:
         open_configured_store(place.folder, place.config, anew=True).close()
     _audit_ca(place, "imported" if import_cert else "made")
+    _warn_of_readable(place)
     tell_ca(place.folder)
     say(f"next: {place.folder.command('serve')}")
 
@@ -121,8 +122,13 @@ def prepare(place: Workplace) -> None:
     folder.remove_leftovers()
     folder.load_secret()
     place.require_database()
+    _warn_of_readable(place)
+
+
+def _warn_of_readable(place: Workplace) -> None:
+    """Name what should be the owner's alone, and others can read."""
+    folder, password = place.folder, place.config.database.password_file
     keys = [key for one in folder.cas.all() for key in one.private_keys()]
-    password = place.config.database.password_file
     for path in (*keys, folder.secret, place.database_file, Path(password) if password else None):
         if path and readable_by_others(path):
             say(f"warning: {path} can be read by others: chmod 600 {path}")

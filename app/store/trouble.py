@@ -5,7 +5,10 @@ from ca.errors import StoreUnavailable
 
 # What the drivers say, in lower case, and what to do then. The first that fits counts.
 _ADVICE = (
-    (("disk is full", "no space left"), "make room on its disk; nothing was lost, and it goes on by itself"),
+    (
+        ("disk is full", "no space left"),
+        "make room on its disk: nothing was lost, and a server that runs goes on by itself",
+    ),
     (
         ("readonly database", "read-only file system", "unable to open database file"),
         "see that its disk is not mounted read-only, and that this user may write the file and its folder",
