@@ -174,18 +174,16 @@ def test_a_renewed_certificate_of_the_same_ca_is_no_other_ca(own: Path) -> None:
     did_here("challenge", "new", "--data", own)
 
 
-@pytest.mark.parametrize("lost", ["ca", "secrets.key"])
-def test_who_knows_that_a_part_is_lost_goes_on_with_another(own: Path, lost: str) -> None:
+@pytest.mark.parametrize("lost", PARTS.values(), ids=" and ".join)
+def test_who_knows_that_a_part_is_lost_goes_on_with_another(own: Path, lost: list[str]) -> None:
     """By his own word; a copy with the part that was given up is refused from then on."""
     other = Path(shutil.copytree(own, own.parent / "other", ignore=shutil.ignore_patterns("*.db*")))
-    if lost == "ca":
-        shutil.rmtree(own / lost)
-    else:
-        (own / lost).unlink()
+    for part in lost:
+        (own / part).rename(own.parent / part)
 
     did_here("init", "--make-missing", "--data", own)
 
     did_here("challenge", "new", "--data", own)
     did_here("log", "verify", "--data", own)
-    if lost == "secrets.key":
+    if "secrets.key" in lost:
         assert_refused(here("challenge", "new", "--data", other), "another secrets.key")

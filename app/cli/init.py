@@ -85,11 +85,11 @@ def init(
     try:
         if import_cert and import_key:
             material = bring_along(import_cert, import_key, import_chain, import_passphrase, ra=ra)
-            make_surroundings(place, anew=make_missing)
+            lost_secret = make_surroundings(place, anew=make_missing)
             write_ca(place.folder, material)
         else:
             name = _name(subject)
-            make_surroundings(place, anew=make_missing)
+            lost_secret = make_surroundings(place, anew=make_missing)
             make_ca(place.folder, name, key_type, years, ra=ra)
     except FileExistsError:
         # Somebody else made one meanwhile.
@@ -97,6 +97,8 @@ def init(
         raise
     if make_missing:
         open_configured_store(place.folder, place.config, anew=True).close()
+    if lost_secret:
+        _audit(place, *KEY_MADE_ANEW)
     _audit_ca(place, "imported" if import_cert else "made")
     _warn_of_readable(place)
     tell_ca(place.folder)
@@ -134,10 +136,11 @@ def _warn_of_readable(place: Workplace) -> None:
             say(f"warning: {path} can be read by others: chmod 600 {path}")
 
 
-def make_surroundings(place: Workplace, *, anew: bool = False) -> None:
+def make_surroundings(place: Workplace, *, anew: bool = False) -> bool:
     """Make the secret and the database, which have to be there before the CA is.
 
-    What an interrupted start left is made use of. *anew* is for who knows that the CA is lost.
+    What an interrupted start left is made use of. *anew* is for who knows that the CA is lost. Returns
+    whether the secret was made for a database that was used under another.
 
     Raises:
         Refusal: The database is in use and its CA is gone, or a restore was not finished.
@@ -159,11 +162,13 @@ def make_surroundings(place: Workplace, *, anew: bool = False) -> None:
             f"lost, `{folder.command('init --make-missing')}` makes another, which no device trusts yet "
             "(with --import-cert and --import-key: the same one)"
         )
+    lost_secret = used and not folder.secret.exists()
     if used:
         folder.make_secret()
     else:
         folder.remake_damaged_secret()
     _make_database(place)
+    return lost_secret
 
 
 def refuse_overwrite(folder: DataFolder) -> None:
