@@ -4,7 +4,6 @@ Each CA has a row with a MAC under the secret. Who brings neither that secret no
 folder of something else, or half a copy: what he wrote would break the audit log for good.
 """
 
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +45,7 @@ def find_ownership(connection: Connection, keys: StoreKeys, cas: Sequence[Certif
     if rows:
         owner = f"{rows[-1].subject} (SHA-256 {rows[-1].fingerprint})"
         ca_fits = any(row.issuer in issuers for row in rows)
-        secret_fits = any(hmac.compare_digest(keys.owner.mac(row.issuer), bytes(row.mac)) for row in rows)
+        secret_fits = any(row.mac == keys.owner.mac(row.issuer) for row in rows)
     else:
         owner = "another CA"
         ca_fits = _was_issued_by(connection, issuers, cas)
@@ -95,7 +94,9 @@ def take_ownership(
 def _was_issued_by(connection: Connection, issuers: set[str], cas: Sequence[Certificate]) -> bool:
     """Whether what is there is of one of these CAs, or there is nothing of any."""
     signed = set(connection.scalars(select(_crl.c.issuer).distinct()))
+    if signed & issuers:
+        return True
     der = connection.scalar(select(_cert.c.der).limit(1))
-    if der is None or signed & issuers:
-        return not signed or bool(signed & issuers)
-    return any(is_signed_by(bytes(der), x509.load_der_x509_certificate(one.der)) for one in cas)
+    if der is None:
+        return not signed
+    return any(is_signed_by(der, x509.load_der_x509_certificate(one.der)) for one in cas)
