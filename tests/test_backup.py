@@ -77,6 +77,29 @@ def test_a_ca_moves_to_postgresql_and_back_while_it_serves(tmp_path: Path) -> No
     did_here("db", "check", "--data", third)
 
 
+def test_a_backup_says_itself_which_database_it_is_of(tmp_path: Path) -> None:
+    """That is there still where the folder alone was lost; who reads it is told how to have another."""
+    data, password = tmp_path / "data", tmp_path / "password"
+    data.mkdir()
+    password.write_text("needless here")
+    password.chmod(0o644)
+    url = f'url = "{server().new_database("template0")}"\npassword_file = "{password.as_posix()}"\n'
+    (data / "scepbox.toml").write_text(f"[database]\n{url}", "utf-8")
+    made = here("init", "--data", data)
+    did_here("backup", tmp_path / "b.zip", "--data", data)
+    sqlite = {"SCEPBOX_DATABASE__URL": ""}
+
+    refused = here("restore", tmp_path / "b.zip", "--data", tmp_path / "new")
+    restored = here("restore", tmp_path / "b.zip", "--data", tmp_path / "new", environment=sqlite)
+
+    if os.name != "nt":
+        assert f"warning: {password} can be read by others" in made.err
+    assert_refused(refused, "the settings in the backup", "SCEPBOX_DATABASE__URL set to nothing")
+    assert restored.code == 0, restored.err
+    assert "alone names another database" in restored.err
+    assert here("challenge", "new", "--data", tmp_path / "new", environment=sqlite).code == 0
+
+
 def test_what_is_enrolled_meanwhile_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     """A backup is one moment of the database, however long it takes."""
     data, other = tmp_path / "data", tmp_path / "other"

@@ -164,7 +164,7 @@ def test_a_backup_of_an_earlier_schema_is_brought_along(backup: Path, tmp_path: 
     """The rows are put into the tables that they are from, and those migrated; revision 0005 had no log."""
     parts = _parts(backup)
     manifest = json.loads(parts["manifest.json"])
-    for name in ("audit", "notification"):
+    for name in ("audit", "authority", "notification"):
         _forge(parts, f"database/{name}.jsonl", None)
         del manifest["tables"][name]
     added = {"challenge": ("sid", "guessable", "used_at", "used_by"), "held": ("grants", "validator")}
@@ -184,6 +184,16 @@ def test_a_backup_of_an_earlier_schema_is_brought_along(backup: Path, tmp_path: 
 
     assert len(did_here("challenge", "list", "--data", tmp_path / "data").splitlines()) == 2
     did_here("db", "check", "--data", tmp_path / "data")
+
+
+def test_a_backup_of_a_newer_scepbox_is_told_before_it_is_needed(backup: Path, tmp_path: Path) -> None:
+    """An earlier one cannot bring it back, however whole it is."""
+    parts = _parts(backup)
+    _manifest(parts, schema_revision="0999")
+
+    checked = here("db", "check", "--backup", _written(tmp_path / "newer.zip", parts))
+
+    assert_refused(checked, "schema 0999", "install the newer scepbox", code=1)
 
 
 @pytest.mark.databases("postgresql")

@@ -58,6 +58,21 @@ def _enrol(service: Service, challenge: str) -> None:
         certificate_of(device.read(answer.read(), ca))
 
 
+def _enrol_in_the_end(service: Service, challenge: str) -> None:
+    """A database that was away is left alone for a moment."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            _enrol(service, challenge)
+        except HTTPError as error:
+            error.close()
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
 def test_the_first_start_makes_all_that_is_missing(data: Path, tmp_path: Path) -> None:
     """An empty database is made like the file that it stands for, and none of that is made as well."""
     name = f"empty_{new_database().rpartition('/')[2]}"
@@ -141,6 +156,33 @@ def test_a_password_that_is_none_is_told_and_not_shown(
 
     assert "password" in line
     assert "horse" not in line
+
+
+def test_a_password_that_was_changed_is_read_again(data: Path, tmp_path: Path, guarded: str) -> None:
+    """It is changed every so often, and nobody restarts a server for it."""
+    secret, database = tmp_path / "password", guarded.rpartition("/")[2]
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    _settings(data, guarded, f'password_file = "{secret.as_posix()}"\n')
+    disconnect = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+    with serving("--data", data, *ANY_PORT, log=tmp_path / "log") as service:
+        challenge = run("challenge", "new", "--data", data).out.strip()
+        try:
+            server().do("ALTER ROLE guarded PASSWORD 'another horse'")
+            server().do(disconnect)
+            with pytest.raises(HTTPError) as refused:
+                _enrol(service, challenge)
+            verb = run("challenge", "list", "--data", data)
+            secret.write_text("another horse\n")
+            _enrol_in_the_end(service, challenge)
+        finally:
+            server().do(f"ALTER ROLE guarded PASSWORD '{PASSWORD}'")
+
+    refused.value.close()
+    assert refused.value.code == 503
+    for told in (_one_line(verb), service.log):
+        assert "see that password_file" in told
+        assert "horse" not in told
 
 
 def test_a_password_file_that_is_gone_is_told(data: Path, tmp_path: Path, guarded: str) -> None:

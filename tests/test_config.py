@@ -77,8 +77,23 @@ def test_a_database_that_cannot_be_is_told_without_its_password(tmp_path: Path, 
 def test_a_password_file_needs_a_database_that_asks_for_one(tmp_path: Path) -> None:
     """SQLite has none, and who sets one believes otherwise."""
     (line,) = problems(write(tmp_path, '[database]\npassword_file = "secret"\n'))
+    (other,) = problems(None, {"SCEPBOX_DATABASE__URL": "", "SCEPBOX_DATABASE__PASSWORD_FILE": "secret"})
 
     assert "postgresql+psycopg" in line
+    assert "postgresql+psycopg" in other
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:///other.db"])
+def test_the_password_of_the_file_is_for_the_database_of_the_file(tmp_path: Path, url: str) -> None:
+    """A variable that names SQLite instead, to restore into it perhaps, needs no other for that."""
+    path = write(
+        tmp_path, '[database]\nurl = "postgresql+psycopg://u@db/scepbox"\npassword_file = "secret"\n'
+    )
+
+    config = load_config(path, {"SCEPBOX_DATABASE__URL": url})
+
+    assert (config.database.url, config.database.password_file) == (url, "")
+    assert load_config(path, {"SCEPBOX_DATABASE__URL": "postgresql+psycopg://u@db/x"}).database.password_file
 
 
 def test_settings_do_not_show_the_database_password() -> None:

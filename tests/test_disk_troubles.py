@@ -112,6 +112,9 @@ def test_verbs_on_a_full_disk_say_so_and_leave_nothing(disk: Path, tmp_path: Pat
 
     for done in (made, backed_up, restored):
         assert_refused(done, str(disk), "make room")
+        # That is said of a server that runs.
+        assert ", and it goes on" not in done.err
+    assert " 0 KiB free" in restored.err
     assert left <= {"filler", "data"}
     # What is there now is no hindrance.
     did_here("restore", tmp_path / "b.zip", "--data", data)
@@ -136,7 +139,7 @@ def test_what_fits_no_disk_is_told_before_it_is_tried(disk: Path, tmp_path: Path
 
     done = here("restore", tmp_path / "b.zip", "--data", disk / "data")
 
-    assert_refused(done, "MiB free", "make room", "nothing was restored")
+    assert_refused(done, "KiB free", "KiB long", "make room", "nothing was restored")
     assert list(disk.iterdir()) == []
 
 

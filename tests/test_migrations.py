@@ -192,8 +192,10 @@ def test_a_schema_of_a_newer_program_is_left_alone(url: str, tmp_path: Path) -> 
     with looking_into(url) as database:
         database.execute(text("UPDATE alembic_version SET version_num = '0999'"))
 
-    assert_refused(here("db", "migrate", "--data", data), "schema 0999", "newer than this program's")
-    assert_refused(here("db", "check", "--data", data), "schema 0999", code=1)
+    assert_refused(here("db", "migrate", "--data", data), "schema 0999", "install the newer scepbox\n")
+    checked = here("db", "check", "--data", data)
+    assert_refused(checked, "schema 0999", "install the newer scepbox", code=1)
+    assert "db migrate" not in checked.err
 
 
 def _file(folder: Path) -> str:

@@ -37,6 +37,7 @@ from ca.x509.certificate import Certificate
 from ca.x509.chain import check_chain
 from ca.x509.extensions import KeyUsageBit, read_key_purposes
 from ca.x509.name import Name
+from tests.backing_up import run_sql, sqlite_of
 from tests.command_line import did, run, serving
 from tests.world import NOW, Device, World, captured_log, certificate_of, rsa_key
 
@@ -561,6 +562,8 @@ def _replace_ra(folder: DataFolder, made_at: datetime) -> None:
     """Put CA and RA certificates in place as they would be had they been made at *made_at*."""
     key = rsa_key(0)
     ca = Certificate.load(make_ca_certificate(Name.from_text("CN=Old CA"), key, 10, made_at, behind_ra=True))
+    # The database takes the CA that it is opened with for the one that it was made for.
+    run_sql(sqlite_of(folder.path), "DELETE FROM authority")
     folder.ca_key.write_bytes(encode_private_key(key))
     folder.ca_certificate.write_bytes(encode_pem(ca))
     ra_key, ra_certificate = make_registration(Authority(ca, key), made_at)

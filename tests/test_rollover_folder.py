@@ -43,6 +43,7 @@ from ca.policy.challenges import ChallengeKey
 from ca.scep.codec import decode_ca_certificates
 from ca.scep.messages import Failure, MessageType, Outcome
 from ca.x509.certificate import Certificate
+from tests.backing_up import run_sql, sqlite_of
 from tests.test_unit_ca_material import ca_certificate
 from tests.world import NOW, SECRET, Device, captured_log, certificate_of, rsa_key
 
@@ -509,6 +510,7 @@ def test_a_ca_that_has_ended_is_looked_at_no_more(site: Site) -> None:
 def test_an_expired_ca_can_be_replaced(site: Site) -> None:
     """The way out of it must not need what it is the way out of."""
     old = ca_certificate(rsa_key(5), "Old", subject="Old", days=-1)
+    run_sql(sqlite_of(site.folder.path), "DELETE FROM authority")
     site.folder.ca_key.write_bytes(encode_private_key(rsa_key(5)))
     site.folder.ca_certificate.write_bytes(encode_pem(old))
 

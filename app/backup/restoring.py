@@ -24,6 +24,8 @@ from app.store.records import AuditHead
 
 _CA, _SETTINGS, _SECRET = "ca", "scepbox.toml", "secrets.key"
 _AT_ONCE = 500
+# More than so many octets are told in MiB.
+_MANY = 10 << 20
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -75,9 +77,10 @@ class Restorer:
     def _require_room(self) -> None:
         free, needed = shutil.disk_usage(self.folder.path).free, self.archive.octets
         if find_database_file(self.url) and free < needed:
+            unit, octets = ("MiB", 1 << 20) if needed > _MANY else ("KiB", 1 << 10)
             raise CannotRestore(
-                f"{self.folder.path} has {free >> 20} MiB free, and the backup is {needed >> 20} MiB long: "
-                "make room, or name another folder with --data"
+                f"{self.folder.path} has {free // octets} {unit} free, and the backup is "
+                f"{-(-needed // octets)} {unit} long: make room, or name another folder with --data"
             )
 
     def _gather(self, place: Path, names: list[str]) -> None:

@@ -20,6 +20,7 @@ from app.config import parse_config, read_settings
 from app.configured_store import database_url
 from app.decisions import decision
 from app.store import DatabaseUrl, database_name
+from app.store.engine import is_postgresql
 from app.store.presence import Presence, find_database_file, look_at_database
 from ca.errors import StoreUnavailable
 from ca.journal import log_line
@@ -90,8 +91,8 @@ def _restore(place: Workplace, archive: Archive) -> None:
     url = database_url(place.folder, parse_config(text, own or place.folder.settings))
     if look_at_database(url) is not Presence.ABSENT or _is_there(url):
         raise Refusal(
-            f"{database_name(url)} is there already, and nothing is overwritten: name an empty one in "
-            "[database] of the settings, or move that one away"
+            f"{database_name(url)} is there already, and nothing is overwritten: "
+            f"{_other_database(place, url, by_backup=own is None)}, or move that one away"
         )
     keeps_settings = place.folder.settings.exists()
     with progress_bar("restoring") as progress:
@@ -132,6 +133,16 @@ def require_empty(place: Workplace) -> None:
             f"{folder.path} is not empty, and nothing is overwritten: name an empty folder with --data, or "
             "move this one away"
         )
+
+
+def _other_database(place: Workplace, url: DatabaseUrl, *, by_backup: bool) -> str:
+    """What to do for a backup to be restored into another database than the one at *url*."""
+    if not by_backup or not is_postgresql(url):
+        return "name an empty one in [database] of the settings"
+    return (
+        f"the settings in the backup name it; put your own into {place.folder.settings} first, with an empty "
+        "one in [database], or restore into SQLite with SCEPBOX_DATABASE__URL set to nothing"
+    )
 
 
 def _database_files(path: Path | None) -> frozenset[Path]:

@@ -1,6 +1,7 @@
 """``cert``: listing, showing, exporting and revoking what was issued."""
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -32,6 +33,8 @@ from ca.x509.name import Name
 
 # As many as a person looks through.
 SHOWN = 100
+# Of the certificates that a revocation leaves good.
+_MOST_NOTES = 5
 _COLUMNS = ("serial", "subject", "status", "ends", "profile", "issuer")
 
 
@@ -163,19 +166,22 @@ def revoke(place: Workplace, serial: str, reason: str) -> None:
     say(f"{did}: {stored.subject}, serial {stored.serial}")
     if why is Reason.removeFromCRL:
         return
-    for one in renewals:
-        _tell_other(place, one, why, "it was renewed, and the new one")
+    others = [("it was renewed, and the new one", one) for one in renewals]
     # After the write: without an index all certificates are looked through.
     known = {one.serial for one in renewals}
     for one in place.read(lambda repository: repository.find_by_key(stored.key_id, utc_now())):
         if one.serial not in known:
-            _tell_other(place, one, why, f"another one for the same key, by {_issuer(one)},")
+            others.append((f"another one for the same key, by {_issuer(one)},", one))
+    _tell_others(place, others, why)
 
 
-def _tell_other(place: Workplace, one: StoredCertificate, why: Reason, which: str) -> None:
-    """Name a certificate that a revocation does not stop."""
-    again = place.folder.command(f"cert revoke {one.serial} --reason {why.name}")
-    say(f"note: {which} is good until {one.not_after:%Y-%m-%d}: {again}")
+def _tell_others(place: Workplace, others: Sequence[tuple[str, StoredCertificate]], why: Reason) -> None:
+    """Name certificates that a revocation does not stop, each with what it is to the one revoked."""
+    for which, one in others[:_MOST_NOTES]:
+        again = place.folder.command(f"cert revoke {one.serial} --reason {why.name}")
+        say(f"note: {which} is good until {one.not_after:%Y-%m-%d}: {again}")
+    if (more := len(others) - _MOST_NOTES) > 0:
+        say(f"note: {more} more are as good; each of these that is revoked names the next")
 
 
 def plain_serial(text: str) -> str:

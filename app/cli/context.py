@@ -200,22 +200,18 @@ def verb(function: Callable[..., T]) -> Callable[..., T]:
         except (ConfigError, CaUnusable, DataFolderError, KeyUnusable) as error:
             raise Refusal(str(error)) from error
         except StoreUnavailable as error:
-            raise Refusal(f"{_database_name(workplace)} cannot be used: {error}{_hint(workplace)}") from error
+            raise Refusal(
+                f"{workplace.database_name} cannot be used: {error}{_hint(workplace, error)}"
+            ) from error
         except OSError as error:
             raise Refusal(in_words(error, "the data folder")) from error
 
     return run
 
 
-def _database_name(place: Workplace) -> str:
-    try:
-        return place.database_name
-    except (StoreUnavailable, OSError):
-        return "the database"
-
-
-def _hint(place: Workplace) -> str:
-    if not place.config.database.url.startswith("postgresql"):
+def _hint(place: Workplace, error: StoreUnavailable) -> str:
+    # What is not the driver's word says by itself what to do.
+    if error.__cause__ is None or not place.config.database.url.startswith("postgresql"):
         return ""
     return "; see that it runs, and that [database] in the settings is right"
 

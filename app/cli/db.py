@@ -13,7 +13,7 @@ from app.cli.context import NotDone, Workplace, json_option, print_json, say, ve
 from app.clock import utc_now
 from app.configured_store import open_configured_store
 from app.store.database_check import Fault
-from app.store.migrate import HEAD
+from app.store.migrate import HEAD, is_known, of_newer_program
 from app.store.trouble import is_damage
 from app.succession import load_known, load_succession
 from app.words import printable
@@ -106,6 +106,9 @@ def _check_backup(file: Path) -> Iterator[Fault]:
                 for name in shapes:
                     for _ in archive.rows(name):
                         progress.advance(1)
+            revision = archive.manifest.schema_revision
+            if not is_known(revision):
+                yield Fault(f"it has {of_newer_program(revision)}")
     except BackupDamaged as error:
         yield Fault(str(error))
 

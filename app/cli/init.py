@@ -85,17 +85,22 @@ def init(
     try:
         if import_cert and import_key:
             material = bring_along(import_cert, import_key, import_chain, import_passphrase, ra=ra)
-            make_surroundings(place, anew=make_missing)
+            lost_secret = make_surroundings(place, anew=make_missing)
             write_ca(place.folder, material)
         else:
             name = _name(subject)
-            make_surroundings(place, anew=make_missing)
+            lost_secret = make_surroundings(place, anew=make_missing)
             make_ca(place.folder, name, key_type, years, ra=ra)
     except FileExistsError:
         # Somebody else made one meanwhile.
         refuse_overwrite(place.folder)
         raise
+    if make_missing:
+        open_configured_store(place.folder, place.config, anew=True).close()
+    if lost_secret:
+        _audit(place, *KEY_MADE_ANEW)
     _audit_ca(place, "imported" if import_cert else "made")
+    _warn_of_readable(place)
     tell_ca(place.folder)
     say(f"next: {place.folder.command('serve')}")
 
@@ -119,17 +124,23 @@ def prepare(place: Workplace) -> None:
     folder.remove_leftovers()
     folder.load_secret()
     place.require_database()
+    _warn_of_readable(place)
+
+
+def _warn_of_readable(place: Workplace) -> None:
+    """Name what should be the owner's alone, and others can read."""
+    folder, password = place.folder, place.config.database.password_file
     keys = [key for one in folder.cas.all() for key in one.private_keys()]
-    password = place.config.database.password_file
     for path in (*keys, folder.secret, place.database_file, Path(password) if password else None):
         if path and readable_by_others(path):
             say(f"warning: {path} can be read by others: chmod 600 {path}")
 
 
-def make_surroundings(place: Workplace, *, anew: bool = False) -> None:
+def make_surroundings(place: Workplace, *, anew: bool = False) -> bool:
     """Make the secret and the database, which have to be there before the CA is.
 
-    What an interrupted start left is made use of. *anew* is for who knows that the CA is lost.
+    What an interrupted start left is made use of. *anew* is for who knows that the CA is lost. Returns
+    whether the secret was made for a database that was used under another.
 
     Raises:
         Refusal: The database is in use and its CA is gone, or a restore was not finished.
@@ -146,15 +157,18 @@ def make_surroundings(place: Workplace, *, anew: bool = False) -> None:
     used = _wait(place.look_at_database) is Presence.USED
     if used and not folder.has_ca and not anew:
         raise Refusal(
-            f"there is no CA in {folder.path}, though {place.database_name} holds what one issued: bring "
-            f"{folder.ca} back from a backup, or `{folder.command('init --make-missing')}` makes another, "
-            "which no device trusts yet (with --import-cert and --import-key: the same one)"
+            f"there is no CA in {folder.path}, though {place.database_name} holds what one issued: copy ca/ "
+            "and secrets.key from the server that uses it, or bring them back from a backup; where they are "
+            f"lost, `{folder.command('init --make-missing')}` makes another, which no device trusts yet "
+            "(with --import-cert and --import-key: the same one)"
         )
+    lost_secret = used and not folder.secret.exists()
     if used:
         folder.make_secret()
     else:
         folder.remake_damaged_secret()
     _make_database(place)
+    return lost_secret
 
 
 def refuse_overwrite(folder: DataFolder) -> None:
@@ -187,7 +201,7 @@ def _make_missing(place: Workplace, *, ra: bool) -> None:
         made.append(KEY_MADE_ANEW)
         say(
             f"made {secret}: no challenge password made before is known any more, and what the audit log "
-            "says until now can no longer be checked"
+            "says until now can no longer be checked; other servers on this database need it, and a restart"
         )
     place.folder.load_secret()
     if place.look_at_database() is Presence.ABSENT:
@@ -197,6 +211,8 @@ def _make_missing(place: Workplace, *, ra: bool) -> None:
             f"made {place.database_name}: what was issued before can neither be listed, renewed nor revoked, "
             "and what was revoked is on no CRL any more"
         )
+    if KEY_MADE_ANEW in made:
+        open_configured_store(place.folder, place.config, anew=True).close()
     for what, how in made:
         _audit(place, what, how)
     tell_ca(place.folder)

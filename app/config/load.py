@@ -23,6 +23,7 @@ _LISTS = frozenset(
 )
 _LISTS |= {"dns", "email", "uri", "ip", "upn"}
 _SECRETS = frozenset({"secret", "client_secret"})
+_URL, _PASSWORD_FILE = ("database", "url"), ("database", "password_file")
 # The line of the file, 0 for none, and what is said.
 _Problem: TypeAlias = tuple[int, str]
 _line = itemgetter(0)
@@ -141,6 +142,14 @@ class _Source:
             else:
                 place[parts[-1]] = _value(parts[-1], value)
                 self._variables[(*path, parts[-1])] = name
+        self._forget_password(settings.get("database"))
+
+    def _forget_password(self, database: object) -> None:
+        """Leave out the file's, which is of its own database, where a variable names an SQLite one."""
+        if not isinstance(database, dict) or _PASSWORD_FILE in self._variables:
+            return
+        if _URL in self._variables and not database["url"].startswith("postgresql"):
+            database.pop(_PASSWORD_FILE[-1], None)
 
     def tell(self, place: KeyPath, what: str) -> _Problem:
         """A problem at *place*, in one line of text."""

@@ -16,6 +16,8 @@ _audit, _certificate = tables.audit, tables.certificate
 _AT_ONCE = 1000
 # So many places around an entry are looked at for where it came from.
 _NEAR = 4
+# So many tell whose the log is.
+_LAST_ENTRIES = 20
 # Once so many are wrong, which ones they are matters no more.
 MOST_FINDINGS = 200
 # The entry that says that the key was made anew, and those before it cannot be checked any more.
@@ -33,6 +35,18 @@ def check_audit(
     if known is not None:
         findings += check.compare(known)
     return AuditReport(check.head, tuple(findings), check.unchecked, check.is_cut)
+
+
+def was_written_under(connection: Connection, key: AuditKey) -> bool:
+    """Whether the log ends under *key*, or is empty; of the last entries somebody may have changed some."""
+    rows = connection.execute(select(_audit).order_by(_audit.c.number.desc()).limit(_LAST_ENTRIES)).all()
+    befores = [_octets(row.chain) for row in rows[1:]]
+    if rows and rows[-1].number == 1:
+        befores.append(BEGINNING.chain)
+    pairs = zip(rows, befores, strict=False)
+    return not rows or any(
+        compare_digest(key.chain(before, row[:-1]), _octets(row.chain)) for row, before in pairs
+    )
 
 
 class _Check:

@@ -150,7 +150,7 @@ def _check_certificate(row: Any, issuers: dict[bytes, list[_Issuer]]) -> Iterato
     if (row.revoked_at is None) != (row.reason is None) or row.reason not in (None, *Reason.__members__):
         yield "its reason is none for which it can be revoked"
     candidates = issuers.get(read.issuer_der, [])
-    issuer = next((one for one in candidates if _signed(row.der, one.certificate)), None)
+    issuer = next((one for one in candidates if is_signed_by(row.der, one.certificate)), None)
     if not candidates:
         yield "no CA in the folder has issued it"
     elif issuer is None:
@@ -166,7 +166,8 @@ def _meet(row: Any, issuers: dict[bytes, list[_Issuer]]) -> None:
             one.listed.meet(row)
 
 
-def _signed(der: bytes, issuer: x509.Certificate) -> bool:
+def is_signed_by(der: bytes, issuer: x509.Certificate) -> bool:
+    """Whether a certificate, or what is kept as one, is of that CA."""
     try:
         x509.load_der_x509_certificate(der).verify_directly_issued_by(issuer)
     except (InvalidSignature, ValueError, TypeError):

@@ -11,6 +11,7 @@ from app.store.audit import AuditKey
 from app.store.audit_check import check_audit
 from app.store.content_check import ContentCheck, Faults
 from app.store.keys import StoreKeys
+from app.store.ownership import find_ownership
 from app.store.row_check import whatever_text
 from app.store.structure_check import (
     check_file,
@@ -54,6 +55,9 @@ def check_database(
         found = _Found(connection)
         found.take("the file", _unplaced(check_file(connection)))
         if found.take("the schema", _unplaced(check_tables(connection))):
+            return found.faults()
+        # Of another's every row would be told.
+        if found.take("whose it is", _check_owner(connection, keys, cas)) and not found.is_damaged:
             return found.faults()
         found.take("what rows refer to", _unplaced(check_references(connection)))
         found.take("the schema", _unplaced(check_helpers(connection)))
@@ -99,6 +103,11 @@ class _Found:
             self._note_damage(f"{table.name} cannot be counted", error)
             return 0
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something cannot be read."""
+        return bool(self._damaged)
+
     def faults(self) -> list[Fault]:
         """All, what is damaged first."""
         return [*self._damaged, *self._faults.values()]
@@ -117,6 +126,12 @@ class _Found:
 
 def _unplaced(step: Iterable[str]) -> Faults:
     return ((what, "") for what in step)
+
+
+def _check_owner(connection: Connection, keys: StoreKeys, cas: Sequence[Certificate]) -> Faults:
+    stranger = find_ownership(connection, keys, cas).stranger
+    if stranger:
+        yield f"it does not belong to this folder: {stranger}", ""
 
 
 def _check_audit(connection: Connection, key: AuditKey, on_row: Callable[[], object]) -> Faults:

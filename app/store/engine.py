@@ -55,10 +55,13 @@ def sqlite_url(path: Path) -> URL:
     return URL.create("sqlite", database=path.as_posix())
 
 
-def postgresql_url(url: str, password: str | None = None) -> URL:
-    """The address of a PostgreSQL database, with a *password* that does not stand in it."""
-    parsed = make_url(url)
-    return parsed if password is None else parsed.set(password=password)
+def postgresql_url(url: str, password: object) -> URL:
+    """The address of a PostgreSQL database, with a *password* that does not stand in it.
+
+    It is what ``str`` makes of it, asked anew for each connection.
+    """
+    # As SQLAlchemy's documentation allows, and its types do not.
+    return make_url(url).set(password=password)  # type: ignore[arg-type]
 
 
 def database_path(url: DatabaseUrl) -> Path | None:

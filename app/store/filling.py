@@ -10,7 +10,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.store.audit import last_entry
 from app.store.engine import DatabaseUrl, driver_connection, is_postgresql, open_engine
-from app.store.migrate import HEAD, changing_tables, find_revision, is_known, upgrade
+from app.store.migrate import (
+    HEAD,
+    changing_tables,
+    find_revision,
+    is_known,
+    of_newer_program,
+    upgrade,
+)
 from app.store.records import AuditHead
 from app.store.trouble import unavailable
 from ca.errors import StoreUnavailable
@@ -146,7 +153,7 @@ def filling(url: DatabaseUrl, revision: str) -> Iterator[Filling]:
 
     """
     if not is_known(revision):
-        raise StoreUnavailable(f"it has schema {revision}, which is newer than this program's {HEAD}")
+        raise StoreUnavailable(f"the backup has {of_newer_program(revision)}")
     try:
         engine = open_engine(url)
     except SQLAlchemyError as error:

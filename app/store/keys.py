@@ -51,16 +51,30 @@ class ContentKey:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerKey:
+    """Marks the CAs of a database as those of the folder with this secret."""
+
+    _key: bytes = field(repr=False)
+
+    def mac(self, issuer: str) -> bytes:
+        """The mark of the CA that is kept under *issuer* (see :func:`ca.issuing.crl.issuer_id`)."""
+        return hmac.digest(self._key, issuer.encode(), sha256)
+
+
+@dataclass(frozen=True, slots=True)
 class StoreKeys:
-    """That of the audit log, and that of the requests."""
+    """That of the audit log, that of the requests, and that of whose the database is."""
 
     audit: AuditKey
     content: ContentKey
+    owner: OwnerKey
 
     @classmethod
     def of_secret(cls, secret: bytes) -> "StoreKeys":
         """Those that belong to a data folder's *secret*."""
-        return cls(AuditKey.of_secret(secret), ContentKey(hmac.digest(secret, b"requests at rest", sha256)))
+        content = ContentKey(hmac.digest(secret, b"requests at rest", sha256))
+        owner = OwnerKey(hmac.digest(secret, b"authorities of the database", sha256))
+        return cls(AuditKey.of_secret(secret), content, owner)
 
 
 def _name(row: tuple[str, ...]) -> bytes:

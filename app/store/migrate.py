@@ -13,7 +13,7 @@ from ca.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # The revision this program was written for; the newest file in migrations/versions.
-HEAD = "0011"
+HEAD = "0012"
 # How long another server is waited for that does it, and how long each of its statements may take.
 MIGRATION_SECONDS = 3600
 
@@ -60,6 +60,11 @@ def is_known(revision: str) -> bool:
     return any(path.name.split("_")[0] == revision for path in (MIGRATIONS / "versions").glob("*_*.py"))
 
 
+def of_newer_program(revision: str) -> str:
+    """A revision that is not known, in words for people."""
+    return f"schema {revision}, which is newer than this program's {HEAD}: install the newer scepbox"
+
+
 def _is_newest(connection: Connection) -> bool:
     """Whether the tables are those of this program.
 
@@ -69,9 +74,7 @@ def _is_newest(connection: Connection) -> bool:
     """
     current = find_revision(connection)
     if current is not None and not is_known(current):
-        raise StoreUnavailable(
-            f"the database has schema {current}, which is newer than this program's {HEAD}"
-        )
+        raise StoreUnavailable(f"the database has {of_newer_program(current)}")
     return current == HEAD
 
 

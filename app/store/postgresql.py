@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from app.store.engine import only_reads
 from app.store.pipeline import Pipeline, no_answer
 from app.store.statement import Statement, find_pipeline, give_pipeline
+from ca.errors import StoreUnavailable
 
 # Long enough for a server at the other end of the world, short enough for who waits behind it.
 CONNECT_SECONDS = 3
@@ -46,7 +47,7 @@ SELECT set_config('lock_timeout', %s, false),
 def open_engine(url: URL, busy_seconds: float) -> Engine:
     """An engine whose transactions wait for *busy_seconds* for what others hold."""
     engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True)
-    door = _Door(busy_seconds)
+    door = _Door(busy_seconds, url.password)
     event.listen(engine, "do_connect", door.connect)
     event.listen(engine, "connect", door.equip)
     event.listen(engine, "begin", _begin)
@@ -82,7 +83,8 @@ class PatientConnection(psycopg.Connection[Any]):
 class _Door:
     """Makes the connections of one engine."""
 
-    def __init__(self, busy_seconds: float) -> None:
+    def __init__(self, busy_seconds: float, password: object | None) -> None:
+        self._password = password
         self._busy_seconds = busy_seconds
         self._closed_until = 0.0
         self._reason = ""
@@ -105,7 +107,7 @@ class _Door:
         if began < self._closed_until:
             raise psycopg.OperationalError(self._reason)
         try:
-            connection = PatientConnection.connect(*arguments, **{**_DEFAULTS, **named})
+            connection = PatientConnection.connect(*arguments, **{**_DEFAULTS, **named, **self._secret()})
             self._settle(connection)
         except psycopg.Error as error:
             self._reason = str(error)
@@ -117,6 +119,17 @@ class _Door:
         """Keep a connection's pipeline with it."""
         if connection.own_pipeline is not None:
             give_pipeline(record.info, connection.own_pipeline)
+
+    def _secret(self) -> dict[str, str]:
+        """The password of now: whoever keeps it in a file may write another into it at any time."""
+        if self._password is None:
+            return {}
+        try:
+            return {"password": str(self._password)}
+        except StoreUnavailable as error:
+            raise psycopg.OperationalError(str(error)) from error
+        except OSError as error:
+            raise psycopg.OperationalError(f"{error.filename}: {error.strerror}") from error
 
     def _settle(self, connection: PatientConnection) -> None:
         connection.own_pipeline = Pipeline(connection.pgconn, self._patience)

@@ -24,12 +24,12 @@ class Presence(Enum):
     """How much of a database there is."""
 
     ABSENT = auto()  # No file, or one without a table.
-    EMPTY = auto()  # Neither a certificate, a challenge password nor a request that waits for approval.
+    EMPTY = auto()  # Of no CA, without a certificate, a challenge password or a request that waits.
     USED = auto()
 
 
 # What nobody keeps in vain.
-_TELLING = ("certificate", "challenge", "held")
+_TELLING = ("authority", "certificate", "challenge", "held")
 
 
 def find_database_file(url: DatabaseUrl) -> Path | None:
@@ -74,7 +74,7 @@ def _look(connection: sqlite3.Connection) -> Presence:
     if "alembic_version" not in tables:
         return Presence.ABSENT
     for name in tables & set(_TELLING):
-        if connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone():  # noqa: S608 - one of three names
+        if connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone():  # noqa: S608 - one of four names
             return Presence.USED
     return Presence.EMPTY
 

@@ -28,6 +28,7 @@ from app.store.keys import StoreKeys
 from app.store.listing import ALL, Wanted, list_certificates
 from app.store.locks import lock, share
 from app.store.notifications import ClaimedNotification
+from app.store.ownership import Ownership, find_ownership, take_ownership
 from app.store.prepared import Prepared
 from app.store.records import AuditHead, AuditReport, Challenge, Figures, NewChallenge, WrittenEntry
 from app.store.revocations import RevocationStatements
@@ -459,6 +460,14 @@ class SqlRepository(RevocationStatements):
     ) -> list[Fault]:
         """All that is wrong with the database (see :func:`app.store.database_check.check_database`)."""
         return check_database(self._connection, self._keys, cas, on_begin, on_row)
+
+    def find_ownership(self, cas: Sequence[Certificate]) -> Ownership:
+        """Whether the database is of *cas* (see :func:`app.store.ownership.find_ownership`)."""
+        return find_ownership(self._connection, self._keys, cas)
+
+    def take_ownership(self, cas: Sequence[Certificate], now: datetime, *, anew: bool) -> Ownership:
+        """Enter *cas* where they fit, and return whether they do; *anew* whether they do or not."""
+        return take_ownership(self._connection, self._keys, cas, now, anew=anew)
 
     def is_alive(self) -> bool:
         """Whether the database answers."""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SAWarning
 
 from app.store import tables
-from app.store.migrate import HEAD, find_revision
+from app.store.migrate import HEAD, find_revision, is_known, of_newer_program
 from app.store.searching import search_file
 
 _MOST = 20
@@ -27,6 +27,8 @@ def check_revision(connection: Connection) -> str | None:
     revision = find_revision(connection)
     if revision == HEAD:
         return None
+    if revision is not None and not is_known(revision):
+        return f"it has {of_newer_program(revision)}"
     return f"it has schema {revision or 'of no version'}, and this program {HEAD}: db migrate brings it there"
 
 

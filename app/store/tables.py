@@ -212,6 +212,20 @@ audit = Table(
     Column("chain", LargeBinary, nullable=False),
 )
 
+# The CAs that the database belongs to (see app/store/ownership.py).
+authority = Table(
+    "authority",
+    metadata,
+    # As crl.issuer has it.
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    # SHA-256 of the certificate, in hexadecimal.
+    Column("fingerprint", Text, nullable=False),
+    Column("entered_at", BigInteger, nullable=False),
+    # HMAC-SHA-256 of the issuer.
+    Column("mac", LargeBinary, nullable=False),
+)
+
 notification = Table(
     "notification",
     metadata,

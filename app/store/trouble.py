@@ -7,7 +7,10 @@ from ca.errors import StoreUnavailable
 _NO_TEXT = ("could not decode to utf-8", "codec can't decode")
 # What the drivers say, in lower case, and what to do then. The first that fits counts.
 _ADVICE = (
-    (("disk is full", "no space left"), "make room on its disk; nothing was lost, and it goes on by itself"),
+    (
+        ("disk is full", "no space left"),
+        "make room on its disk: nothing was lost, and a server that runs goes on by itself",
+    ),
     (
         ("readonly database", "read-only file system", "unable to open database file"),
         "see that its disk is not mounted read-only, and that this user may write the file and its folder",
@@ -15,6 +18,11 @@ _ADVICE = (
     (
         ("malformed", "not a database", "file is encrypted", *_NO_TEXT),
         "the file is damaged: keep it, and bring a backup into another folder with the verb restore",
+    ),
+    (
+        ("password authentication failed", "no password supplied"),
+        "see that password_file or url in [database] has the password of today; the file is read again for "
+        "each new connection",
     ),
     # What SQLite says as well where there is no room for its -shm file.
     (("disk i/o error",), "its disk is full or fails: see how much room it has, then the system's log"),
