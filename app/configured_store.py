@@ -36,7 +36,7 @@ def database_url(folder: DataFolder, config: Config) -> DatabaseUrl:
 def open_configured_store(
     folder: DataFolder, config: Config, sharing: Sharing = ALONE, *, as_it_is: bool = False
 ) -> SqlStore:
-    """Open the store; *as_it_is* leaves its schema alone.
+    """Open the store, whose file has to be there; *as_it_is* leaves its schema alone.
 
     Raises:
         StoreUnavailable: It cannot be opened.
@@ -44,7 +44,8 @@ def open_configured_store(
 
     """
     keys = StoreKeys.of_secret(folder.load_secret())
-    return open_store(database_url(folder, config), sharing, keys=keys, as_it_is=as_it_is)
+    url = database_url(folder, config)
+    return open_store(url, sharing, keys=keys, as_it_is=as_it_is, must_exist=True)
 
 
 def _read_password(path: Path) -> str:

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.store.batch import OWN_FAULTS, Job, is_overtaken, run_on_postgresql, run_on_sqlite
-from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, open_engine
+from app.store.database_file import make_file
+from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, named_file, open_engine
 from app.store.keys import StoreKeys
 from app.store.migrate import HEAD, migrate
 from app.store.repository import SqlRepository
@@ -266,12 +267,17 @@ class SqlStore:
 
 
 def open_store(
-    url: DatabaseUrl, sharing: Sharing = ALONE, *, keys: StoreKeys = _NO_SECRET, as_it_is: bool = False
+    url: DatabaseUrl,
+    sharing: Sharing = ALONE,
+    *,
+    keys: StoreKeys = _NO_SECRET,
+    as_it_is: bool = False,
+    must_exist: bool = False,
 ) -> SqlStore:
     """Open the database at *url*, made or brought to the newest schema where needed.
 
     *keys* are those of the data folder that it belongs to. *as_it_is* leaves the schema as it is, for who
-    looks at the database and does not use it.
+    looks at the database and does not use it. Where it *must_exist*, no file is made for it.
 
     Raises:
         StoreUnavailable: It cannot be opened, or is of a newer program.
@@ -279,7 +285,10 @@ def open_store(
     """
     try:
         engine = open_engine(url, sharing.busy_seconds)
-    except SQLAlchemyError as error:
+        path = None if must_exist else named_file(url)
+        if path:
+            make_file(path)
+    except (SQLAlchemyError, OSError) as error:
         raise unavailable(error) from error
     found = None
     try:

@@ -1,10 +1,17 @@
 """What a database says when it cannot, with the next step for whoever reads it."""
 
+from app.store.database_file import LOST, MISSING
 from app.store.engine import in_one_line
 from ca.errors import StoreUnavailable
 
 # What the drivers say, in lower case, and what to do then. The first that fits counts.
 _ADVICE = (
+    (
+        (LOST,),
+        "put that very file back, and it goes on by itself; where it is gone, stop the server and bring a "
+        "backup into another folder with the verb restore",
+    ),
+    ((MISSING,), "bring it back from a backup"),
     (("disk is full", "no space left"), "make room on its disk; nothing was lost, and it goes on by itself"),
     (
         ("readonly database", "read-only file system", "unable to open database file"),
