@@ -216,7 +216,7 @@ def _is_alive(pid: int) -> bool:
 
 def hold(turn: Turn, holding: Connection) -> None:
     """Take the turn, and keep it."""
-    with turn():
+    with turn(0):
         holding.send_bytes(b"mine")
         time.sleep(60)
 
@@ -231,7 +231,7 @@ def test_a_turn_passes_on_when_a_spawned_holder_dies() -> None:
     got: list[float] = []
 
     def take() -> None:
-        with turn():
+        with turn(60):
             got.append(time.monotonic())
 
     with ThreadPoolExecutor(1) as pool:

@@ -40,13 +40,13 @@ class Sharing:
     *busy_seconds* is how long another program that writes is waited for.
     *step_aside* lets others get as far as their own transaction, to share a commit with them. *stay* is
     entered while one is open: nobody steps aside then.
-    *turn* is held while SQLite's transactions run: it would have its writers wait with naps that
-    grow, and turn no one in.
+    *turn* is held while SQLite's transactions run, and waited for no longer: SQLite would have its writers
+    wait with naps that grow, and turn no one in.
     """
 
     step_aside: Callable[[], None] = lambda: None
     stay: Callable[[], AbstractContextManager[object]] = nullcontext
-    turn: Callable[[], AbstractContextManager[object]] = nullcontext
+    turn: Callable[[float], AbstractContextManager[object]] = nullcontext
     busy_seconds: float = BUSY_SECONDS
 
 
@@ -100,6 +100,8 @@ class SqlStore:
                 self._attempt_alone(job)
         except (SQLAlchemyError, self._driver_error) as error:
             self._fail(batch, unavailable(error))
+        except StoreUnavailable as error:
+            self._fail(batch, error)
         except BaseException as error:
             self._let_go()
             self._fail(batch, error)
@@ -161,7 +163,8 @@ class SqlStore:
             with self._sharing.stay(), connection.begin():
                 overtaken = run_on_postgresql(connection, repository, jobs)
         else:
-            with self._sharing.stay(), self._sharing.turn(), connection.begin():
+            turn = self._sharing.turn(self._sharing.busy_seconds)
+            with self._sharing.stay(), turn, connection.begin():
                 run_on_sqlite(connection, repository, jobs)
         for job in jobs:
             job.done = job not in overtaken
