@@ -23,6 +23,7 @@ from tests.backing_up import (
     sqlite_of,
 )
 from tests.command_line import Service, run, serving
+from tests.test_reload import await_
 from tests.world import certificate_of
 
 MIBIBYTES = 3
@@ -87,10 +88,14 @@ def test_a_server_goes_on_by_itself_once_there_is_room_again(disk: Path, tmp_pat
             with pytest.raises(HTTPError) as last:
                 enrol(service, "once", challenge=once)
             ca = service.get("/scep?operation=GetCACert")
+            full = _status(service, "/readyz")
+        # It is looked for once a second.
+        await_(lambda: _status(service, "/readyz") == 200)
         certificate_of(enrol(service, "once", challenge=once))
         after = service.get("/scep?operation=GetCACert")
 
     assert refused == [503] * 3
+    assert full == 503
     assert last.value.code == 503
     assert last.value.headers["Retry-After"]
     last.value.close()
@@ -207,12 +212,11 @@ def test_a_database_that_is_taken_away_is_not_made_anew(tmp_path: Path) -> None:
         replaced = [_refused(service, once), _status(service, "/readyz")]
         away.rename(database)
         certificate_of(enrol(service, "once", challenge=once))
-        ready = _status(service, "/readyz")
+        await_(lambda: _status(service, "/readyz") == 200)
         assert service.get("/scep?operation=GetCACert") == ca
 
     assert missing == [503] * 3
     assert replaced == [503] * 2
-    assert ready == 200
     for done in verbs:
         assert_refused(done, "scepbox.db is missing")
     assert not left

@@ -36,6 +36,7 @@ from app.store.rows import to_certificate as _certificate
 from app.store.rows import to_seconds as _seconds
 from app.store.rows import to_time as _time
 from app.store.snapshot import Snapshot
+from app.store.trial import try_to_write
 from ca.errors import ChallengeRejected, ChallengeReused, FailInfo
 from ca.ports import (
     AnsweredRequest,
@@ -457,6 +458,10 @@ class SqlRepository(RevocationStatements):
     ) -> list[Fault]:
         """All that is wrong with the database (see :func:`app.store.database_check.check_database`)."""
         return check_database(self._connection, self._keys, cas, on_begin, on_row)
+
+    def try_to_write(self) -> None:
+        """Write what leaves nothing behind (see :func:`app.store.trial.try_to_write`)."""
+        try_to_write(self._connection)
 
     def is_alive(self) -> bool:
         """Whether the database answers."""

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -31,6 +32,7 @@ T = TypeVar("T")
 MAX_BATCH = 64
 # So often is work done anew where another server was faster.
 MAX_ATTEMPTS = 5
+_TRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,9 @@ class SqlStore:
         # Called once there is durably something new to tell a validator; must be quick.
         self.on_notification: Callable[[], None] = lambda: None
         self._is_postgresql = engine.dialect.name == "postgresql"
+        # Whether the last that was to be written could not be, and when that is tried just to see.
+        self._is_failing = False
+        self._try_at = 0.0
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
     def transact(self, work: Callable[[SqlRepository], T]) -> T:
@@ -98,9 +103,11 @@ class SqlStore:
         try:
             for job in self._attempt_together(batch):
                 self._attempt_alone(job)
-        except (SQLAlchemyError, self._driver_error) as error:
+        except (SQLAlchemyError, EarlierWorkFailed, self._driver_error) as error:
+            self._is_failing = True
             self._fail(batch, unavailable(error))
         except StoreUnavailable as error:
+            self._is_failing = True
             self._fail(batch, error)
         except BaseException as error:
             self._let_go()
@@ -212,6 +219,21 @@ class SqlStore:
             except (SQLAlchemyError, self._driver_error) as error:
                 self._drop_glass()
                 raise unavailable(error) from error
+
+    def can_write(self) -> bool:
+        """Whether the last that was to be written could be.
+
+        Where it could not, something is written just to see, once a second at most: nobody else may come.
+        """
+        if self._is_failing and monotonic() >= self._try_at:
+            began = monotonic()
+            with suppress(StoreUnavailable):
+                self.transact(SqlRepository.try_to_write)
+                self._is_failing = False
+            ended = monotonic()
+            # All who are served wait with a database that hangs.
+            self._try_at = ended + max(_TRY_SECONDS, 3 * (ended - began))
+        return not self._is_failing
 
     def index_names(self) -> bool:
         """Bring the index for searching a step on, beside all others; whether there is more to do at once.
