@@ -146,17 +146,18 @@ class SqlStore:
         A connection that was lost since it was used last, or is lost before the commit, is replaced and
         everything done anew: nothing was done then.
         """
-        was_open = self._connection is not None
-        try:
-            return self._commit(jobs)
-        except (SQLAlchemyError, EarlierWorkFailed, self._driver_error) as error:
-            again = was_open and self._is_lost_before_commit()
-            self._let_go()
-            if not again:
+        while True:
+            was_open = self._connection is not None
+            try:
+                return self._commit(jobs)
+            except (SQLAlchemyError, EarlierWorkFailed, self._driver_error) as error:
+                again = was_open and self._is_lost_before_commit()
+                self._let_go()
+                if again:
+                    continue
                 if isinstance(error, EarlierWorkFailed) and len(jobs) == 1:
                     raise error.refusal from error
                 raise
-        return self._commit(jobs)
 
     def _is_lost_before_commit(self) -> bool:
         pipeline = self._pipeline

@@ -21,6 +21,11 @@ _ADVICE = (
         ("malformed", "not a database", "file is encrypted"),
         "the file is damaged: keep it, and bring a backup into another folder with the verb restore",
     ),
+    (
+        ("read-only transaction",),
+        "it is a standby, or was set read-only: name the server that may be written, or set it back",
+    ),
+    (("permission denied for",), "grant this user what it had: it has to own the tables, or may write them"),
     # What SQLite says as well where there is no room for its -shm file.
     (("disk i/o error",), "its disk is full or fails: see how much room it has, then the system's log"),
 )
