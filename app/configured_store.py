@@ -38,7 +38,7 @@ def open_configured_store(
     as_it_is: bool = False,
     anew: bool = False,
 ) -> SqlStore:
-    """Open the store, which has to be that of the folder's CA and secret.
+    """Open the store, whose file has to be there, and which has to be that of the folder's CA and secret.
 
     *as_it_is* leaves its schema alone, and does not ask whose it is. *anew* makes it the folder's.
 
@@ -48,7 +48,7 @@ def open_configured_store(
 
     """
     keys, url = StoreKeys.of_secret(folder.load_secret()), database_url(folder, config)
-    store = open_store(url, sharing, keys=keys, as_it_is=as_it_is)
+    store = open_store(url, sharing, keys=keys, as_it_is=as_it_is, must_exist=True)
     try:
         if not as_it_is:
             require_own(store, folder, database_name(url), anew=anew)

@@ -262,6 +262,6 @@ def _chain(ca: Ca) -> tuple[bytes, ...]:
 
 def _answers(store: SqlStore) -> bool:
     try:
-        return store.read(lambda repository: repository.is_alive())
+        return store.can_write() and store.read(lambda repository: repository.is_alive())
     except StoreUnavailable:
         return False

@@ -1,6 +1,7 @@
 """Disks that are full or read-only: told in one line with what to do, nothing lost, nothing overwritten."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from tests.backing_up import (
     ANY_PORT,
+    SECRET,
     assert_refused,
     did_here,
     enrol,
@@ -20,7 +22,8 @@ from tests.backing_up import (
     rows_of,
     sqlite_of,
 )
-from tests.command_line import run, serving
+from tests.command_line import Service, run, serving
+from tests.test_reload import await_
 from tests.world import certificate_of
 
 MIBIBYTES = 3
@@ -85,10 +88,14 @@ def test_a_server_goes_on_by_itself_once_there_is_room_again(disk: Path, tmp_pat
             with pytest.raises(HTTPError) as last:
                 enrol(service, "once", challenge=once)
             ca = service.get("/scep?operation=GetCACert")
+            full = _status(service, "/readyz")
+        # It is looked for once a second.
+        await_(lambda: _status(service, "/readyz") == 200)
         certificate_of(enrol(service, "once", challenge=once))
         after = service.get("/scep?operation=GetCACert")
 
     assert refused == [503] * 3
+    assert full == 503
     assert last.value.code == 503
     assert last.value.headers["Retry-After"]
     last.value.close()
@@ -178,6 +185,65 @@ def test_nothing_begins_on_a_read_only_disk(disk: Path) -> None:
     assert_refused(served, "scepbox.db cannot be used", "not mounted read-only")
     for done in (made, first):
         assert_refused(done, "mounted read-only")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there nobody can take away a file that is open")
+def test_a_database_that_is_taken_away_is_not_made_anew(tmp_path: Path) -> None:
+    """What is committed to a file without a name is gone with the server; nobody may hear of success."""
+    data = tmp_path / "data"
+    make_ca(data)
+    database, away = data / "scepbox.db", data / "away"
+    once = did_here("challenge", "new", "--data", data).strip()
+    with serving("serve", "--data", data, *ANY_PORT, "--workers", 2, log=tmp_path / "log") as service:
+        certificate_of(enrol(service, "before"))
+        database.rename(away)
+        ca = service.get("/scep?operation=GetCACert")
+        missing = [_refused(service, once), _refused(service), _status(service, "/readyz")]
+        verbs = [
+            here(*words, "--data", data)
+            for words in (
+                ("challenge", "new"),
+                ("cert", "list"),
+                ("backup", tmp_path / "b.zip"),
+                ("db", "check"),
+                ("crl", "publish"),
+            )
+        ]
+        left = database.exists()
+        # Another file is not what the server knows, even one that has all of it.
+        shutil.copy(away, database)
+        replaced = [_refused(service, once), _status(service, "/readyz")]
+        away.rename(database)
+        certificate_of(enrol(service, "once", challenge=once))
+        await_(lambda: _status(service, "/readyz") == 200)
+        assert service.get("/scep?operation=GetCACert") == ca
+
+    assert missing == [503] * 3
+    assert replaced == [503] * 2
+    for done in verbs:
+        assert_refused(done, "scepbox.db is missing")
+    assert not left
+    assert "removed or replaced while it was in use; put that very file back" in service.log
+    assert "Traceback" not in service.log
+    did_here("db", "check", "--data", data)
+    assert len(rows_of(sqlite_of(data))["certificate"]) == 2
+
+
+def _refused(service: Service, challenge: str = SECRET) -> int:
+    """The status that a device hears that must get no certificate."""
+    with pytest.raises(HTTPError) as refused:
+        enrol(service, "once", challenge=challenge)
+    refused.value.close()
+    return refused.value.code
+
+
+def _status(service: Service, path: str) -> int:
+    try:
+        service.get(path)
+    except HTTPError as error:
+        error.close()
+        return error.code
+    return 200
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else")

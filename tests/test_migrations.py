@@ -17,7 +17,8 @@ from sqlalchemy import text
 
 from app.data_folder import DataFolder
 from app.store import SqlRepository, Wanted, open_store, tables
-from app.store.engine import open_engine
+from app.store.database_file import make_file
+from app.store.engine import named_file, open_engine
 from app.store.migrate import HEAD, MIGRATIONS
 from ca.errors import StoreUnavailable
 from ca.issuing.key_store import encode_private_key
@@ -206,6 +207,9 @@ def _make_at(revision: str, url: str) -> None:
     """A database as an earlier version left it."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
+    file = named_file(url)
+    if file:
+        make_file(file)
     engine = open_engine(url)
     with engine.begin() as connection:
         config.attributes["connection"] = connection

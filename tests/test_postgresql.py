@@ -22,6 +22,7 @@ from ca.errors import StoreUnavailable
 from ca.ports import Peer
 from tests.databases import PostgresServer, looking_into, new_database, server, start_server
 from tests.relay import Relay, relaying
+from tests.test_reload import await_
 from tests.waiting import requests
 from tests.world import NOW, Device, World, certificate_of
 
@@ -216,6 +217,57 @@ def test_a_backend_that_is_stopped_keeps_nobody_waiting_for_long(url: str) -> No
     assert took < 3
     assert _notes(url) == ["after"]
     store.close()
+
+
+def test_a_server_that_became_read_only_is_told_and_goes_on_by_itself(url: str, device: Device) -> None:
+    """As after a failover to a standby: connections end, and the next begin where nothing can be written."""
+    world, name = World(url, uses=None), url.rpartition("/")[2]
+    world.enrol(device)
+    server().do(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    _disconnect(url)
+
+    for number in range(3):
+        another = Device(f"meanwhile-{number}")
+        with pytest.raises(StoreUnavailable, match=r"read-only transaction; .* set it back"):
+            world.enrol(another, transaction_id=f"{number}")
+        assert not world.store.can_write()
+    outcomes = together(world.store, [partial(_add, note=str(number)) for number in range(4)])
+    assert {type(one) for one in outcomes} == {StoreUnavailable}
+    server().do(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+
+    await_(world.store.can_write)
+    certificate_of(world.enrol(Device("after"), transaction_id="after"))
+    assert len(world.issued()) == 2
+    assert _rows_left(url) == 0
+    world.store.close()
+
+
+def _rows_left(url: str) -> int:
+    """How many requests there are that nobody made."""
+    with looking_into(url) as database:
+        return int(database.scalar(text("SELECT count(*) FROM request WHERE status = ''")) or 0)
+
+
+def test_a_right_that_is_missing_is_seen_before_and_after(url: str, device: Device) -> None:
+    """A health check that goes by what can be read sends devices to where all of them hear 503."""
+    world, name = World(url), url.rpartition("/")[2]
+    server().do(f"CREATE USER u_{name}")
+    server().do(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO u_{name}", name)
+    server().do(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO u_{name}", name)
+    store = open_store(server().url(name, f"u_{name}"), as_it_is=True)
+    world.responder = replace(world.responder, store=store)
+    assert store.can_write()
+    server().do(f"REVOKE INSERT ON certificate FROM u_{name}", name)
+
+    with pytest.raises(StoreUnavailable, match="permission denied for table certificate"):
+        world.enrol(device)
+    assert not store.can_write()
+    server().do(f"GRANT INSERT ON certificate TO u_{name}", name)
+
+    await_(store.can_write)
+    certificate_of(world.enrol(device))
+    store.close()
+    world.store.close()
 
 
 def test_what_another_holds_is_waited_for_and_not_for_ever(url: str) -> None:

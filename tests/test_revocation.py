@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from app.store import Sharing, SqlStore, open_store
+from app.store.database_file import make_file
 from app.store.engine import open_engine
 from app.store.migrate import MIGRATIONS
 from ca.asn1 import read
@@ -530,6 +531,7 @@ def test_openssl_refuses_what_is_revoked(world: World, tmp_path: Path) -> None:
 def test_a_database_of_before_is_brought_along(tmp_path: Path) -> None:
     """The first start of a newer program makes what revocation needs."""
     url = f"sqlite:///{tmp_path}/scepbox.db"
+    make_file(tmp_path / "scepbox.db")
     engine, config = open_engine(url), Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:

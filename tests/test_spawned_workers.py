@@ -54,7 +54,7 @@ def spawning(data: Path) -> Iterator[Service]:
     """A server whose workers are there and serve."""
     where = ("--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", WORKERS)
     with serving("--data", data, *where, log=data.parent / "log", inside=WITHOUT_FORK) as service:
-        await_(lambda: all(map(_listens, workers(service))) and len(workers(service)) == WORKERS)
+        await_(lambda: _all_listen(service))
         yield service
 
 
@@ -71,6 +71,12 @@ def workers(service: Service) -> list[int]:
     listing = ["ps", "-ww", "-o", "pid=", "-o", "args=", "--ppid", str(service.process.pid)]
     listed = subprocess.run(listing, capture_output=True, text=True, check=False).stdout
     return [int(line.split()[0]) for line in listed.splitlines() if "--multiprocessing-fork" in line]
+
+
+def _all_listen(service: Service) -> bool:
+    """Whether all have begun to look at their sockets; none are, before they are there."""
+    pids = workers(service)
+    return len(pids) == WORKERS and all(map(_listens, pids))
 
 
 def _listens(pid: int) -> bool:
@@ -180,7 +186,7 @@ def test_they_end_with_their_parent_and_only_when_it_says_so(data: Path) -> None
         await_(lambda: "a worker cannot begin" in service.log)
         assert service.get("/healthz")[1]
         key.with_suffix(".away").rename(key)
-        await_(lambda: len(workers(service)) == WORKERS and all(map(_listens, workers(service))))
+        await_(lambda: _all_listen(service))
         pids = workers(service)
         with socket.create_connection((address.hostname, address.port), 10) as under_way:
             under_way.sendall(b"POST /scep?operation=PKIOperation HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
@@ -216,7 +222,7 @@ def _is_alive(pid: int) -> bool:
 
 def hold(turn: Turn, holding: Connection) -> None:
     """Take the turn, and keep it."""
-    with turn():
+    with turn(0):
         holding.send_bytes(b"mine")
         time.sleep(60)
 
@@ -231,7 +237,7 @@ def test_a_turn_passes_on_when_a_spawned_holder_dies() -> None:
     got: list[float] = []
 
     def take() -> None:
-        with turn():
+        with turn(60):
             got.append(time.monotonic())
 
     with ThreadPoolExecutor(1) as pool:

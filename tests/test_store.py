@@ -19,6 +19,7 @@ from app.store.records import NewChallenge
 from ca.errors import StoreUnavailable
 from ca.scep.messages import Failure
 from tests.databases import looking_into, new_database
+from tests.test_reload import await_
 from tests.world import NOW, Device, World, certificate_of
 
 pytestmark = pytest.mark.databases
@@ -181,6 +182,12 @@ def test_a_database_that_cannot_write_says_so_and_loses_nothing(
             _refusals(world, 100)
         with pytest.raises(StoreUnavailable, match=trouble):
             world.respond(message)
+        assert not broken.can_write()
+        # The others know it once they have tried.
+        assert world.store.can_write()
+    with _hampered("PRAGMA query_only = OFF" if trouble == "readonly" else "PRAGMA max_page_count = 1000000"):
+        await_(broken.can_write)
+    assert _rows(url, "SELECT count(*) FROM request WHERE status = ''") == [0]
     broken.close()
 
     assert world.issued() == []

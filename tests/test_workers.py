@@ -3,12 +3,15 @@
 import os
 import signal
 import socket
+import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from shutil import copytree
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -17,11 +20,12 @@ import pytest
 from app.workers.share import Share
 from app.workers.supervisor import settle_workers
 from app.workers.turn import Turn
+from ca.errors import StoreUnavailable
 from ca.scep.codec import decode_ca_certificates
 from ca.scep.messages import Failure, Success
 from tests.command_line import Service, did, run, serving
 from tests.processes import children
-from tests.world import Device, certificate_of, rsa_key
+from tests.world import ROOT, Device, certificate_of, rsa_key
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 WORKERS = 3
@@ -76,7 +80,7 @@ def test_there_are_as_many_as_were_asked_for(service: Service) -> None:
 )
 def test_a_worker_is_ahead_once_it_has_clearly_more_than_another(counts: bytes, enough: int) -> None:
     """By a quarter it may be: else each would take one connection, and serve a round before the next."""
-    share = Share(memoryview(bytearray(counts)), 0)
+    share = _share(counts)
 
     assert not share.is_ahead(enough - 1)
     assert share.is_ahead(enough)
@@ -84,7 +88,11 @@ def test_a_worker_is_ahead_once_it_has_clearly_more_than_another(counts: bytes, 
 
 def test_one_that_is_alone_is_never_ahead() -> None:
     """It has nobody to leave a connection to."""
-    assert not Share(memoryview(bytearray(b"\4")), 0).is_ahead(9)
+    assert not _share(b"\4").is_ahead(9)
+
+
+def _share(counts: bytes) -> Share:
+    return Share(memoryview(bytearray(counts)), memoryview(bytearray(len(counts))), 0)
 
 
 def test_connections_that_come_at_once_are_shared_out(service: Service) -> None:
@@ -210,16 +218,98 @@ def test_a_senseless_number_is_wrong_use(data: Path) -> None:
 
 def test_a_turn_passes_on_when_its_holder_dies() -> None:
     """Killed between BEGIN and COMMIT, a process must not stop the others for good."""
-    turn, ready = Turn(), os.pipe()
-    pid = os.fork()
-    if not pid:
-        with turn():
-            os.write(ready[1], b"x")
-            time.sleep(30)
-        os._exit(0)
-    os.read(ready[0], 1)
+    turn = Turn()
+    pid = _holder(turn)
 
     os.kill(pid, signal.SIGKILL)
 
-    with turn():
+    with turn(30):
         assert os.waitpid(pid, 0)[0] == pid
+
+
+def _holder(turn: Turn) -> int:
+    """A process that has the turn, and keeps it."""
+    ready = os.pipe()
+    pid = os.fork()
+    if not pid:
+        with turn(0):
+            os.write(ready[1], b"x")
+            time.sleep(120)
+        os._exit(0)
+    os.read(ready[0], 1)
+    return pid
+
+
+def test_a_turn_is_waited_for_once_and_then_those_who_come_are_told_soon() -> None:
+    """All that a process serves waits with who waits: a holder that is stopped would be the end of it."""
+    turn = Turn()
+    pid = _holder(turn)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        times = [time.monotonic()]
+        for _ in range(10):
+            with pytest.raises(StoreUnavailable, match="another process"), turn(2):
+                pass
+            times.append(time.monotonic())
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+    assert times[1] - times[0] >= 2
+    assert times[-1] - times[1] < 9 * 2
+    # What one had waited for in vain is given up at once, and is anybody's.
+    assert _await(lambda: _can_take(turn))
+    taker = os.fork()
+    if not taker:
+        os._exit(0 if _can_take(turn) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(taker, 0)[1]) == 0
+
+
+def _can_take(turn: Turn) -> bool:
+    try:
+        with turn(0):
+            return True
+    except StoreUnavailable:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="who holds a lock is told by Linux alone")
+def test_one_that_is_stopped_while_it_writes_hangs_nobody_and_is_replaced(data: Path, tmp_path: Path) -> None:
+    """As by a debugger, a container's freezer or a disk that fails: it answers nobody, and keeps its turn."""
+    options = ("--data", data, "--listen", "127.0.0.1:0", "--workers", WORKERS)
+    impatient = (sys.executable, str(ROOT / "tests" / "impatient.py"))
+    with serving(*options, log=tmp_path / "log", inside=impatient) as service, ExitStack() as stack:
+        (ca,) = decode_ca_certificates(service.get("/scep?operation=GetCACert")[1])
+        device = Device()
+        message = device.message(ca, device.csr("open sesame"))
+        with closing(sqlite3.connect(data / "scepbox.db", isolation_level=None)) as other:
+            # Who has its turn waits for this one.
+            other.execute("BEGIN IMMEDIATE")
+            pool = stack.enter_context(ThreadPoolExecutor(1))
+            hung = pool.submit(_post, service, message)
+            assert _await(lambda: bool(_turn_holders(service)))
+            (victim,) = _turn_holders(service)
+            os.kill(victim, signal.SIGSTOP)
+
+        with pytest.raises(HTTPError) as refused:
+            _post(service, message)
+        meanwhile = service.get("/scep?operation=GetCACert")[1]
+
+        assert refused.value.code == 503
+        refused.value.close()
+        assert decode_ca_certificates(meanwhile)[0].der == ca.der
+        assert _await(lambda: "a worker does nothing any more" in service.log)
+        assert _await(lambda: len(set(children(service.process.pid)) - {victim}) == WORKERS)
+        certificate_of(device.read(_post(service, message), ca))
+        assert isinstance(hung.exception(), ConnectionError)
+    assert service.log.count("a worker does nothing any more") == 1
+    assert "another process of this server writes" in service.log
+    assert "Traceback" not in service.log
+    assert service.code == 0
+
+
+def _turn_holders(service: Service) -> list[int]:
+    """The workers that have a whole file locked, as SQLite has none."""
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    whole = {int(one[4]) for one in locks if one[1] == "POSIX" and one[-2:] == ["0", "EOF"]}
+    return [pid for pid in children(service.process.pid) if pid in whole]

@@ -30,7 +30,7 @@ class Plan:
     sockets: Sequence[socket.socket]
     admin_socket: socket.socket | None
     limits: Limits
-    turn: Callable[[], AbstractContextManager[None]]
+    turn: Callable[[float], AbstractContextManager[None]]
     numbers: SharedNumbers
     told: set[str] = field(default_factory=set)
 

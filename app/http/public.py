@@ -32,9 +32,9 @@ code {{ overflow-wrap: anywhere; }} dt {{ font-weight: 600; margin-top: 1rem; }}
 class PublicPages:
     """``/``, ``/ca.cer``, ``/ca.pem``, ``/ca/NAME.cer``, ``/healthz`` and ``/readyz``.
 
-    *is_ready* says whether the store answers; the rest is served whether it does or not. *base_url*
-    is how devices reach this server; empty is however the reader of the page reached it. *files* are
-    the certificates of all CAs, in DER: what was issued by one names its own.
+    *is_ready* says whether the store answers and can be written; the rest is served whether it does or
+    not. *base_url* is how devices reach this server; empty is however the reader of the page reached it.
+    *files* are the certificates of all CAs, in DER: what was issued by one names its own.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PublicPages:
     def _ready(self) -> HTTPResponse:
         if self._is_ready():
             return reply(b"ready\n", "text/plain", store=False)
-        return refuse(503, "the store does not answer", Retry_After="5")
+        return refuse(503, "the store does not answer, or cannot be written", Retry_After="5")
 
 
 def _colons(fingerprint: str) -> str:

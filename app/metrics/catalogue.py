@@ -102,7 +102,7 @@ VALIDATOR_UP = _gauge(
     "Whether the validator gave a verdict when it was last asked; absent until it was",
     "validator",
 )
-DATABASE_UP = _gauge("database_up", "Whether the database could be read for this scrape")
+DATABASE_UP = _gauge("database_up", "Whether the database could be read for this scrape, and written last")
 DATABASE_READ = _gauge(
     "database_read_seconds", "How long the database took to answer what this scrape asks of it"
 )

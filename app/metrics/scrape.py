@@ -74,7 +74,7 @@ class Scraper:
             # Whatever else is asked of it would only take as long again.
             return {catalogue.DATABASE_UP: {(): [0.0]}}
         return {
-            catalogue.DATABASE_UP: {(): [1.0]},
+            catalogue.DATABASE_UP: {(): [float(self.store.can_write())]},
             catalogue.DATABASE_READ: {(): [seconds]},
             **self._figures(figures),
             **crls,

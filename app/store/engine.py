@@ -70,6 +70,12 @@ def database_path(url: DatabaseUrl) -> Path | None:
     return Path(name) if name and name != ":memory:" else None
 
 
+def named_file(url: DatabaseUrl) -> Path | None:
+    """As :func:`database_path`; None also for what is named in SQLite's own way, by ``file:``."""
+    path = database_path(url)
+    return None if path is None or str(path).startswith("file:") else path
+
+
 def database_name(url: DatabaseUrl) -> str:
     """What a database is called to people: its file, or its address without user and password."""
     parsed = make_url(url)

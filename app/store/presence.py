@@ -12,8 +12,8 @@ from app.store.engine import (
     BUSY_SECONDS,
     READ_ONLY,
     DatabaseUrl,
-    database_path,
     is_postgresql,
+    named_file,
     open_engine,
 )
 from app.store.trouble import unavailable
@@ -40,10 +40,10 @@ def find_database_file(url: DatabaseUrl) -> Path | None:
 
     """
     try:
-        path = database_path(url)
+        path = named_file(url)
     except SQLAlchemyError as error:
         raise StoreUnavailable(str(error)) from error
-    return None if path is None or str(path).startswith("file:") else path.resolve()
+    return path.resolve() if path else None
 
 
 def look_at_database(url: DatabaseUrl) -> Presence:
@@ -62,7 +62,7 @@ def look_at_database(url: DatabaseUrl) -> Presence:
         return Presence.ABSENT
     try:
         # SQLite's own door, because the engine would make tables or change the journal.
-        with closing(sqlite3.connect(path, BUSY_SECONDS)) as connection:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", BUSY_SECONDS, uri=True)) as connection:
             return _look(connection)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         # The latter where what it would complain of is no text.

@@ -38,6 +38,7 @@ from app.store.rows import to_certificate as _certificate
 from app.store.rows import to_seconds as _seconds
 from app.store.rows import to_time as _time
 from app.store.snapshot import Snapshot
+from app.store.trial import try_to_write
 from ca.errors import ChallengeRejected, ChallengeReused, FailInfo
 from ca.ports import (
     AnsweredRequest,
@@ -468,6 +469,10 @@ class SqlRepository(RevocationStatements):
     def take_ownership(self, cas: Sequence[Certificate], now: datetime, *, anew: bool) -> Ownership:
         """Enter *cas* where they fit, and return whether they do; *anew* whether they do or not."""
         return take_ownership(self._connection, self._keys, cas, now, anew=anew)
+
+    def try_to_write(self) -> None:
+        """Write what leaves nothing behind (see :func:`app.store.trial.try_to_write`)."""
+        try_to_write(self._connection)
 
     def is_alive(self) -> bool:
         """Whether the database answers."""

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.store import search_trgm, tables
-from app.store.engine import READ_ONLY, database_path
+from app.store.engine import READ_ONLY, named_file
 from app.store.folded import has_part
 from app.store.search_file import Reach, SearchFile, can_search
 
@@ -145,7 +145,5 @@ def _reading(engine: Engine) -> Iterator[Connection]:
 
 def search_file(engine: Engine) -> SearchFile | None:
     """The index of an SQLite database; None for one that is not a file."""
-    path = database_path(engine.url)
-    if path is None or str(path).startswith("file:"):
-        return None
-    return SearchFile(path.with_name(f"{path.stem}-search.db"))
+    path = named_file(engine.url)
+    return SearchFile(path.with_name(f"{path.stem}-search.db")) if path else None

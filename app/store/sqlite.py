@@ -5,16 +5,25 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.store.engine import driver_connection, only_reads
+from app.store.database_file import DatabaseFile
+from app.store.engine import driver_connection, named_file, only_reads
 
 
 def open_engine(url: URL, busy_seconds: float) -> Engine:
     """An engine whose transactions take SQLite's write lock from their start.
 
     A transaction that began by reading could not be turned into a writing one while another
-    writes. WAL with ``synchronous=FULL`` makes a commit survive a power failure.
+    writes. WAL with ``synchronous=FULL`` makes a commit survive a power failure. A file has to be
+    there, and to stay: nothing is committed to one that lost its name.
     """
     engine = create_engine(url, connect_args={"timeout": busy_seconds, "check_same_thread": False})
+    path = named_file(url)
+    if path is not None:
+        file = DatabaseFile(path)
+        event.listen(engine, "do_connect", file.connect)
+        event.listen(engine, "begin", file.check)
+        event.listen(engine, "commit", file.check)
+        event.listen(engine, "engine_disposed", file.forget)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine

@@ -7,13 +7,15 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.store.batch import OWN_FAULTS, Job, is_overtaken, run_on_postgresql, run_on_sqlite
-from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, open_engine
+from app.store.database_file import make_file
+from app.store.engine import BUSY_SECONDS, READ_ONLY, DatabaseUrl, named_file, open_engine
 from app.store.keys import StoreKeys
 from app.store.migrate import HEAD, migrate
 from app.store.repository import SqlRepository
@@ -30,6 +32,7 @@ T = TypeVar("T")
 MAX_BATCH = 64
 # So often is work done anew where another server was faster.
 MAX_ATTEMPTS = 5
+_TRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,13 @@ class Sharing:
     *busy_seconds* is how long another program that writes is waited for.
     *step_aside* lets others get as far as their own transaction, to share a commit with them. *stay* is
     entered while one is open: nobody steps aside then.
-    *turn* is held while SQLite's transactions run: it would have its writers wait with naps that
-    grow, and turn no one in.
+    *turn* is held while SQLite's transactions run, and waited for no longer: SQLite would have its writers
+    wait with naps that grow, and turn no one in.
     """
 
     step_aside: Callable[[], None] = lambda: None
     stay: Callable[[], AbstractContextManager[object]] = nullcontext
-    turn: Callable[[], AbstractContextManager[object]] = nullcontext
+    turn: Callable[[float], AbstractContextManager[object]] = nullcontext
     busy_seconds: float = BUSY_SECONDS
 
 
@@ -79,6 +82,9 @@ class SqlStore:
         # Called once there is durably something new to tell a validator; must be quick.
         self.on_notification: Callable[[], None] = lambda: None
         self._is_postgresql = engine.dialect.name == "postgresql"
+        # Whether the last that was to be written could not be, and when that is tried just to see.
+        self._is_failing = False
+        self._try_at = 0.0
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
     def transact(self, work: Callable[[SqlRepository], T]) -> T:
@@ -97,8 +103,12 @@ class SqlStore:
         try:
             for job in self._attempt_together(batch):
                 self._attempt_alone(job)
-        except (SQLAlchemyError, self._driver_error) as error:
+        except (SQLAlchemyError, EarlierWorkFailed, self._driver_error) as error:
+            self._is_failing = True
             self._fail(batch, unavailable(error))
+        except StoreUnavailable as error:
+            self._is_failing = True
+            self._fail(batch, error)
         except BaseException as error:
             self._let_go()
             self._fail(batch, error)
@@ -136,17 +146,18 @@ class SqlStore:
         A connection that was lost since it was used last, or is lost before the commit, is replaced and
         everything done anew: nothing was done then.
         """
-        was_open = self._connection is not None
-        try:
-            return self._commit(jobs)
-        except (SQLAlchemyError, EarlierWorkFailed, self._driver_error) as error:
-            again = was_open and self._is_lost_before_commit()
-            self._let_go()
-            if not again:
+        while True:
+            was_open = self._connection is not None
+            try:
+                return self._commit(jobs)
+            except (SQLAlchemyError, EarlierWorkFailed, self._driver_error) as error:
+                again = was_open and self._is_lost_before_commit()
+                self._let_go()
+                if again:
+                    continue
                 if isinstance(error, EarlierWorkFailed) and len(jobs) == 1:
                     raise error.refusal from error
                 raise
-        return self._commit(jobs)
 
     def _is_lost_before_commit(self) -> bool:
         pipeline = self._pipeline
@@ -160,7 +171,8 @@ class SqlStore:
             with self._sharing.stay(), connection.begin():
                 overtaken = run_on_postgresql(connection, repository, jobs)
         else:
-            with self._sharing.stay(), self._sharing.turn(), connection.begin():
+            turn = self._sharing.turn(self._sharing.busy_seconds)
+            with self._sharing.stay(), turn, connection.begin():
                 run_on_sqlite(connection, repository, jobs)
         for job in jobs:
             job.done = job not in overtaken
@@ -208,6 +220,21 @@ class SqlStore:
             except (SQLAlchemyError, self._driver_error) as error:
                 self._drop_glass()
                 raise unavailable(error) from error
+
+    def can_write(self) -> bool:
+        """Whether the last that was to be written could be.
+
+        Where it could not, something is written just to see, once a second at most: nobody else may come.
+        """
+        if self._is_failing and monotonic() >= self._try_at:
+            began = monotonic()
+            with suppress(StoreUnavailable):
+                self.transact(SqlRepository.try_to_write)
+                self._is_failing = False
+            ended = monotonic()
+            # All who are served wait with a database that hangs.
+            self._try_at = ended + max(_TRY_SECONDS, 3 * (ended - began))
+        return not self._is_failing
 
     def index_names(self) -> bool:
         """Bring the index for searching a step on, beside all others; whether there is more to do at once.
@@ -266,12 +293,17 @@ class SqlStore:
 
 
 def open_store(
-    url: DatabaseUrl, sharing: Sharing = ALONE, *, keys: StoreKeys = _NO_SECRET, as_it_is: bool = False
+    url: DatabaseUrl,
+    sharing: Sharing = ALONE,
+    *,
+    keys: StoreKeys = _NO_SECRET,
+    as_it_is: bool = False,
+    must_exist: bool = False,
 ) -> SqlStore:
     """Open the database at *url*, made or brought to the newest schema where needed.
 
     *keys* are those of the data folder that it belongs to. *as_it_is* leaves the schema as it is, for who
-    looks at the database and does not use it.
+    looks at the database and does not use it. Where it *must_exist*, no file is made for it.
 
     Raises:
         StoreUnavailable: It cannot be opened, or is of a newer program.
@@ -279,7 +311,10 @@ def open_store(
     """
     try:
         engine = open_engine(url, sharing.busy_seconds)
-    except SQLAlchemyError as error:
+        path = None if must_exist else named_file(url)
+        if path:
+            make_file(path)
+    except (SQLAlchemyError, OSError) as error:
         raise unavailable(error) from error
     found = None
     try:

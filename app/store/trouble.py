@@ -1,5 +1,6 @@
 """What a database says when it cannot, with the next step for whoever reads it."""
 
+from app.store.database_file import LOST, MISSING
 from app.store.engine import in_one_line
 from ca.errors import StoreUnavailable
 
@@ -7,6 +8,12 @@ from ca.errors import StoreUnavailable
 _NO_TEXT = ("could not decode to utf-8", "codec can't decode")
 # What the drivers say, in lower case, and what to do then. The first that fits counts.
 _ADVICE = (
+    (
+        (LOST,),
+        "put that very file back, and it goes on by itself; where it is gone, stop the server and bring a "
+        "backup into another folder with the verb restore",
+    ),
+    ((MISSING,), "bring it back from a backup"),
     (
         ("disk is full", "no space left"),
         "make room on its disk: nothing was lost, and a server that runs goes on by itself",
@@ -24,6 +31,11 @@ _ADVICE = (
         "see that password_file or url in [database] has the password of today; the file is read again for "
         "each new connection",
     ),
+    (
+        ("read-only transaction",),
+        "it is a standby, or was set read-only: name the server that may be written, or set it back",
+    ),
+    (("permission denied for",), "grant this user what it had: it has to own the tables, or may write them"),
     # What SQLite says as well where there is no room for its -shm file.
     (("disk i/o error",), "its disk is full or fails: see how much room it has, then the system's log"),
 )

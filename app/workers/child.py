@@ -24,6 +24,13 @@ class Child(Heeding, Protocol):
     def pid(self) -> int:
         """The number of its process."""
 
+    @property
+    def turns(self) -> int:
+        """How often it has turned its loop; 0: it has not begun to."""
+
+    def kill(self) -> None:
+        """End it at once, whatever it does."""
+
 
 class Nursery(Protocol):
     """How workers come to life. Each ends when this process is gone, however it went.
@@ -42,7 +49,7 @@ class Nursery(Protocol):
         """
 
     def wait(self) -> Iterable[tuple[int, int]]:
-        """Wait for workers that end; the numbers of their processes, and their exit codes.
+        """Wait for a second at most for workers that end; the numbers of their processes, and exit codes.
 
         There may be none, and strangers' children among them.
         """

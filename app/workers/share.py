@@ -1,11 +1,17 @@
 """How the connections of one address are shared out among the processes that serve it."""
 
+_MASK = 0xFFFF_FFFF
+
 
 class Share:
-    """How many connections this worker has, beside what the others have: *counts*, one for each *slot*."""
+    """How many connections this worker has, beside what the others have: *counts*, one for each *slot*.
 
-    def __init__(self, counts: memoryview, slot: int) -> None:
+    *turns*, one for each as well, tell the parent how often they have turned their loops.
+    """
+
+    def __init__(self, counts: memoryview, turns: memoryview, slot: int) -> None:
         self._counts = counts
+        self._turns = turns
         self._slot = slot
 
     @property
@@ -19,8 +25,9 @@ class Share:
         return self._slot == 0
 
     def note(self, connections: int) -> None:
-        """Tell the others how many they are now."""
+        """Tell the others how many they are now, at each turn of the loop."""
         self._counts[self._slot] = connections
+        self._turns[self._slot] = (self._turns[self._slot] + 1) & _MASK
 
     def is_ahead(self, more: int = 0) -> bool:
         """Whether some other worker has clearly fewer than this one, once it has *more*.

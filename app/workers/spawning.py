@@ -33,6 +33,15 @@ class _Spawned:
     pid: int
     process: SpawnProcess
     orders: Connection
+    slot: int
+    all_turns: memoryview
+
+    @property
+    def turns(self) -> int:
+        return int(self.all_turns[self.slot])
+
+    def kill(self) -> None:
+        self.process.kill()
 
     def stop(self) -> None:
         self._tell(_STOP)
@@ -54,18 +63,21 @@ class Spawning:
 
     def __init__(self, make_service: Callable[[Share], Service], count: int) -> None:
         self._context = get_context("spawn")
-        self._sealed = _Sealed((make_service, make_counts(count)))
+        turns = make_counts(count)
+        self._sealed = _Sealed((make_service, make_counts(count), turns))
+        self._turns = view_counts(turns)
         self._children: list[_Spawned] = []
 
     def begin(self, slot: int) -> _Spawned:
         """Start one."""
+        self._turns[slot] = 0
         theirs, ours = self._context.Pipe(duplex=False)
         with theirs:
             process = self._context.Process(
                 target=_be_worker, args=(self._sealed, slot, theirs), name=f"worker {slot}", daemon=True
             )
             process.start()
-        self._children.append(_Spawned(process.pid or 0, process, ours))
+        self._children.append(_Spawned(process.pid or 0, process, ours, slot, self._turns))
         return self._children[-1]
 
     def wait(self) -> Iterator[tuple[int, int]]:
@@ -104,8 +116,8 @@ def _be_worker(sealed: _Sealed, slot: int, orders: Connection) -> NoReturn:
 
 
 def _serve(sealed: _Sealed, slot: int, orders: Connection) -> None:
-    make_service, connections = sealed.open()
-    service = make_service(Share(view_counts(connections), slot))
+    make_service, connections, turns = sealed.open()
+    service = make_service(Share(view_counts(connections), view_counts(turns), slot))
     threading.Thread(target=_obey, args=(orders, service), name="orders", daemon=True).start()
     service.run()
 

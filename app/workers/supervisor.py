@@ -1,4 +1,4 @@
-"""The parent of the processes that serve: it starts them, starts anew those that die, and ends them."""
+"""The parent of the processes that serve: it starts them, anew those that die or hang, and ends them."""
 
 import logging
 import os
@@ -12,6 +12,7 @@ from app.workers.child import Child, Nursery, Service
 from app.workers.memory import make_counts, view_counts
 from app.workers.share import Share
 from app.workers.signals import heed_signals
+from app.workers.watch import Watch
 from ca.journal import log_line
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def run_workers(
     """
     terminal = Terminal()
     if count == 1:
-        service = make_service(Share(view_counts(make_counts(1)), 0))
+        service = make_service(Share(view_counts(make_counts(1)), view_counts(make_counts(1)), 0))
         heed_signals(service, terminal)
         on_ready()
         service.run()
@@ -86,6 +87,7 @@ class _Workers:
         self._on_stop = on_stop
         self._count = count
         self._children: dict[int, _Born] = {}
+        self._watch = Watch()
         self._stopping = False
         # What signals ask for while a child begins that nobody could tell yet.
         self._beginning = False
@@ -98,6 +100,7 @@ class _Workers:
         while self._children:
             for pid, code in self._nursery.wait():
                 self._mourn(pid, code)
+            self._end_stuck()
 
     def stop(self) -> None:
         """Tell all to finish what is in flight."""
@@ -133,6 +136,12 @@ class _Workers:
             self._children[child.pid] = _Born(child, slot, time.monotonic())
         self._beginning = False
         self._do_what_was_asked()
+
+    def _end_stuck(self) -> None:
+        for child in self._watch.find_stuck([born.child for born in self._children.values()]):
+            reason = "a worker does nothing any more: it was stopped, or its disk hangs; it is killed"
+            log.error(log_line(worker=child.pid, reason=reason))
+            child.kill()
 
     def _mourn(self, pid: int, code: int) -> None:
         born = self._children.pop(pid, None)
