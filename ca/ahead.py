@@ -7,6 +7,7 @@ if it comes to the same; if not, nobody ever sees that one.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from ca.errors import ScepError, StoreUnavailable
 from ca.issuing.authority import Authority
@@ -17,9 +18,10 @@ from ca.policy.challenges import challenge_grants
 from ca.policy.enrolment import EnrolmentPolicy
 from ca.policy.keys import check_key
 from ca.policy.recipient import check_own_key
-from ca.ports import Store, StoredCertificate
+from ca.ports import GoodChallenge, Repository, Store, StoredCertificate
 from ca.profiles import CertificateContent, Grants, Lint, Profile
 from ca.scep.messages import EnrolmentRequest
+from ca.transactions import is_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def sign_ahead(
     """The certificate that *issuer* will probably issue.
 
     None where none is signed before it is granted: what does not hang on a challenge password alone, what
-    would be refused, and where the store lets transactions run side by side.
+    would be refused or was answered already, and where the store lets transactions run side by side.
     """
     profile = exchange.profile
     if not store.one_at_a_time or not _is_settled(request, profile):
@@ -50,7 +52,9 @@ def sign_ahead(
     try:
         check_own_key(request)
         check_key(request.csr, profile.keys)
-        challenge = store.glance(lambda repository: policy.find_challenge(request, exchange, repository))
+        challenge = store.glance(partial(_find_challenge, request, exchange, policy))
+        if challenge is None:
+            return None
         grants = challenge_grants(challenge, profile)
         content = certificate_content(request.csr, profile, grants)
         check_not_reserved(content.subject, [one.reserved for one in authorities])
@@ -61,6 +65,19 @@ def sign_ahead(
         # The transaction comes to the same, and whoever asks hears of it from there.
         return None
     return SignedAhead(certificate, content, grants)
+
+
+def _find_challenge(
+    request: EnrolmentRequest, exchange: Exchange, policy: EnrolmentPolicy, repository: Repository
+) -> GoodChallenge | None:
+    """The challenge password of a new request; None for one that was answered already.
+
+    Raises:
+        ChallengeRejected: It is not good.
+
+    """
+    challenge = policy.find_challenge(request, exchange, repository)
+    return None if is_known(request, exchange, repository) else challenge
 
 
 def _is_settled(request: EnrolmentRequest, profile: Profile) -> bool:

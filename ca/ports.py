@@ -474,7 +474,7 @@ class Store(Protocol):
         """Whether its transactions wait for each other: what computes in one keeps all others waiting."""
 
     def glance(self, work: Callable[[Repository], T]) -> T:
-        """Run *work*, which asks for one thing, on what is committed now.
+        """Run *work*, which asks for little, on what is committed now.
 
         It costs a fraction of :meth:`read`, and what it saw may be over by the time that it returns.
 

@@ -65,6 +65,13 @@ def earlier_answer(
     return None
 
 
+def is_known(request: EnrolmentRequest, exchange: Exchange, repository: Repository) -> bool:
+    """Whether there was this very enrolment, or its transaction, before; that it was asked is noted nowhere."""
+    profile = exchange.profile
+    keys = _request_key(request, profile, None), transaction_key(request.message, profile)
+    return bool(repository.find_answered(*keys, exchange.received_at))
+
+
 def answer_again(
     earlier: AnsweredRequest | HeldRequest, exchange: Exchange, repository: Repository, asked: Asked
 ) -> StoredCertificate | Pending:

@@ -136,6 +136,15 @@ def test_a_renewal_is_signed_where_its_certificate_is_known(world: World, signat
     assert signatures == [True]
 
 
+def test_who_asks_again_gets_no_second_signature(world: World, signatures: list[bool]) -> None:
+    """Clients that poll by sending their request again would have the key work for each poll."""
+    device = Device()
+    first = certificate_of(world.enrol(device))
+
+    assert certificate_of(world.enrol(device)).der == first.der
+    assert signatures == [False]
+
+
 @pytest.mark.uses(1)
 def test_a_password_spent_meanwhile_leaves_no_trace_of_what_was_signed(world: World) -> None:
     """One-time means once: the transaction decides, whatever was seen before it."""

@@ -208,7 +208,7 @@ class SqlStore:
         return not self._is_postgresql
 
     def glance(self, work: Callable[[SqlRepository], T]) -> T:
-        """Run *work*, which asks for one thing, on what is committed now (see :class:`ca.ports.Store`).
+        """Run *work*, which asks for little, on what is committed now (see :class:`ca.ports.Store`).
 
         Without a transaction: each of its statements sees a state of its own.
         """
