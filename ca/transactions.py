@@ -66,7 +66,7 @@ def earlier_answer(
 
 
 def is_known(request: EnrolmentRequest, exchange: Exchange, repository: Repository) -> bool:
-    """Whether there was this very enrolment, or its transaction, before; that it was asked is noted nowhere."""
+    """Whether there was this very enrolment, or its transaction, before; nothing is noted of the question."""
     profile = exchange.profile
     keys = _request_key(request, profile, None), transaction_key(request.message, profile)
     return bool(repository.find_answered(*keys, exchange.received_at))
