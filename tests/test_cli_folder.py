@@ -59,7 +59,9 @@ def test_two_first_starts_at_once_serve_one_ca(tmp_path: Path) -> None:
 
     assert len(served) == 1
     made = {"ca", "scepbox.db", "secrets.key", "settings.in-force.json"}
-    assert {path.name for path in (tmp_path / "data").iterdir()} == made
+    # SQLite leaves these where several close it at the same moment; whoever opens it next tidies up.
+    left = {"scepbox.db-wal", "scepbox.db-shm"}
+    assert {path.name for path in (tmp_path / "data").iterdir()} - left == made
 
 
 @pytest.mark.parametrize("left", ["an empty secret", "an empty database", "tables", "half a CA"])
