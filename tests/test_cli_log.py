@@ -133,7 +133,7 @@ def test_a_head_that_is_none_is_told(head: str) -> None:
 
 
 def test_text_that_is_none_is_told_in_words(data: Path) -> None:
-    """SQLite keeps any octets as text for who asks it to: it is a change like any other, and cannot be shown."""
+    """SQLite keeps any octets as text for who asks it to: a change like any other, and not to be shown."""
     _tamper(data, "UPDATE audit SET actor = CAST(x'ff' AS TEXT) WHERE number = 3")
 
     verified, shown = (run("log", verb, "--data", data) for verb in ("verify", "audit"))
