@@ -61,6 +61,7 @@ class Site:
     @classmethod
     def start(cls, folder: DataFolder) -> "Site":
         config = Config()
+        touch_private(folder.database)
         store = open_configured_store(folder, config)
         key = ChallengeKey(folder.load_secret())
         challenge = NewChallenge(key.mac(SECRET), "default", None, None, datetime.now(UTC), None, None)

@@ -24,7 +24,7 @@ from app.client.csr import make_csr, make_identity
 from app.clock import utc_now
 from app.config import Config
 from app.configured_store import open_configured_store
-from app.data_folder import DataFolder
+from app.data_folder import DataFolder, touch_private
 from app.rollover import abort_next, activate_next, put_next
 from app.store.records import NewChallenge
 from app.succession import load_ca_certificate, load_succession
@@ -48,6 +48,7 @@ def data(tmp_path: Path) -> Path:
     folder = DataFolder(tmp_path / "data")
     make_ca(folder, Name.from_text("CN=First"))
     mac = ChallengeKey(folder.load_secret()).mac(SECRET)
+    touch_private(folder.database)
     with closing(open_configured_store(folder, Config())) as store:
         challenge = NewChallenge(mac, "default", None, None, utc_now(), None, None)
         store.transact(lambda repository: repository.add_challenge(challenge))
