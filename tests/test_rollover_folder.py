@@ -29,7 +29,7 @@ from app.cli.main import top
 from app.clock import utc_now
 from app.config import Config
 from app.configured_store import open_configured_store
-from app.data_folder import LEFTOVER_SECONDS, DataFolder
+from app.data_folder import LEFTOVER_SECONDS, DataFolder, touch_private
 from app.http.live import LiveApplication
 from app.rollover import CaWatch, NoNextCa, abort_next, activate_next, put_next
 from app.store.records import NewChallenge
