@@ -243,6 +243,13 @@ def test_a_poll_is_answered_whatever_it_names(world: World, device: Device, whic
     assert "deviations=poll-names" in lines[0]
 
 
+def test_a_poll_of_more_than_two_names_take_is_answered(world: World, device: Device) -> None:
+    """Names are read for the log alone, and not those of whoever sends mebibytes of them."""
+    world.enrol(device)
+
+    assert poll(world, device, payload=writer.sequence(bytes(20_000))) == Pending()
+
+
 @pytest.mark.proves("R-3.3.3-b")
 def test_a_poll_that_cannot_be_opened_is_answered(world: World, device: Device) -> None:
     """RFC 8894 3.3.3 (R-3.3.3-b): an envelope for somebody else, as after the CA's certificate changed."""

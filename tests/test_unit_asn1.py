@@ -24,6 +24,7 @@ def _in_pieces(depth: int) -> bytes:
     ("der", "use"),
     [
         pytest.param(_in_pieces(65), Element.octets, id="CVE-2018-0739: pieces of pieces without end"),
+        pytest.param(b"\x17\x0d261301000000Z", Element.time, id="RFC 5280 4.1.2.5.1: a thirteenth month"),
         pytest.param(b"\x02\x00", Element.integer, id="X.690 8.3.1: an INTEGER without octets"),
         pytest.param(b"\x01\x02\xff\xff", Element.boolean, id="X.690 8.2.1: a BOOLEAN of two octets"),
         pytest.param(b"\x01\x00", Element.boolean, id="X.690 8.2.1: a BOOLEAN without octets"),
