@@ -50,8 +50,7 @@ class Service:
     """The CA of a *plan* under *settings*.
 
     What the command line changes meanwhile, and what is reloaded, is taken in by all that is served.
-    With *has_admin* the administrator may be served here; a database that
-    *is_prepared* is used as it is.
+    With *has_admin* the administrator may be served here; a database that *is_prepared* is used as it is.
     """
 
     def __init__(

@@ -61,8 +61,8 @@ class Forking:
 
     def begin(self, slot: int) -> _Forked:
         """Start one."""
-        # A signal has to find the handlers of its own process.
         self._turns[slot] = 0
+        # A signal has to find the handlers of its own process.
         with held_back():
             pid = os.fork()
             if not pid:
