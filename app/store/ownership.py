@@ -7,6 +7,7 @@ folder of something else, or half a copy: what he wrote would break the audit lo
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hmac import compare_digest
 
 from cryptography import x509
 from sqlalchemy import Connection, delete, insert, select
@@ -45,7 +46,7 @@ def find_ownership(connection: Connection, keys: StoreKeys, cas: Sequence[Certif
     if rows:
         owner = f"{rows[-1].subject} (SHA-256 {rows[-1].fingerprint})"
         ca_fits = any(row.issuer in issuers for row in rows)
-        secret_fits = any(row.mac == keys.owner.mac(row.issuer) for row in rows)
+        secret_fits = any(compare_digest(row.mac, keys.owner.mac(row.issuer)) for row in rows)
     else:
         owner = "another CA"
         ca_fits = _was_issued_by(connection, issuers, cas)
